@@ -1,0 +1,167 @@
+"""What a node may touch besides its inputs: the world it is handed, as protocols.
+
+Services implement them; tests hand in small real ones. Nothing here imports either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from app.engine.values import Chunk, Document
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from app.engine.events import Event
+
+SearchType = Literal["semantic", "keyword", "hybrid", "adaptive"]
+
+
+class SearchRequest(BaseModel):
+    """A search of one knowledge base at one ref."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    query: str
+    search_type: SearchType = "hybrid"
+    k: int = 10
+    #: Share of the semantic side in hybrid fusion, 0 (keyword only) .. 1 (semantic only).
+    semantic_weight: float = 0.5
+    score_threshold: float | None = None
+    #: field -> value, or field -> {"$in": […], "$gte": …, "$lte": …, "$ne": …}; all must hold.
+    filters: dict[str, Any] = {}
+    #: Branch, tag or commit id.
+    ref: str = "main"
+    target_languages: tuple[str, ...] = ()
+
+
+class SearchOutcome(BaseModel):
+    """Chunks best first, and what produced them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    chunks: tuple[Chunk, ...]
+    knowledge_base_id: str
+    commit: str
+    search_type: SearchType
+    took_ms: float
+
+
+class IndexReport(BaseModel):
+    """What indexing one document did."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    document_id: str
+    filename: str
+    #: "added", "updated" or "unchanged".
+    change: str
+    chunks: int
+    #: Texts whose vectors were computed now (the others were known already).
+    embedded: int
+    commit: str
+
+
+class KnowledgeBases(Protocol):
+    """Knowledge bases as nodes see them; `kb` is an id or a name."""
+
+    async def resolve(self, kb: str, ref: str = "main") -> tuple[str, str]:
+        """Return (knowledge base id, commit id). Raises RagloomError 'not_found'."""
+
+    async def search(self, kb: str, request: SearchRequest) -> SearchOutcome:
+        """Search `kb`."""
+
+    async def vectors(self, kb: str, chunk_ids: Sequence[str]) -> np.ndarray:
+        """Stored unit vectors of chunks, shape (n, dim), float32."""
+
+    async def glossary(self, kb: str, ref: str = "main") -> Mapping[str, str]:
+        """Acronym -> expansion as defined in the documents ("knowledge base (KB)")."""
+
+    async def vocabulary(self, kb: str, ref: str = "main") -> Mapping[str, int]:
+        """Lower-cased word -> number of chunks that hold it."""
+
+    async def index(
+        self, kb: str, document: Document, chunks: Sequence[Chunk], *, ref: str = "main",
+        processing: Mapping[str, Any] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> IndexReport:
+        """Embed what is new and commit the document's version to `ref`, in one transaction."""
+
+
+class Models(Protocol):
+    """Models by name; "default" is the embedded one."""
+
+    async def embed(
+        self, texts: Sequence[str], *, kind: Literal["query", "passage"], model: str = "default"
+    ) -> np.ndarray:
+        """Unit vectors, shape (len(texts), dim), float32."""
+
+    async def rerank(
+        self, query: str, passages: Sequence[str], *, model: str = "default"
+    ) -> Sequence[float]:
+        """Relevance of each passage to the query, 0..1."""
+
+    def complete(
+        self, messages: Sequence[Mapping[str, str]], *, model: str, temperature: float,
+        max_tokens: int, timeout_s: float,
+    ) -> AsyncIterator[str]:
+        """Stream the completion of a chat by any litellm model, token by token."""
+
+    def fingerprint(self, model: str, kind: Literal["embed", "rerank", "llm"]) -> str:
+        """A string that changes when the model behind the name does."""
+
+
+class Files(Protocol):
+    """Original files by content hash, and their extraction in guarded worker processes."""
+
+    async def path(self, blob: str) -> Path:
+        """Local path of an original."""
+
+    async def extract(self, document: Document, options: Mapping[str, Any]) -> Document:
+        """Return the document with blocks, pages, title, language and metadata filled in."""
+
+
+class World(Protocol):
+    """Everything outside the graph that nodes may use."""
+
+    @property
+    def knowledge(self) -> KnowledgeBases:
+        """Knowledge bases."""
+
+    @property
+    def models(self) -> Models:
+        """Models."""
+
+    @property
+    def files(self) -> Files:
+        """Original files."""
+
+
+@dataclass(slots=True)
+class NodeContext:
+    """What one run of one node is handed besides its inputs."""
+
+    run_id: str
+    node_id: str
+    world: World
+    #: Values given to the run (`input_data`); input nodes read theirs from here.
+    input_data: Mapping[str, Any] = field(default_factory=dict)
+    emit: Callable[[Event], None] = field(default=lambda event: None)
+
+    def token(self, text: str) -> None:
+        """Stream a piece of output to whoever watches the run."""
+        from app.engine.events import TokenEvent
+
+        self.emit(TokenEvent(run_id=self.run_id, node_id=self.node_id, text=text))
+
+    def progress(self, done: int, total: int, message: str = "") -> None:
+        """Tell watchers how far this node is."""
+        from app.engine.events import NodeProgress
+
+        self.emit(
+            NodeProgress(
+                run_id=self.run_id, node_id=self.node_id, done=done, total=total, message=message
+            )
+        )

@@ -1,0 +1,100 @@
+"""A run as a stream of typed events; page, REST and history are three readers of it."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.engine.problems import Problem
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    run_id: str
+    #: Seconds since the epoch.
+    at: float = Field(default_factory=time.time)
+
+
+class RunStarted(_Event):
+    """The graph was accepted; nodes follow."""
+
+    kind: Literal["run_started"] = "run_started"
+    node_ids: tuple[str, ...]
+
+
+class NodeStarted(_Event):
+    """A node's inputs are complete and it runs now."""
+
+    kind: Literal["node_started"] = "node_started"
+    node_id: str
+    attempt: int = 1
+
+
+class TokenEvent(_Event):
+    """A piece of streamed output."""
+
+    kind: Literal["token"] = "token"
+    node_id: str
+    text: str
+
+
+class NodeProgress(_Event):
+    """How far a long node is."""
+
+    kind: Literal["node_progress"] = "node_progress"
+    node_id: str
+    done: int
+    total: int
+    message: str = ""
+
+
+class NodeFinished(_Event):
+    """A node's outputs are there. Values are JSON data of the port values, by port."""
+
+    kind: Literal["node_finished"] = "node_finished"
+    node_id: str
+    duration_ms: float
+    cached: bool = False
+    #: Why it ran, or why it did not have to: "config.top_k 5 → 8", "same inputs and settings".
+    reason: str = ""
+    signature: str = ""
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    outputs: dict[str, Any] = Field(default_factory=dict)
+
+
+class NodeSkipped(_Event):
+    """A node did not run: its branch was not taken, or it is disabled."""
+
+    kind: Literal["node_skipped"] = "node_skipped"
+    node_id: str
+    reason: str
+
+
+class NodeFailedEvent(_Event):
+    """A node failed for good, after its retries."""
+
+    kind: Literal["node_failed"] = "node_failed"
+    node_id: str
+    duration_ms: float
+    problem: Problem
+    inputs: dict[str, Any] = Field(default_factory=dict)
+
+
+class RunFinished(_Event):
+    """The last event of every run."""
+
+    kind: Literal["run_finished"] = "run_finished"
+    status: Literal["completed", "failed", "cancelled"]
+    duration_ms: float
+    #: Named outputs of the graph, JSON data.
+    outputs: dict[str, Any] = Field(default_factory=dict)
+    problem: Problem | None = None
+
+
+Event = Annotated[
+    RunStarted | NodeStarted | TokenEvent | NodeProgress | NodeFinished | NodeSkipped
+    | NodeFailedEvent | RunFinished,
+    Field(discriminator="kind"),
+]

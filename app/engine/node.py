@@ -1,0 +1,150 @@
+"""One class declares a node: ports, form, look and reference page all follow from it."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict
+
+from app.engine.context import NodeContext, World
+from app.engine.values import PortValue
+
+
+class NodeConfig(BaseModel):
+    """Base of every node's settings: unknown keys are errors, every field has a description."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+
+class NodeOutputs(BaseModel):
+    """Base of every node's outputs. A field left None is a branch not taken."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SameAs:
+    """Marks an output that passes on what came in: its type is that of the named input.
+
+    `Annotated[PortValue | None, SameAs("value")]`
+    """
+
+    input: str
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One input or output of a node."""
+
+    name: str
+    value_type: type[PortValue]
+    #: Inputs: an unconnected port is a problem. Outputs: always emitted.
+    required: bool
+    #: Inputs annotated `list[X]` take any number of edges, in the order of the file.
+    many: bool = False
+    same_as: str | None = None
+
+    @property
+    def type_name(self) -> str:
+        """Name of the port's type."""
+        return self.value_type.type_name
+
+
+C = TypeVar("C", bound=NodeConfig)
+
+
+class Node(Generic[C]):
+    """Base of every node. Subclasses set the class variables and write `run`.
+
+    Inputs are `run`'s parameters (all but `ctx`): `chunks: Chunks` is required,
+    `hint: Text | None = None` is optional, `parts: list[Chunks]` takes several edges.
+    """
+
+    type: ClassVar[str]
+    version: ClassVar[int] = 1
+    title: ClassVar[str]
+    #: inputs, text, retrieval, generation, checks, logic, documents or outputs.
+    family: ClassVar[str]
+    #: Material icon name.
+    icon: ClassVar[str]
+    #: False for nodes whose effect is outside the graph (writing to an index): never reused.
+    cacheable: ClassVar[bool] = True
+    #: Seconds a run may take unless the workflow says otherwise.
+    timeout_s: ClassVar[float] = 120.0
+
+    Config: ClassVar[type[NodeConfig]] = NodeConfig
+    Outputs: ClassVar[type[NodeOutputs]]
+
+    def __init__(self, config: C) -> None:
+        self.config = config
+
+    async def run(self, *args: Any, **kwargs: Any) -> NodeOutputs:
+        """Turn inputs into outputs."""
+        raise NotImplementedError
+
+    async def fingerprint(self, world: World) -> str:
+        """State outside the graph this node's result depends on (commit id, model id)."""
+        return ""
+
+    @classmethod
+    def summary(cls, config: Mapping[str, Any]) -> str:
+        """One line in words of what it will do with these settings: “top 5 by cross-encoder”."""
+        return ""
+
+    @classmethod
+    def migrate(cls, config: dict[str, Any], from_version: int) -> dict[str, Any]:
+        """Bring the settings of an older version of this node up to date."""
+        return config
+
+    @classmethod
+    def input_ports(cls) -> dict[str, Port]:
+        """Ports from `run`'s parameters."""
+        cached: dict[str, Port] | None = cls.__dict__.get("_input_ports")
+        if cached is None:
+            hints = typing.get_type_hints(cls.run, include_extras=True)
+            cached = {}
+            for name, parameter in inspect.signature(cls.run).parameters.items():
+                if name in ("self", "ctx") or hints.get(name) is NodeContext:
+                    continue
+                optional = parameter.default is not inspect.Parameter.empty
+                cached[name] = _port(cls, name, hints[name], has_default=optional)
+            cls._input_ports = cached  # type: ignore[attr-defined]
+        return cached
+
+    @classmethod
+    def output_ports(cls) -> dict[str, Port]:
+        """Ports from the fields of `Outputs`."""
+        cached: dict[str, Port] | None = cls.__dict__.get("_output_ports")
+        if cached is None:
+            hints = typing.get_type_hints(cls.Outputs, include_extras=True)
+            cached = {
+                name: _port(cls, name, hints[name], has_default=not field.is_required())
+                for name, field in cls.Outputs.model_fields.items()
+            }
+            cls._output_ports = cached  # type: ignore[attr-defined]
+        return cached
+
+
+def _port(owner: type, name: str, hint: Any, *, has_default: bool) -> Port:
+    same_as = None
+    if get_origin(hint) is Annotated:
+        hint, *marks = get_args(hint)
+        same_as = next((m.input for m in marks if isinstance(m, SameAs)), None)
+    optional = has_default
+    if get_origin(hint) in (Union, types.UnionType):
+        arms = [a for a in get_args(hint) if a is not type(None)]
+        optional = optional or len(arms) < len(get_args(hint))
+        if len(arms) != 1:
+            raise TypeError(f"{owner.__name__}.{name}: a port has one type, not {hint}")
+        hint = arms[0]
+    many = get_origin(hint) is list
+    if many:
+        (hint,) = get_args(hint)
+    if not (isinstance(hint, type) and issubclass(hint, PortValue)):
+        raise TypeError(f"{owner.__name__}.{name}: {hint!r} is not a port type")
+    return Port(name=name, value_type=hint, required=not optional, many=many, same_as=same_as)

@@ -1,0 +1,216 @@
+"""What services hand to pages, REST and the command line: plain models, no tables."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.engine.values import Box, Chunk
+
+T = TypeVar("T")
+
+
+class View(BaseModel):
+    """Base of every view."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Page(View, Generic[T]):
+    """One page of a list."""
+
+    items: list[T]
+    total: int
+
+
+class KnowledgeBaseView(View):
+    """A knowledge base in a list."""
+
+    knowledge_base_id: str
+    name: str
+    description: str = ""
+    config: dict[str, Any] = {}
+    #: Settings that were replaced by what is available here, in words.
+    warnings: list[str] = []
+    document_count: int = 0
+    chunk_count: int = 0
+    created_at: str
+    updated_at: str
+
+
+class KnowledgeBaseStats(View):
+    """Sizes and state of a knowledge base; `index_size` in bytes."""
+
+    knowledge_base_id: str
+    document_count: int
+    chunk_count: int
+    index_size: int
+    last_updated: str
+    embedding_model: str
+    languages: dict[str, int]
+    commit: str | None
+    commits: int
+    branches: list[str]
+    pending_documents: int
+    failed_documents: int
+    #: True while projections still catch up with the log.
+    indexing: bool
+
+
+DocumentStatus = Literal["queued", "processing", "ready", "error", "cancelled"]
+
+
+class DocumentView(View):
+    """A document at a ref, or on its way in."""
+
+    document_id: str
+    filename: str
+    status: DocumentStatus
+    stage: str = ""
+    #: 0..1 within the stage.
+    progress: float | None = None
+    media_type: str = ""
+    size: int = 0
+    pages: int | None = None
+    chunk_count: int = 0
+    language: str | None = None
+    title: str = ""
+    metadata: dict[str, Any] = {}
+    #: {"code", "message", "fix"}
+    error: dict[str, Any] | None = None
+    version_id: str | None = None
+    created_at: str
+    updated_at: str
+
+
+class ChunkView(View):
+    """A chunk as stored."""
+
+    chunk_id: str
+    document_id: str
+    document_name: str
+    ordinal: int
+    content: str
+    page: int | None = None
+    headings: list[str] = []
+    boxes: list[Box] = []
+    start: int | None = None
+    end: int | None = None
+    language: str | None = None
+    metadata: dict[str, Any] = {}
+
+
+class CommitView(View):
+    """A commit of a knowledge base."""
+
+    commit_id: str
+    parents: list[str]
+    author: str
+    message: str
+    created_at: str
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+
+
+class TaskView(View):
+    """One file of a job, while it is on its way and after."""
+
+    document_id: str
+    filename: str
+    status: Literal["queued", "running", "success", "error", "cancelled"]
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    change: str = ""
+    chunks_created: int = 0
+    processing_time: float = 0.0
+    error_message: str | None = None
+    error: dict[str, Any] | None = None
+
+
+class JobView(View):
+    """A batch of files on its way into a knowledge base."""
+
+    job_id: str
+    knowledge_base_id: str
+    status: Literal["queued", "running", "completed", "failed", "cancelled"]
+    results: list[TaskView]
+    created_at: str
+    finished_at: str | None = None
+
+
+class SearchConfig(View):
+    """`config` of a search request (DESIGN 12)."""
+
+    model_config = ConfigDict(extra="forbid")
+    search_type: Literal["semantic", "keyword", "hybrid", "adaptive"] = "hybrid"
+    k: int = Field(10, ge=1, le=200)
+    semantic_weight: float = Field(0.5, ge=0, le=1)
+    score_threshold: float | None = None
+    rerank: bool = False
+    filters: dict[str, Any] = {}
+    include_metadata: bool = True
+    ref: str = "main"
+    target_languages: list[str] = []
+
+
+class SearchResponse(View):
+    """`results` are chunks; REST leaves out what the contract does not name."""
+
+    results: list[Chunk]
+    metadata: dict[str, Any]
+
+
+class WorkflowView(View):
+    """A workflow; `graph` (the file `ragloom/1`) is left out of lists."""
+
+    workflow_id: str
+    name: str
+    description: str = ""
+    revision: int
+    created_at: str
+    updated_at: str
+    node_count: int = 0
+    graph: dict[str, Any] | None = None
+    #: Notes of a conversion from another form.
+    warnings: list[str] = []
+    last_run: dict[str, Any] | None = None
+
+
+class StepView(View):
+    """One node of an execution; `inputs` and `outputs` by port, JSON data."""
+
+    node_id: str
+    name: str
+    type: str
+    status: Literal["running", "completed", "failed", "skipped", "cancelled"]
+    started_at: str | None = None
+    duration_ms: float | None = None
+    inputs: dict[str, Any] = {}
+    outputs: dict[str, Any] = {}
+    error: dict[str, Any] | None = None
+    cached: bool = False
+    reason: str = ""
+    #: True where inputs or outputs were too large to keep whole.
+    truncated: bool = False
+
+
+class ExecutionView(View):
+    """One run of a workflow."""
+
+    execution_id: str
+    workflow_id: str | None
+    workflow_name: str = ""
+    revision: int | None = None
+    trigger: str
+    status: Literal["running", "completed", "failed", "cancelled"]
+    input_data: dict[str, Any]
+    outputs: dict[str, Any]
+    error: dict[str, Any] | None = None
+    started_at: str
+    duration_ms: float | None = None
+    #: Left empty in lists.
+    steps: list[StepView] = []
+    graph: dict[str, Any] | None = None

@@ -1,0 +1,108 @@
+"""What every test shares: no network, real stores in a fresh data folder, real documents."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from app.services.container import Services
+    from app.settings import Settings
+
+# Nothing may reach for a model hub or a price list, whichever test imports it first.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+os.environ["ANONYMIZED_TELEMETRY"] = "False"
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class NetworkBlocked(RuntimeError):
+    """A test tried to leave this machine."""
+
+
+def _is_local(address: Any) -> bool:
+    if not isinstance(address, tuple):
+        return True  # A Unix socket.
+    host = address[0]
+    if host in ("localhost", ""):
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network() -> Iterator[None]:
+    """Refuse every connection that is not to this machine."""
+    patch = pytest.MonkeyPatch()
+    for name in ("connect", "connect_ex", "sendto"):
+        real = getattr(socket.socket, name)
+
+        def guarded(self: socket.socket, *args: Any, real: Any = real) -> Any:
+            if not _is_local(args[-1]):
+                raise NetworkBlocked(f"a test tried to reach {args[-1]!r}")
+            return real(self, *args)
+
+        patch.setattr(socket.socket, name, guarded)
+    real_lookup = socket.getaddrinfo
+
+    def lookup(host: Any, *args: Any, **kwargs: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name is not None and not _is_local((name,)):
+            raise NetworkBlocked(f"a test tried to look up {name!r}")
+        return real_lookup(host, *args, **kwargs)
+
+    patch.setattr(socket, "getaddrinfo", lookup)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings and keys of whoever runs the tests must not decide them."""
+    for name in list(os.environ):
+        if name.upper().startswith("RAGLOOM_") or name.endswith("_API_KEY"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real documents next to the repository; tests that need them skip without."""
+    folder = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"the real documents are not at {folder}")
+    return folder
+
+
+@pytest.fixture
+def data_folder(tmp_path: Path) -> Path:
+    """A data folder of its own."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def settings(data_folder: Path) -> Settings:
+    """Settings of a server without the demonstration."""
+    from app.settings import load_settings
+
+    return load_settings(environ={}, data=data_folder, demo=False, port=0)
+
+
+@pytest.fixture
+async def services(settings: Settings) -> AsyncIterator[Services]:
+    """Everything open over an empty data folder: real database, indexes and models."""
+    from app.services.container import Services
+
+    opened = await Services.open(settings, background=False)
+    try:
+        yield opened
+    finally:
+        await opened.close()

@@ -25,6 +25,8 @@ from app.engine.problems import Problem, RagloomError
 ENV_PREFIX = "RAGLOOM_"
 #: Names the settings file; read before the settings themselves.
 CONFIG_VARIABLE = "RAGLOOM_CONFIG"
+#: Variables of the test suite (where its services are), not settings.
+TEST_PREFIX = "RAGLOOM_TEST_"
 DEFAULT_FILE = "ragloom.toml"
 
 
@@ -56,7 +58,7 @@ class Settings(BaseSettings):
     )
     api_key: SecretStr | None = Field(
         None,
-        min_length=16,
+        min_length=1,
         description="First API key; without it a random one is made and printed once.",
     )
     session_days: int = Field(
@@ -123,6 +125,9 @@ class Settings(BaseSettings):
         min_length=1,
         description="Embedding model of new knowledge bases; “default” is the embedded one.",
     )
+    allow_downloads: bool = Field(
+        False, description="Whether a model that is not on this machine may be fetched from a hub."
+    )
     llm_timeout_s: float = Field(
         60.0, ge=1, le=3_600, description="Seconds to wait for a language model's next words."
     )
@@ -145,9 +150,7 @@ class Settings(BaseSettings):
     )
 
     # How long things are kept
-    retention_days: int = Field(
-        30, ge=1, le=3_650, description="Days the history of runs is kept."
-    )
+    retention_days: int = Field(30, ge=1, le=3_650, description="Days the history of runs is kept.")
     retention_runs: int = Field(
         5_000, ge=10, le=1_000_000, description="Most runs kept in the history."
     )
@@ -210,6 +213,7 @@ def load_settings(
         for name, value in environ.items()
         if name.upper().startswith(ENV_PREFIX)
         and name.upper() != CONFIG_VARIABLE
+        and not name.upper().startswith(TEST_PREFIX)
         and value != ""
     }
     problems = [

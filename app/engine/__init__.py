@@ -1,0 +1,1 @@
+"""The engine: graphs of typed nodes, their validation and their execution."""

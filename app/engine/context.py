@@ -83,7 +83,12 @@ class KnowledgeBases(Protocol):
         """Lower-cased word -> number of chunks that hold it."""
 
     async def index(
-        self, kb: str, document: Document, chunks: Sequence[Chunk], *, ref: str = "main",
+        self,
+        kb: str,
+        document: Document,
+        chunks: Sequence[Chunk],
+        *,
+        ref: str = "main",
         processing: Mapping[str, Any] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> IndexReport:
@@ -104,8 +109,13 @@ class Models(Protocol):
         """Relevance of each passage to the query, 0..1."""
 
     def complete(
-        self, messages: Sequence[Mapping[str, str]], *, model: str, temperature: float,
-        max_tokens: int, timeout_s: float,
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        model: str,
+        temperature: float,
+        max_tokens: int,
+        timeout_s: float,
     ) -> AsyncIterator[str]:
         """Stream the completion of a chat by any litellm model, token by token."""
 

@@ -94,7 +94,13 @@ class RunFinished(_Event):
 
 
 Event = Annotated[
-    RunStarted | NodeStarted | TokenEvent | NodeProgress | NodeFinished | NodeSkipped
-    | NodeFailedEvent | RunFinished,
+    RunStarted
+    | NodeStarted
+    | TokenEvent
+    | NodeProgress
+    | NodeFinished
+    | NodeSkipped
+    | NodeFailedEvent
+    | RunFinished,
     Field(discriminator="kind"),
 ]

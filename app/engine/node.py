@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import types
 import typing
@@ -48,6 +49,8 @@ class Port:
     #: Inputs annotated `list[X]` take any number of edges, in the order of the file.
     many: bool = False
     same_as: str | None = None
+    #: One line for tooltips: a string in `Annotated[…]` of an input, `description` of an output.
+    help: str = ""
 
     @property
     def type_name(self) -> str:
@@ -77,8 +80,8 @@ class Node(Generic[C]):
     #: Seconds a run may take unless the workflow says otherwise.
     timeout_s: ClassVar[float] = 120.0
 
-    Config: ClassVar[type[NodeConfig]] = NodeConfig
-    Outputs: ClassVar[type[NodeOutputs]]
+    Config: ClassVar[builtins.type[NodeConfig]] = NodeConfig
+    Outputs: ClassVar[builtins.type[NodeOutputs]]
 
     def __init__(self, config: C) -> None:
         self.config = config
@@ -102,19 +105,40 @@ class Node(Generic[C]):
         return config
 
     @classmethod
+    def reads(cls, config: C) -> tuple[str, ...] | None:
+        """Keys of the run's `input_data` that the result depends on; None stands for all.
+
+        `ctx.input_data` holds these and no others. A node without inputs reads all of them
+        unless it says otherwise; any other node reads none.
+        """
+        return () if cls.input_ports() else None
+
+    @classmethod
     def input_ports(cls) -> dict[str, Port]:
         """Ports from `run`'s parameters."""
         cached: dict[str, Port] | None = cls.__dict__.get("_input_ports")
         if cached is None:
-            hints = typing.get_type_hints(cls.run, include_extras=True)
+            # `-> Outputs` names a class nested in the node, which module globals do not hold.
+            nested = {"Config": cls.Config, "Outputs": cls.Outputs}
+            hints = typing.get_type_hints(cls.run, localns=nested, include_extras=True)
             cached = {}
             for name, parameter in inspect.signature(cls.run).parameters.items():
-                if name in ("self", "ctx") or hints.get(name) is NodeContext:
+                if name == "self":
+                    continue
+                if name == "ctx" or hints.get(name) is NodeContext:
+                    cls._context_name = name  # type: ignore[attr-defined]
                     continue
                 optional = parameter.default is not inspect.Parameter.empty
                 cached[name] = _port(cls, name, hints[name], has_default=optional)
             cls._input_ports = cached  # type: ignore[attr-defined]
         return cached
+
+    @classmethod
+    def context_parameter(cls) -> str | None:
+        """Name of the parameter of `run` that takes the context, if it has one."""
+        cls.input_ports()
+        name: str | None = cls.__dict__.get("_context_name")
+        return name
 
     @classmethod
     def output_ports(cls) -> dict[str, Port]:
@@ -123,18 +147,25 @@ class Node(Generic[C]):
         if cached is None:
             hints = typing.get_type_hints(cls.Outputs, include_extras=True)
             cached = {
-                name: _port(cls, name, hints[name], has_default=not field.is_required())
+                name: _port(
+                    cls,
+                    name,
+                    hints[name],
+                    has_default=not field.is_required(),
+                    help=field.description or "",
+                )
                 for name, field in cls.Outputs.model_fields.items()
             }
             cls._output_ports = cached  # type: ignore[attr-defined]
         return cached
 
 
-def _port(owner: type, name: str, hint: Any, *, has_default: bool) -> Port:
+def _port(owner: type, name: str, hint: Any, *, has_default: bool, help: str = "") -> Port:
     same_as = None
     if get_origin(hint) is Annotated:
         hint, *marks = get_args(hint)
         same_as = next((m.input for m in marks if isinstance(m, SameAs)), None)
+        help = help or next((m for m in marks if isinstance(m, str)), "")
     optional = has_default
     if get_origin(hint) in (Union, types.UnionType):
         arms = [a for a in get_args(hint) if a is not type(None)]
@@ -147,4 +178,11 @@ def _port(owner: type, name: str, hint: Any, *, has_default: bool) -> Port:
         (hint,) = get_args(hint)
     if not (isinstance(hint, type) and issubclass(hint, PortValue)):
         raise TypeError(f"{owner.__name__}.{name}: {hint!r} is not a port type")
-    return Port(name=name, value_type=hint, required=not optional, many=many, same_as=same_as)
+    return Port(
+        name=name,
+        value_type=hint,
+        required=not optional,
+        many=many,
+        same_as=same_as,
+        help=help or hint.type_help,
+    )

@@ -19,6 +19,8 @@ class Problem(BaseModel):
     fix: str = ""
     node: str | None = None
     port: str | None = None
+    #: Path of the setting inside the node's config, or of the key inside a file: "top_k".
+    field: str | None = None
     #: (source node, source port, target node, target port)
     edge: tuple[str, str, str, str] | None = None
     found: Any = None

@@ -1,0 +1,100 @@
+"""What can go wrong in storage: each error says what happened (`message`) and what to do (`fix`)."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+class StorageError(Exception):
+    """Base of all errors of this package."""
+
+    code = "storage"
+
+    def __init__(self, message: str, fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+
+class NotFound(StorageError):
+    """Nothing of that kind has that id."""
+
+    code = "not_found"
+
+    def __init__(self, kind: str, id: str) -> None:
+        super().__init__(
+            f"There is no {kind} '{id}'.", f"List what there is and use the id of a {kind}."
+        )
+        self.kind = kind
+        self.id = id
+
+
+class Conflict(StorageError):
+    """Somebody else was first; `current` is the state they left."""
+
+    code = "conflict"
+
+    def __init__(self, message: str, current: Any = None) -> None:
+        super().__init__(message, "Load the current state, apply your change to it and save again.")
+        self.current = current
+
+
+class DataFolderInUse(StorageError):
+    """Another process owns the data folder."""
+
+    code = "data_folder_in_use"
+
+    def __init__(self, path: Path, pid: int | None, url: str | None) -> None:
+        holder = f"process {pid}" if pid else "another process"
+        where = f" at {url}" if url else ""
+        super().__init__(
+            f"The data folder {path} is in use by {holder}{where}.",
+            "Use that server, stop it, or choose another folder with --data.",
+        )
+        self.path = path
+        self.pid = pid
+        self.url = url
+
+
+class StorageFull(StorageError):
+    """The disk (or a quota) has no room left; what was being written is undone."""
+
+    code = "storage_full"
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(
+            f"There is no space left to write to {path}; nothing was changed.",
+            "Free some space on that disk, or move the data folder to a larger one, and try again.",
+        )
+        self.path = str(path)
+
+
+class TooLarge(StorageError):
+    """A stream went past the limit given for it."""
+
+    code = "too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The file is larger than the limit of {limit / 1_048_576:.4g} MiB.",
+            "Split the file, or raise max_upload_mb.",
+        )
+        self.limit = limit
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def full_disk_as_error(path: Path | str) -> Iterator[None]:
+    """Turn the operating system's "no space", "quota" and "file too big" into StorageFull."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull(path) from error
+        raise

@@ -7,7 +7,7 @@ import inspect
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
@@ -51,6 +51,8 @@ class Port:
     same_as: str | None = None
     #: One line for tooltips: a string in `Annotated[…]` of an input, `description` of an output.
     help: str = ""
+    #: Inputs: what `run` gets where no value arrives.
+    default: Any = None
 
     @property
     def type_name(self) -> str:
@@ -129,7 +131,8 @@ class Node(Generic[C]):
                     cls._context_name = name  # type: ignore[attr-defined]
                     continue
                 optional = parameter.default is not inspect.Parameter.empty
-                cached[name] = _port(cls, name, hints[name], has_default=optional)
+                port = _port(cls, name, hints[name], has_default=optional)
+                cached[name] = replace(port, default=parameter.default) if optional else port
             cls._input_ports = cached  # type: ignore[attr-defined]
         return cached
 

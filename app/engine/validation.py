@@ -193,7 +193,7 @@ class _Validation:
         for node_id, ports in self.wires.items():
             cls = self.classes.get(node_id)
             for port_name, edges in ports.items():
-                port = cls and cls.input_ports().get(port_name)
+                port = cls.input_ports().get(port_name) if cls else None
                 if port and not port.many and len({e.ends for e in edges}) > 1:
                     yield self._crowded(node_id, port, edges)
 

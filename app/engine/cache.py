@@ -1,0 +1,97 @@
+"""Results kept under their signature, so that a run repeats only what changed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Protocol
+
+from app.engine.codec import Outputs
+from app.engine.signature import Signature
+from app.engine.values import PortValue
+
+#: Kept in memory unless told otherwise, in bytes of JSON text.
+DEFAULT_CAPACITY = 64 * 1024 * 1024
+#: Places whose last signature is remembered.
+_MAX_PLACES = 20_000
+
+
+class ResultCache(Protocol):
+    """Where results are kept. A place is a node of a workflow: “workflow/node”."""
+
+    async def get(self, key: str) -> Outputs | None:
+        """Outputs kept under a signature's key."""
+
+    async def put(self, key: str, outputs: Outputs) -> None:
+        """Keep outputs under a signature's key."""
+
+    async def previous(self, place: str) -> Signature | None:
+        """Signature of the last result of a place, to say what changed since."""
+
+    async def remember(self, place: str, signature: Signature) -> None:
+        """Note the signature of the latest result of a place."""
+
+
+class MemoryCache:
+    """Results in memory, least recently used dropped first beyond a number of bytes.
+
+    One run loop uses it; it takes no locks.
+    """
+
+    def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
+        self.capacity = capacity
+        self.size = 0
+        self._results: OrderedDict[str, tuple[Outputs, int]] = OrderedDict()
+        self._places: OrderedDict[str, Signature] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    async def get(self, key: str) -> Outputs | None:
+        """Outputs kept under a signature's key."""
+        entry = self._results.get(key)
+        if entry is None:
+            return None
+        self._results.move_to_end(key)
+        return entry[0]
+
+    async def put(self, key: str, outputs: Outputs) -> None:
+        """Keep outputs, unless they alone would take more than a quarter of the room."""
+        self._drop(key)
+        size = len(key) + size_of(outputs)
+        if size * 4 > self.capacity:
+            return
+        self._results[key] = (outputs, size)
+        self.size += size
+        while self.size > self.capacity:
+            self._drop(next(iter(self._results)))
+
+    async def previous(self, place: str) -> Signature | None:
+        """Signature of the last result of a place."""
+        return self._places.get(place)
+
+    async def remember(self, place: str, signature: Signature) -> None:
+        """Note the signature of the latest result of a place."""
+        self._places[place] = signature
+        self._places.move_to_end(place)
+        while len(self._places) > _MAX_PLACES:
+            self._places.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget every result; what each place last ran with stays known."""
+        self._results.clear()
+        self.size = 0
+
+    def _drop(self, key: str) -> None:
+        _, size = self._results.pop(key, (None, 0))
+        self.size -= size
+
+
+def json_text(value: PortValue) -> bytes:
+    """Compact JSON text of a value, in bytes."""
+    return value.__pydantic_serializer__.to_json(value, fallback=str)
+
+
+def size_of(outputs: Mapping[str, PortValue | None]) -> int:
+    """Bytes of JSON text that outputs take."""
+    return sum(len(json_text(value)) for value in outputs.values() if value is not None)

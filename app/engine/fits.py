@@ -6,13 +6,9 @@ import difflib
 from collections.abc import Iterable
 from functools import cached_property
 
-import networkx as nx
-
-from app.engine.graph import EdgeSpec, Graph
 from app.engine.node import Port
-from app.engine.registry import Registry
 from app.engine.values import PortValue, accepts
-from app.engine.wiring import OutputTypes
+from app.engine.wiring import Wiring
 
 #: Suggestions of one kind; a person reads no more than that.
 _MOST = 3
@@ -21,30 +17,19 @@ _MOST = 3
 class Fits:
     """Suggestions over one graph; what they need is worked out on first use."""
 
-    def __init__(
-        self,
-        graph: Graph,
-        registry: Registry,
-        types: OutputTypes,
-        wires: dict[str, dict[str, list[EdgeSpec]]],
-    ) -> None:
-        self.graph = graph
-        self.registry = registry
-        self.types = types
-        self.wires = wires
+    def __init__(self, wiring: Wiring) -> None:
+        self.wiring = wiring
+        self.registry = wiring.registry
 
     @cached_property
     def _rank(self) -> dict[str, int]:
         """Place of each node in topological order; empty in a graph with cycles."""
-        skeleton = self.graph.skeleton()
-        if not nx.is_directed_acyclic_graph(skeleton):
-            return {}
-        return {node: rank for rank, node in enumerate(nx.topological_sort(skeleton))}
+        return {node: rank for rank, node in enumerate(self.wiring.order or ())}
 
     @cached_property
     def _outputs(self) -> dict[type[PortValue], list[tuple[str, str]]]:
         found: dict[type[PortValue], list[tuple[str, str]]] = {}
-        for end, value_type in self.types.items():
+        for end, value_type in self.wiring.types.items():
             found.setdefault(value_type, []).append(end)
         return found
 
@@ -65,12 +50,12 @@ class Fits:
 
     def inputs_for(self, node_id: str, value_type: type[PortValue]) -> list[str]:
         """Free inputs of a node that take `value_type`."""
-        cls = self.registry.get(self.graph.nodes[node_id].type)
-        wired = self.wires.get(node_id, {})
+        cls = self.wiring.classes.get(node_id)
         return [
             port.name
             for port in (cls.input_ports().values() if cls else ())
-            if accepts(value_type, port.value_type) and (port.many or not wired.get(port.name))
+            if accepts(value_type, port.value_type)
+            and (port.many or not self.wiring.edges_into(node_id, port.name))
         ][:_MOST]
 
     def makers_of(self, value_type: type[PortValue]) -> list[str]:

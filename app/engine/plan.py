@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import networkx as nx
@@ -13,9 +13,9 @@ from app.engine.graph import Graph, NodeSpec, migrate
 from app.engine.node import Node, NodeConfig, Port
 from app.engine.problems import InvalidWorkflow, Problem
 from app.engine.registry import AnyNode, Registry
-from app.engine.validation import validate
+from app.engine.validation import validate_wiring
 from app.engine.values import PortValue
-from app.engine.wiring import bypass, incoming, resolve_types
+from app.engine.wiring import Wiring, bypass
 
 
 @dataclass(slots=True)
@@ -75,19 +75,23 @@ def make_plan(graph: Graph, registry: Registry, targets: Collection[str] | None 
             f"There is no node “{unknown[0]}” to run to.",
             fix=f"Nodes: {', '.join(list(graph.nodes)[:10])}.",
         )
-    graph = graph.copy()
+    # The caller may go on editing; settings are replaced on change, so they can be shared.
+    graph = replace(graph, nodes={i: replace(node) for i, node in graph.nodes.items()})
     migrate(graph, registry)
+    wiring = Wiring(graph, registry)
     needed = set(graph.nodes)
     if targets is not None:
         pinned = [n.id for n in graph.nodes.values() if n.pinned is not None]
         needed = graph.needed_for(targets, stop_at=pinned)
-    _refuse([p for p in validate(graph, registry) if _stops(p, needed, whole=targets is None)])
-    return _build(graph, registry, needed)
+    _refuse([p for p in validate_wiring(wiring) if _stops(p, needed, whole=targets is None)])
+    return _build(wiring, needed)
 
 
 def _stops(problem: Problem, needed: set[str], *, whole: bool) -> bool:
     if problem.severity != "error":
         return False
+    if problem.code == "cycle":
+        return set(problem.found) <= needed
     return whole or (problem.code != "unreachable_output" and problem.node in needed)
 
 
@@ -101,22 +105,21 @@ def _refuse(problems: list[Problem]) -> None:
         )
 
 
-def _build(graph: Graph, registry: Registry, needed: set[str]) -> Plan:
-    wires = incoming(graph)
-    types = resolve_types(graph, registry)
-    value_types = registry.value_types()
+def _build(wiring: Wiring, needed: set[str]) -> Plan:
+    value_types = wiring.registry.value_types()
     nodes: dict[str, PlannedNode] = {}
-    for node_id in nx.topological_sort(graph.skeleton()):
+    # With targets, a cycle elsewhere is not in the way; the part that is needed has an order.
+    order = wiring.order or nx.topological_sort(wiring.skeleton.subgraph(needed))
+    for node_id in order:
         if node_id not in needed:
             continue
-        spec = graph.nodes[node_id]
-        cls = registry.get(spec.type)
-        if cls is None:
-            raise LookupError(f"node type {spec.type} vanished")  # validation saw it
-        node = _plan_node(spec, cls, value_types, types)
+        spec, cls = wiring.graph.nodes[node_id], wiring.classes[node_id]
+        node = _plan_node(spec, cls, value_types, wiring.types)
         if spec.pinned is None:
             node.inlets = tuple(
-                Inlet(port, tuple((e.source, e.source_port) for e in wires[node_id].get(name, ())))
+                Inlet(
+                    port, tuple((e.source, e.source_port) for e in wiring.edges_into(node_id, name))
+                )
                 for name, port in cls.input_ports().items()
             )
         sources = {source for inlet in node.inlets for source, _ in inlet.sources}
@@ -124,7 +127,11 @@ def _build(graph: Graph, registry: Registry, needed: set[str]) -> Plan:
         for source in sources:
             nodes[source].dependents.append(node_id)
         nodes[node_id] = node
-    outputs = {name: end for name, end in graph.named_outputs(registry).items() if end[0] in nodes}
+    outputs = {
+        name: end
+        for name, end in wiring.graph.named_outputs(wiring.registry).items()
+        if end[0] in nodes
+    }
     return Plan(nodes, outputs)
 
 

@@ -15,27 +15,28 @@ from app.engine.node import Port
 from app.engine.problems import Problem, RagloomError
 from app.engine.registry import AnyNode, Registry
 from app.engine.values import PortValue, accepts
-from app.engine.wiring import bypass, incoming, resolve_types
+from app.engine.wiring import Wiring, bypass
 
 
 def validate(graph: Graph, registry: Registry) -> list[Problem]:
     """Return every problem of `graph`; those of severity "warning" do not stop a run."""
-    return _Validation(graph, registry).problems()
+    return validate_wiring(Wiring(graph, registry))
+
+
+def validate_wiring(wiring: Wiring) -> list[Problem]:
+    """`validate` for who has, or goes on to use, the wiring of a graph."""
+    return _Validation(wiring).problems()
 
 
 class _Validation:
-    def __init__(self, graph: Graph, registry: Registry) -> None:
-        self.graph = graph
-        self.registry = registry
-        self.classes = {
-            node.id: cls
-            for node in graph.nodes.values()
-            if (cls := registry.get(node.type)) is not None
-        }
-        self.wires = incoming(graph)
-        self.types = resolve_types(graph, registry)
-        self.skeleton = graph.skeleton()
-        self.fits = Fits(graph, registry, self.types, self.wires)
+    def __init__(self, wiring: Wiring) -> None:
+        self.wiring = wiring
+        self.graph = wiring.graph
+        self.registry = wiring.registry
+        self.classes = wiring.classes
+        self.wires = wiring.wires
+        self.value_types = wiring.registry.value_types()
+        self.fits = Fits(wiring)
 
     def problems(self) -> list[Problem]:
         if not self.graph.nodes:
@@ -46,8 +47,8 @@ class _Validation:
                     fix="Add a first node from the palette.",
                 )
             ]
-        found = list(self._cycles())
-        cyclic = bool(found)
+        cyclic = self.wiring.order is None
+        found = list(self._cycles()) if cyclic else []
         for node in self.graph.nodes.values():
             found += self._node(node)
         found += self._edges()
@@ -64,11 +65,12 @@ class _Validation:
     # -- structure ------------------------------------------------------------------------
 
     def _cycles(self) -> Iterable[Problem]:
-        for component in nx.strongly_connected_components(self.skeleton):
+        skeleton = self.wiring.skeleton
+        for component in nx.strongly_connected_components(skeleton):
             first = next(iter(component))
-            if len(component) == 1 and not self.skeleton.has_edge(first, first):
+            if len(component) == 1 and not skeleton.has_edge(first, first):
                 continue
-            steps = nx.find_cycle(self.skeleton.subgraph(component))
+            steps = nx.find_cycle(skeleton.subgraph(component))
             ids = [source for source, _ in steps]
             path = " → ".join(self._title(n) for n in _shortened([*ids, ids[0]]))
             yield Problem(
@@ -136,7 +138,7 @@ class _Validation:
 
     def _required_inputs(self, node: NodeSpec, cls: AnyNode) -> Iterable[Problem]:
         for port in cls.input_ports().values():
-            if port.required and not self.wires.get(node.id, {}).get(port.name):
+            if port.required and not self.wiring.edges_into(node.id, port.name):
                 sources = self.fits.sources_for(node.id, port)
                 yield Problem(
                     code="unconnected_input",
@@ -160,7 +162,7 @@ class _Validation:
             if data is None:
                 continue
             try:
-                decode_outputs(cls, data, self.registry.value_types(), node.id, self.types)
+                decode_outputs(cls, data, self.value_types, node.id, self.wiring.types)
             except RagloomError as error:
                 yield Problem(
                     code=f"bad_{what}",
@@ -247,7 +249,7 @@ class _Validation:
                     expected=list(ports),
                 )
             elif side == "output":
-                source_type = self.types[node_id, port_name]
+                source_type = self.wiring.types[node_id, port_name]
             else:
                 target = ports[port_name]
         if source_type and target and not accepts(source_type, target.value_type):
@@ -320,7 +322,10 @@ class _Validation:
     def _reachability(self) -> Iterable[Problem]:
         """Results that cannot come because a node is disabled, and nodes no result needs."""
         named = self.graph.outputs
-        alive = self._alive()
+        if not named:
+            return
+        disabled = any(node.disabled for node in self.graph.nodes.values())
+        alive = self._alive() if disabled else self.wiring.types.keys()
         for name, (node_id, port) in named.items():
             cls = self.classes.get(node_id)
             if cls and port in cls.output_ports() and (node_id, port) not in alive:
@@ -333,8 +338,6 @@ class _Validation:
                     field=f"graph.outputs.{name}",
                     severity="warning",
                 )
-        if not named:
-            return
         acting = [node_id for node_id, cls in self.classes.items() if not cls.cacheable]
         needed = self.graph.needed_for([*(node_id for node_id, _ in named.values()), *acting])
         for node in self.graph.nodes.values():
@@ -350,7 +353,7 @@ class _Validation:
     def _alive(self) -> set[tuple[str, str]]:
         """Output ports that can have a value, going by disabled nodes alone."""
         alive: set[tuple[str, str]] = set()
-        for node_id in nx.topological_sort(self.skeleton):
+        for node_id in self.wiring.order or ():
             node, cls = self.graph.nodes[node_id], self.classes.get(node_id)
             if cls is None:
                 continue

@@ -1,8 +1,8 @@
-"""What travels along which wire: port types resolved through nodes that pass values on."""
+"""How a workflow hangs together: classes, wires, order, and the types that travel on wires."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from functools import cached_property
 
 import networkx as nx
 
@@ -14,43 +14,65 @@ from app.engine.values import PortValue, accepts
 OutputTypes = dict[tuple[str, str], type[PortValue]]
 
 
-def incoming(graph: Graph) -> dict[str, dict[str, list[EdgeSpec]]]:
-    """Edges by target node and target port, in the order of the file."""
-    edges: dict[str, dict[str, list[EdgeSpec]]] = defaultdict(lambda: defaultdict(list))
-    for edge in graph.edges:
-        edges[edge.target][edge.target_port].append(edge)
-    return edges
+class Wiring:
+    """A graph seen with the node classes of a registry. Each part is worked out when asked for."""
+
+    def __init__(self, graph: Graph, registry: Registry) -> None:
+        self.graph = graph
+        self.registry = registry
+        #: Classes of the nodes whose type is known.
+        self.classes: dict[str, AnyNode] = {
+            node.id: cls
+            for node in graph.nodes.values()
+            if (cls := registry.get(node.type)) is not None
+        }
+        #: Edges by target node and target port, in the order of the file.
+        self.wires: dict[str, dict[str, list[EdgeSpec]]] = {}
+        for edge in graph.edges:
+            self.wires.setdefault(edge.target, {}).setdefault(edge.target_port, []).append(edge)
+
+    def edges_into(self, node_id: str, port: str) -> list[EdgeSpec]:
+        """Edges that lead to an input port."""
+        return self.wires.get(node_id, {}).get(port, [])
+
+    @cached_property
+    def skeleton(self) -> nx.DiGraph:
+        """Ids and connections, without edges whose ends do not exist."""
+        return self.graph.skeleton()
+
+    @cached_property
+    def order(self) -> list[str] | None:
+        """Node ids in NetworkX's topological order; None in a graph with cycles."""
+        try:
+            return list(nx.topological_sort(self.skeleton))
+        except nx.NetworkXUnfeasible:
+            return None
+
+    @cached_property
+    def types(self) -> OutputTypes:
+        """Type of every output port of every known node.
+
+        An output that passes on what came in (`SameAs`) has the type of what is wired to that
+        input, or the closest common type of several. In a cycle it stays as declared.
+        """
+        types: OutputTypes = {}
+        for node_id in self.order or self.graph.nodes:
+            cls = self.classes.get(node_id)
+            for port in cls.output_ports().values() if cls else ():
+                value_type = port.value_type
+                if port.same_as is not None:
+                    sources = [
+                        types.get((e.source, e.source_port), PortValue)
+                        for e in self.edges_into(node_id, port.same_as)
+                    ]
+                    value_type = _common(sources) if sources else value_type
+                types[node_id, port.name] = value_type
+        return types
 
 
 def resolve_types(graph: Graph, registry: Registry) -> OutputTypes:
-    """Type of every output port of every known node.
-
-    An output that passes on what came in (`SameAs`) has the type of what is wired to that
-    input, or the closest common type of several. In a cycle it stays what it was declared.
-    """
-    skeleton = graph.skeleton()
-    order = (
-        list(nx.topological_sort(skeleton))
-        if nx.is_directed_acyclic_graph(skeleton)
-        else list(graph.nodes)
-    )
-    wires = incoming(graph)
-    types: OutputTypes = {}
-    for node_id in order:
-        cls = registry.get(graph.nodes[node_id].type)
-        if cls is None:
-            continue
-        for port in cls.output_ports().values():
-            value_type = port.value_type
-            if port.same_as is not None and node_id in wires:
-                sources = [
-                    types.get((e.source, e.source_port), PortValue)
-                    for e in wires[node_id].get(port.same_as, ())
-                ]
-                if sources:
-                    value_type = _common(sources)
-            types[node_id, port.name] = value_type
-    return types
+    """Type of every output port of every known node; see `Wiring.types`."""
+    return Wiring(graph, registry).types
 
 
 def _common(types: list[type[PortValue]]) -> type[PortValue]:

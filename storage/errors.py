@@ -86,6 +86,19 @@ class TooLarge(StorageError):
         self.limit = limit
 
 
+class VectorsMissing(StorageError):
+    """Chunks came without vectors that were there a moment ago; embed those texts and try again."""
+
+    code = "vectors_missing"
+
+    def __init__(self, model: str, text_hashes: list[str]) -> None:
+        super().__init__(
+            f"{len(text_hashes)} texts have no vector of the model '{model}'.",
+            "Process the document again.",
+        )
+        self.text_hashes = text_hashes
+
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 

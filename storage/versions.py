@@ -1,0 +1,366 @@
+"""The history of a knowledge base: commits, branches, and the transactions that add to them."""
+
+from __future__ import annotations
+
+import heapq
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from sqlalchemy import insert
+from sqlmodel import Session, col, select
+
+from storage import manifests
+from storage.database import Database
+from storage.errors import Conflict, NotFound, VectorsMissing
+from storage.ids import chunk_id, content_id, text_hash, version_id
+from storage.lru import Lru
+from storage.tables import (
+    Chunk,
+    Commit,
+    Document,
+    DocumentVersion,
+    IndexLog,
+    KnowledgeBase,
+    Ref,
+    Vector,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Change = Literal["added", "updated", "unchanged"]
+
+_BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
+_COMMIT_PREFIX = re.compile(r"[0-9a-f]{4,64}")
+#: What two knowledge bases, or two branches, have in common is small: a few recent commits.
+_CACHED_COMMITS = 64
+
+
+class History:
+    """Commits and branches; part of `KnowledgeRepository`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._manifests: Lru[str, Mapping[str, str]] = Lru(_CACHED_COMMITS)
+        self._members: Lru[str, frozenset[str]] = Lru(_CACHED_COMMITS)
+
+    def head(self, kb_id: str, ref: str = "main") -> Commit | None:
+        """The newest commit of a branch; None where there is no such branch."""
+        with self._db.read() as session:
+            return _head(session, kb_id, ref)
+
+    def resolve(self, kb_id: str, ref: str) -> Commit:
+        """The commit that a branch, a commit id or a unique prefix of one names."""
+        with self._db.read() as session:
+            commit = _head(session, kb_id, ref)
+            if commit is not None:
+                return commit
+            if _COMMIT_PREFIX.fullmatch(ref):
+                query = select(Commit).where(
+                    col(Commit.knowledge_base_id) == kb_id, col(Commit.id).startswith(ref)
+                )
+                found = session.exec(query.limit(2)).all()
+                if len(found) == 1:
+                    return found[0]
+                if found:
+                    raise Conflict(f"'{ref}' is the beginning of more than one commit id.")
+            raise NotFound("branch or commit", ref)
+
+    def manifest(self, commit_id: str) -> Mapping[str, str]:
+        """Document id -> version id at a commit. Cached, not to be changed."""
+
+        def read() -> Mapping[str, str]:
+            with self._db.read() as session:
+                commit = session.get(Commit, commit_id)
+                if commit is None:
+                    raise NotFound("commit", commit_id)
+                return manifests.load(self._db, session, commit.manifest_id)
+
+        return self._manifests.get(commit_id, read)
+
+    def version_ids(self, commit_id: str) -> frozenset[str]:
+        """Versions at a commit."""
+        return self._members.get(commit_id, lambda: frozenset(self.manifest(commit_id).values()))
+
+    def commits(
+        self, kb_id: str, ref: str = "main", limit: int = 50, offset: int = 0
+    ) -> tuple[list[Commit], int]:
+        """Ancestors of a ref, itself first, a commit always before its parents; and how many."""
+        start = self.resolve(kb_id, ref)
+        with self._db.read() as session:
+            known = session.exec(
+                select(Commit.id, Commit.parents, Commit.created_at).where(
+                    col(Commit.knowledge_base_id) == kb_id
+                )
+            ).all()
+            order = _walk(start.id, {id: (parents, at) for id, parents, at in known})
+            wanted = order[offset : offset + limit]
+            rows = session.exec(select(Commit).where(self._db.among(Commit.id, wanted))).all()
+        by_id = {row.id: row for row in rows}
+        return [by_id[id] for id in wanted], len(order)
+
+    def branches(self, kb_id: str) -> list[Ref]:
+        """Branches by name."""
+        with self._db.read() as session:
+            query = select(Ref).where(col(Ref.knowledge_base_id) == kb_id).order_by(col(Ref.name))
+            return list(session.exec(query).all())
+
+    def create_branch(self, kb_id: str, name: str, from_ref: str = "main") -> Ref:
+        """Start a branch at a branch or commit. Costs one row, plus one line of the index log for
+        each version there that no branch held any more."""
+        if not _BRANCH.fullmatch(name) or _COMMIT_PREFIX.fullmatch(name):
+            raise Conflict(
+                f"'{name}' cannot name a branch: use letters, digits and . _ / -, beginning with a "
+                "letter or digit, and not only hexadecimal digits."
+            )
+        start = self.resolve(kb_id, from_ref)
+        with self._db.write() as session:
+            lock_base(session, kb_id)
+            if session.get(Ref, (kb_id, name)) is not None:
+                raise Conflict(f"There is a branch '{name}' already.", name)
+            now = time.time()
+            for version in sorted(self._held_by_no_branch(session, kb_id, start)):
+                _log(session, kb_id, "add", version, now)
+            ref = Ref(knowledge_base_id=kb_id, name=name, commit_id=start.id, updated_at=now)
+            session.add(ref)
+        return ref
+
+    def commit_document(
+        self,
+        kb_id: str,
+        ref: str,
+        version: DocumentVersion,
+        chunks: Sequence[Chunk],
+        vectors: Mapping[str, np.ndarray],
+        model: str,
+        author: str = "",
+        message: str = "",
+    ) -> tuple[Commit, Change]:
+        """Make `version` the state of its document on a branch, in one transaction.
+
+        `vectors` holds the unit embeddings (float32, one dimension) that are new, by text hash.
+        Ids of the version and its chunks follow from their content and are filled in here. Calling
+        it again with the same version changes nothing. Raises VectorsMissing when a chunk has
+        neither a new nor a stored vector.
+        """
+        _identify(kb_id, version, chunks)
+        rows = _vector_rows(model, vectors)
+        with self._db.write() as session:
+            base = lock_base(session, kb_id)
+            head = _require_head(session, kb_id, ref)
+            before = manifests.lookup(session, head.manifest_id, version.document_id)
+            self._keep_version(session, version, chunks, model, rows)
+            if before == version.id:
+                return head, "unchanged"
+            edit = _Edit(version.document_id, before, version.id, author, message)
+            return self._advance(session, base, ref, head, edit), edit.change
+
+    def remove_document(
+        self, kb_id: str, ref: str, document_id: str, author: str = "", message: str = ""
+    ) -> Commit:
+        """Take a document off a branch; its history stays. Raises NotFound when it is not there."""
+        with self._db.write() as session:
+            base = lock_base(session, kb_id)
+            head = _require_head(session, kb_id, ref)
+            before = manifests.lookup(session, head.manifest_id, document_id)
+            if before is None:
+                raise NotFound("document", document_id)
+            edit = _Edit(document_id, before, None, author, message)
+            return self._advance(session, base, ref, head, edit)
+
+    def _held_by_no_branch(self, session: Session, kb_id: str, commit: Commit) -> set[str]:
+        heads = _head_manifests(session, kb_id)
+        if commit.manifest_id in heads:
+            return set()
+        versions = set(manifests.load(self._db, session, commit.manifest_id).values())
+        for manifest_id in heads:
+            versions -= set(manifests.load(self._db, session, manifest_id).values())
+        return versions
+
+    def _keep_version(
+        self,
+        session: Session,
+        version: DocumentVersion,
+        chunks: Sequence[Chunk],
+        model: str,
+        vectors: list[dict[str, object]],
+    ) -> None:
+        self._db.insert_missing(session, Vector, vectors)
+        if session.get(DocumentVersion, version.id) is not None:
+            return
+        document = session.get(Document, version.document_id)
+        if document is None or document.knowledge_base_id != version.knowledge_base_id:
+            raise NotFound("document", version.document_id)
+        hashes = {chunk.text_hash for chunk in chunks}
+        known = session.exec(
+            select(Vector.text_hash).where(
+                col(Vector.model) == model, self._db.among(Vector.text_hash, hashes)
+            )
+        )
+        if missing := hashes - set(known):
+            raise VectorsMissing(model, sorted(missing))
+        session.connection().execute(insert(DocumentVersion), [_row(version)])
+        if chunks:
+            session.connection().execute(insert(Chunk), [_row(chunk) for chunk in chunks])
+
+    def _advance(
+        self, session: Session, base: KnowledgeBase, ref: str, head: Commit, edit: _Edit
+    ) -> Commit:
+        """Write what one edit changes: a bucket, a manifest, a commit, the branch, the log."""
+        document = edit.document_id
+        manifest_id = manifests.replace(self._db, session, head.manifest_id, {document: edit.after})
+        commit = new_commit(
+            base.id,
+            [head],
+            manifest_id,
+            summary={edit.kind: [document]},
+            author=edit.author,
+            message=edit.message,
+        )
+        session.add(commit)
+        session.flush()
+        branch = session.get_one(Ref, (base.id, ref))
+        branch.commit_id = commit.id
+        branch.updated_at = base.updated_at = commit.created_at
+        others = _head_manifests(session, base.id, but=ref)
+        elsewhere = {manifests.lookup(session, manifest, document) for manifest in others}
+        if edit.before is not None and edit.before not in elsewhere:
+            _log(session, base.id, "remove", edit.before, commit.created_at)
+        if edit.after is not None and edit.after not in elsewhere:
+            _log(session, base.id, "add", edit.after, commit.created_at)
+        return commit
+
+
+@dataclass(frozen=True)
+class _Edit:
+    """One document's step from a version (None: absent) to another."""
+
+    document_id: str
+    before: str | None
+    after: str | None
+    author: str
+    message: str
+
+    @property
+    def kind(self) -> str:
+        if self.before is None:
+            return "added"
+        return "removed" if self.after is None else "changed"
+
+    @property
+    def change(self) -> Change:
+        return "added" if self.before is None else "updated"
+
+
+def new_commit(
+    kb_id: str,
+    parents: Sequence[Commit],
+    manifest_id: str,
+    *,
+    summary: dict[str, list[str]],
+    author: str,
+    message: str,
+) -> Commit:
+    """A commit with the id that its content gives it; never older than its parents."""
+    at = max([time.time(), *(parent.created_at + 1e-6 for parent in parents)])
+    parent_ids = [parent.id for parent in parents]
+    content = {
+        "knowledge_base": kb_id,
+        "parents": parent_ids,
+        "author": author,
+        "message": message,
+        "created_at": at,
+        "manifest": manifest_id,
+    }
+    return Commit(
+        id=content_id(content),
+        knowledge_base_id=kb_id,
+        parents=parent_ids,
+        author=author,
+        message=message,
+        created_at=at,
+        manifest_id=manifest_id,
+        summary=summary,
+    )
+
+
+def lock_base(session: Session, kb_id: str) -> KnowledgeBase:
+    """Read a knowledge base's row and hold it: its history has one writer at a time."""
+    base = session.get(KnowledgeBase, kb_id, with_for_update=True)
+    if base is None:
+        raise NotFound("knowledge base", kb_id)
+    return base
+
+
+def _head(session: Session, kb_id: str, ref: str) -> Commit | None:
+    query = select(Commit).join(Ref, col(Ref.commit_id) == col(Commit.id))
+    return session.exec(
+        query.where(col(Ref.knowledge_base_id) == kb_id, col(Ref.name) == ref)
+    ).first()
+
+
+def _head_manifests(session: Session, kb_id: str, *, but: str | None = None) -> set[str]:
+    """Manifests at the heads of the branches, or of all branches but one."""
+    query = select(Commit.manifest_id).join(Ref, col(Ref.commit_id) == col(Commit.id))
+    query = query.where(col(Ref.knowledge_base_id) == kb_id)
+    if but is not None:
+        query = query.where(col(Ref.name) != but)
+    return set(session.exec(query).all())
+
+
+def _require_head(session: Session, kb_id: str, ref: str) -> Commit:
+    head = _head(session, kb_id, ref)
+    if head is None:
+        raise NotFound("branch", ref)
+    return head
+
+
+def _log(session: Session, kb_id: str, op: str, version: str, at: float) -> None:
+    session.add(IndexLog(knowledge_base_id=kb_id, op=op, version_id=version, created_at=at))
+
+
+def _walk(start: str, known: Mapping[str, tuple[Sequence[str], float]]) -> list[str]:
+    """Newest first, children before parents."""
+    queue = [(-known[start][1], start)]
+    seen = {start}
+    order = []
+    while queue:
+        _, commit = heapq.heappop(queue)
+        order.append(commit)
+        for parent in known[commit][0]:
+            if parent not in seen:
+                seen.add(parent)
+                heapq.heappush(queue, (-known[parent][1], parent))
+    return order
+
+
+def _identify(kb_id: str, version: DocumentVersion, chunks: Sequence[Chunk]) -> None:
+    version.id = version_id(version.document_id, version.content_hash, version.config_hash)
+    version.knowledge_base_id = kb_id
+    version.chunk_count = len(chunks)
+    for ordinal, chunk in enumerate(chunks):
+        chunk.id = chunk_id(version.id, ordinal)
+        chunk.version_id = version.id
+        chunk.document_id = version.document_id
+        chunk.ordinal = ordinal
+        chunk.text_hash = text_hash(chunk.content if chunk.embed_text is None else chunk.embed_text)
+
+
+def _vector_rows(model: str, vectors: Mapping[str, np.ndarray]) -> list[dict[str, object]]:
+    # Sorted, so that two PostgreSQL transactions take their rows in the same order.
+    return [
+        {
+            "model": model,
+            "text_hash": key,
+            "dim": int(vectors[key].shape[0]),
+            "data": vectors[key].astype("<f4", copy=False).tobytes(),
+        }
+        for key in sorted(vectors)
+    ]
+
+
+def _row(item: DocumentVersion | Chunk) -> dict[str, object]:
+    return {name: getattr(item, name) for name in type(item).model_fields}

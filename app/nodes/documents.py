@@ -1,0 +1,430 @@
+"""Filling a knowledge base: files, their text, chunks, a check, and the index."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, model_validator
+
+from app.engine.context import IndexReport, NodeContext, World
+from app.engine.node import Node, NodeConfig, NodeOutputs
+from app.engine.problems import NodeFailed, RagloomError
+from app.engine.values import Box, Chunks, Document, Documents, Table
+from app.engine.values import Chunk as ChunkValue
+from app.nodes.files import FileRef, read_files
+
+T = TypeVar("T")
+
+#: Files read at once: parsing has worker processes of its own, and few of them.
+_AT_ONCE = 2
+
+
+class Files(Node["Files.Config"]):
+    """Files to put into a knowledge base.
+
+    Choose them here, or send them with the run.
+    """
+
+    type, version, title, family, icon = "files", 1, "Files", "documents", "folder_open"
+
+    class Config(NodeConfig):
+        """Settings of the files."""
+
+        name: str = Field(
+            "files", min_length=1, max_length=64, description="Key of the files in `input_data`."
+        )
+        files: list[FileRef] = Field(
+            default_factory=list,
+            max_length=1_000,
+            description="Files used when a run brings none of its own.",
+            json_schema_extra={"widget": "files"},
+        )
+
+    class Outputs(NodeOutputs):
+        """The files."""
+
+        documents: Documents = Field(description="The files, not read yet.")
+
+    async def run(self, ctx: NodeContext) -> Outputs:
+        """List the files."""
+        name = self.config.name
+        value = ctx.input_data.get(name)
+        items = read_files(value, name) if value else ()
+        items = items or tuple(ref.document() for ref in self.config.files)
+        if not items:
+            raise NodeFailed(
+                "There are no files.",
+                code="missing_input",
+                fix=f"Choose some in the node's settings, or send them as input_data.{name}.",
+            )
+        return self.Outputs(documents=Documents(items=items))
+
+    @classmethod
+    def reads(cls, config: Config) -> tuple[str, ...]:
+        """Keys of `input_data` it looks at."""
+        return (config.name,)
+
+    @classmethod
+    def summary(cls, config: Mapping[str, Any]) -> str:
+        """One line in words."""
+        count = len(config.get("files") or ())
+        if not count:
+            return "files of the run"
+        return "1 file" if count == 1 else f"{count} files"
+
+
+class Extract(Node["Extract.Config"]):
+    """Read files into headings, paragraphs, lists and tables.
+
+    PDF, Word, PowerPoint, Excel, HTML, Markdown and text files keep their page, slide or sheet
+    numbers. Each file is read in a process of its own with limits, so that a broken one harms
+    nothing else.
+    """
+
+    type, version, title, family, icon = "extract", 1, "Extract text", "documents", "description"
+    timeout_s = 1_800.0
+
+    class Config(NodeConfig):
+        """Settings of reading."""
+
+        strategy: Literal["comprehensive", "fast", "auto"] = Field(
+            "comprehensive",
+            description="“comprehensive” also looks for tables in PDF files; “fast” takes the "
+            "text alone; “auto” looks for tables where there are signs of one.",
+        )
+        on_error: Literal["fail", "skip"] = Field(
+            "fail", description="A file that cannot be read stops the run, or is left out."
+        )
+
+    class Outputs(NodeOutputs):
+        """What was read."""
+
+        documents: Documents = Field(description="The documents with their text.")
+        failures: Table = Field(description="Files that could not be read, and why.")
+
+    async def run(
+        self, documents: Annotated[Documents, "The files to read."], ctx: NodeContext
+    ) -> Outputs:
+        """Read every file."""
+        options = {"extraction_strategy": self.config.strategy}
+        slots = asyncio.Semaphore(_AT_ONCE)
+        total, done = len(documents.items), 0
+        ctx.progress(0, total)
+
+        async def read(document: Document) -> Document | RagloomError:
+            nonlocal done
+            async with slots:
+                try:
+                    return await ctx.world.files.extract(document, options)
+                except RagloomError as error:
+                    if self.config.on_error == "fail":
+                        raise
+                    return error
+                finally:
+                    done += 1
+                    ctx.progress(done, total, document.filename)
+
+        results = await _together([read(document) for document in documents.items])
+        failures = tuple(
+            (document.filename, result.message, result.fix)
+            for document, result in zip(documents.items, results, strict=True)
+            if isinstance(result, RagloomError)
+        )
+        return self.Outputs(
+            documents=Documents(items=tuple(r for r in results if isinstance(r, Document))),
+            failures=Table(columns=("filename", "message", "fix"), rows=failures),
+        )
+
+    @classmethod
+    def summary(cls, config: Mapping[str, Any]) -> str:
+        """One line in words."""
+        words = {"comprehensive": "text and tables", "fast": "text alone", "auto": "as needed"}
+        return words.get(config.get("strategy", "comprehensive"), "")
+
+
+class Chunk(Node["Chunk.Config"]):
+    """Cut documents into passages of a size that can be searched and cited.
+
+    Every chunk knows its document, page, headings and place in the text.
+    """
+
+    type, version, title, family, icon = "chunk", 1, "Chunk", "documents", "content_cut"
+    timeout_s = 600.0
+
+    class Config(NodeConfig):
+        """Settings of cutting. Sizes are in tokens of the embedding model."""
+
+        strategy: str = Field(
+            "recursive",
+            min_length=1,
+            max_length=64,
+            description="“recursive” cuts at headings, paragraphs and sentences; “fixed” at a "
+            "length.",
+            json_schema_extra={"widget": "chunker"},
+        )
+        chunk_size: int = Field(400, ge=16, le=8_192, description="Most tokens of a chunk.")
+        chunk_overlap: int = Field(
+            50, ge=0, le=4_096, description="Tokens that a chunk repeats of the one before."
+        )
+
+        @model_validator(mode="after")
+        def _fits(self) -> Chunk.Config:
+            if self.chunk_overlap >= self.chunk_size:
+                raise ValueError("chunk_overlap must be smaller than chunk_size")
+            return self
+
+    class Outputs(NodeOutputs):
+        """The chunks."""
+
+        chunks: Chunks = Field(description="The passages, in reading order.")
+
+    async def run(
+        self, documents: Annotated[Documents, "Documents that were read."], ctx: NodeContext
+    ) -> Outputs:
+        """Cut every document."""
+        total = len(documents.items)
+        chunks: list[ChunkValue] = []
+        for done, document in enumerate(documents.items, start=1):
+            chunks.extend(await asyncio.to_thread(cut, document, self.config))
+            ctx.progress(done, total, document.filename)
+        return self.Outputs(chunks=Chunks(items=tuple(chunks)))
+
+    @classmethod
+    def summary(cls, config: Mapping[str, Any]) -> str:
+        """One line in words."""
+        size, overlap = config.get("chunk_size", 400), config.get("chunk_overlap", 50)
+        return f"{config.get('strategy', 'recursive')}, {size} tokens, {overlap} overlap"
+
+
+class QualityCheck(Node["QualityCheck.Config"]):
+    """Leave out chunks that nobody should find.
+
+    Empty ones, ones without words, garbled text, and ones that repeat another chunk of the same
+    document.
+    """
+
+    type, version, title, family, icon = (
+        "quality_check", 1, "Check quality", "documents", "rule",
+    )  # fmt: skip
+
+    class Config(NodeConfig):
+        """Settings of the check."""
+
+        enabled: bool = Field(True, description="Off passes everything on.")
+        min_chunk_size: int = Field(
+            1, ge=0, le=4_096, description="Chunks of fewer characters are left out."
+        )
+
+    class Outputs(NodeOutputs):
+        """What was kept."""
+
+        chunks: Chunks = Field(description="The chunks that are worth keeping.")
+        dropped: Table = Field(description="What was left out, and why.")
+
+    async def run(
+        self, chunks: Annotated[Chunks, "The chunks to check."], ctx: NodeContext
+    ) -> Outputs:
+        """Check every chunk."""
+        found = await asyncio.to_thread(self._problems, chunks.items)
+        kept = tuple(c for c, why in zip(chunks.items, found, strict=True) if why is None)
+        rows = tuple(
+            (c.document_name, c.page, why, " ".join(c.content[:80].split()))
+            for c, why in zip(chunks.items, found, strict=True)
+            if why is not None
+        )
+        return self.Outputs(
+            chunks=chunks.model_copy(update={"items": kept}),
+            dropped=Table(columns=("document", "page", "reason", "start"), rows=rows),
+        )
+
+    def _problems(self, chunks: Sequence[ChunkValue]) -> list[str | None]:
+        """Why each chunk should go, or None where it stays."""
+        if not self.config.enabled:
+            return [None] * len(chunks)
+        from app.documents.quality import chunk_problem
+
+        seen: set[tuple[str, str]] = set()
+        found: list[str | None] = []
+        for chunk in chunks:
+            key = (chunk.document_id, " ".join(chunk.content.split()).casefold())
+            why: str | None
+            if len(chunk.content.strip()) < self.config.min_chunk_size:
+                why = f"shorter than {self.config.min_chunk_size} characters"
+            elif key in seen:
+                why = "repeats an earlier chunk"
+            else:
+                why = chunk_problem(chunk.content)
+            seen.add(key)
+            found.append(why)
+        return found
+
+    @classmethod
+    def summary(cls, config: Mapping[str, Any]) -> str:
+        """One line in words."""
+        if not config.get("enabled", True):
+            return "off"
+        return "drops empty, garbled and repeated chunks"
+
+
+class Index(Node["Index.Config"]):
+    """Embed chunks and put them into a knowledge base.
+
+    Each document becomes one commit. Text whose embedding is known already is not embedded again,
+    and a document that did not change makes no commit.
+    """
+
+    type, version, title, family, icon = "index", 1, "Embed and index", "documents", "database"
+    cacheable = False
+    timeout_s = 3_600.0
+
+    class Config(NodeConfig):
+        """Settings of indexing."""
+
+        knowledge_base: str = Field(
+            "",
+            max_length=200,
+            description="Name or id of the knowledge base to fill.",
+            json_schema_extra={"widget": "knowledge_base"},
+        )
+        ref: str = Field(
+            "main",
+            min_length=1,
+            max_length=200,
+            description="Branch that receives the commits.",
+            json_schema_extra={"widget": "ref"},
+        )
+        processing: dict[str, Any] = Field(
+            default_factory=dict,
+            description="Settings the chunks were made with, kept with each document.",
+        )
+
+    class Outputs(NodeOutputs):
+        """What was done."""
+
+        report: Table = Field(description="For each document: change, chunks, commit.")
+
+    async def run(
+        self,
+        documents: Annotated[Documents, "The documents the chunks come from."],
+        chunks: Annotated[Chunks, "The chunks to index."],
+        ctx: NodeContext,
+    ) -> Outputs:
+        """Index document by document."""
+        if not self.config.knowledge_base:
+            raise NodeFailed(
+                "No knowledge base is chosen.",
+                code="missing_setting",
+                fix="Choose one in the node's settings.",
+            )
+        by_document: dict[str, list[ChunkValue]] = {d.document_id: [] for d in documents.items}
+        for chunk in chunks.items:
+            if chunk.document_id not in by_document:
+                raise NodeFailed(
+                    f"A chunk of {chunk.document_name} came without its document.",
+                    code="missing_input",
+                    fix="Wire the documents that the chunks were cut from into this node.",
+                )
+            by_document[chunk.document_id].append(chunk)
+        before, total = 0, len(chunks.items)
+        ctx.progress(0, total)
+        reports = []
+        for document in documents.items:
+            own = by_document[document.document_id]
+            reports.append(await self._index(document, own, before, total, ctx))
+            before += len(own)
+            ctx.progress(before, total, document.filename)
+        return self.Outputs(report=_report(reports))
+
+    async def _index(
+        self,
+        document: Document,
+        chunks: Sequence[ChunkValue],
+        before: int,
+        total: int,
+        ctx: NodeContext,
+    ) -> IndexReport:
+        loop = asyncio.get_running_loop()
+
+        def progress(done: int, _of: int) -> None:
+            # The embedder calls from a thread of its own.
+            loop.call_soon_threadsafe(
+                ctx.progress, before + min(done, len(chunks)), total, document.filename
+            )
+
+        return await ctx.world.knowledge.index(
+            self.config.knowledge_base,
+            document,
+            chunks,
+            ref=self.config.ref,
+            processing=self.config.processing,
+            progress=progress,
+        )
+
+    async def fingerprint(self, world: World) -> str:
+        """Always run: its effect is outside the graph."""
+        return ""
+
+    @classmethod
+    def summary(cls, config: Mapping[str, Any]) -> str:
+        """One line in words."""
+        name = config.get("knowledge_base") or "no knowledge base yet"
+        ref = config.get("ref", "main")
+        return f"into {name}" + (f" on {ref}" if ref != "main" else "")
+
+
+async def _together(reads: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Results in order; the first failure cancels the rest and is raised as it is."""
+    tasks = [asyncio.ensure_future(read) for read in reads]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def cut(document: Document, config: Chunk.Config) -> list[ChunkValue]:
+    """Cut one document. Blocks (CPU)."""
+    from app.documents.chunk import ChunkConfig, chunk
+    from app.documents.model import Block
+
+    settings = ChunkConfig(
+        strategy=config.strategy,
+        chunk_size=config.chunk_size,
+        chunk_overlap=config.chunk_overlap,
+    )
+    blocks = [Block.model_validate(block.model_dump()) for block in document.blocks]
+    try:
+        pieces = chunk(blocks, settings)
+    except ValueError as error:
+        raise NodeFailed(
+            f"{document.filename} could not be cut: {error}.",
+            code="bad_setting",
+            fix="Choose another strategy in the chunk node's settings.",
+        ) from error
+    return [
+        ChunkValue(
+            chunk_id=f"{document.document_id}:{ordinal}",
+            document_id=document.document_id,
+            document_name=document.filename,
+            content=piece.content,
+            page=piece.page,
+            headings=piece.headings,
+            boxes=tuple(Box(**box.model_dump()) for box in piece.boxes),
+            start=piece.start,
+            end=piece.end,
+            embed_text=piece.embed_text,
+            language=piece.language or document.language,
+            metadata=piece.metadata,
+        )
+        for ordinal, piece in enumerate(pieces)
+    ]
+
+
+def _report(reports: Sequence[IndexReport]) -> Table:
+    columns = ("document_id", "filename", "change", "chunks", "embedded", "commit")
+    return Table(
+        columns=columns,
+        rows=tuple(tuple(getattr(report, column) for column in columns) for report in reports),
+    )

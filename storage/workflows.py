@@ -1,0 +1,157 @@
+"""Workflows and their revisions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import delete, func, update
+from sqlmodel import Session, col, select
+
+from storage.database import Database
+from storage.errors import Conflict, NotFound
+from storage.ids import content_id, new_id
+from storage.tables import Run, Workflow, WorkflowRevision
+
+_Workflows = list[tuple[Workflow, WorkflowRevision]]
+
+
+class WorkflowRepository:
+    """Workflows in SQL. Every save is a revision; nothing is overwritten."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def create(
+        self,
+        name: str,
+        description: str = "",
+        graph: Mapping[str, Any] | None = None,
+        author: str = "",
+    ) -> Workflow:
+        """Keep a workflow as revision 1."""
+        now = time.time()
+        workflow = Workflow(
+            id=new_id("wf"),
+            name=name,
+            description=description,
+            revision=1,
+            created_at=now,
+            updated_at=now,
+        )
+        with self._db.write() as session:
+            session.add(workflow)
+            session.flush()
+            session.add(_revision(workflow, graph or {}, author, ""))
+        return workflow
+
+    def get(self, workflow_id: str) -> tuple[Workflow, WorkflowRevision]:
+        """A workflow and its newest revision; raises NotFound."""
+        with self._db.read() as session:
+            workflow = _workflow(session, workflow_id)
+            return workflow, session.get_one(WorkflowRevision, (workflow_id, workflow.revision))
+
+    def revision(self, workflow_id: str, number: int) -> WorkflowRevision:
+        """One revision; raises NotFound."""
+        with self._db.read() as session:
+            row = session.get(WorkflowRevision, (workflow_id, number))
+        if row is None:
+            raise NotFound("workflow revision", f"{workflow_id}/{number}")
+        return row
+
+    def list(
+        self, limit: int = 50, offset: int = 0, text: str | None = None
+    ) -> tuple[_Workflows, int]:
+        """Workflows with their newest revisions, last changed first; and how many."""
+        query = select(Workflow, WorkflowRevision).join(
+            WorkflowRevision,
+            (col(WorkflowRevision.workflow_id) == col(Workflow.id))
+            & (col(WorkflowRevision.number) == col(Workflow.revision)),
+        )
+        if text:
+            query = query.where(
+                col(Workflow.name).icontains(text, autoescape=True)
+                | col(Workflow.description).icontains(text, autoescape=True)
+            )
+        page = query.order_by(col(Workflow.updated_at).desc(), col(Workflow.id))
+        with self._db.read() as session:
+            total = session.exec(select(func.count()).select_from(query.subquery())).one()
+            rows = session.exec(page.limit(limit).offset(offset)).all()
+        return [(workflow, revision) for workflow, revision in rows], total
+
+    def save(
+        self,
+        workflow_id: str,
+        graph: Mapping[str, Any],
+        base_revision: int,
+        author: str = "",
+        message: str = "",
+    ) -> Workflow:
+        """Keep a new revision on top of `base_revision`; an equal graph makes none.
+
+        Raises Conflict, with the newest revision as `current`, when somebody saved since.
+        """
+        with self._db.write() as session:
+            workflow = _workflow(session, workflow_id, lock=True)
+            newest = session.get_one(WorkflowRevision, (workflow_id, workflow.revision))
+            if content_id(newest.graph) == content_id(graph):
+                return workflow
+            if workflow.revision != base_revision:
+                raise Conflict(
+                    f"The workflow is at revision {workflow.revision}; this change was made to "
+                    f"revision {base_revision}.",
+                    newest,
+                )
+            workflow.revision += 1
+            workflow.updated_at = time.time()
+            described = graph.get("graph", {})
+            workflow.name = described.get("name") or workflow.name
+            workflow.description = described.get("description", workflow.description)
+            session.add(_revision(workflow, graph, author, message))
+        return workflow
+
+    def revisions(
+        self, workflow_id: str, limit: int = 50, offset: int = 0
+    ) -> tuple[_Revisions, int]:
+        """Revisions of a workflow, newest first; and how many."""
+        mine = col(WorkflowRevision.workflow_id) == workflow_id
+        query = select(WorkflowRevision).where(mine).order_by(col(WorkflowRevision.number).desc())
+        with self._db.read() as session:
+            total = _workflow(session, workflow_id).revision
+            return list(session.exec(query.limit(limit).offset(offset)).all()), total
+
+    def delete(self, workflow_id: str) -> None:
+        """Remove a workflow and its revisions; its runs stay, each with its own graph."""
+        with self._db.write() as session:
+            _workflow(session, workflow_id, lock=True)
+            session.exec(
+                update(Run).where(col(Run.workflow_id) == workflow_id).values(workflow_id=None)
+            )
+            session.exec(
+                delete(WorkflowRevision).where(col(WorkflowRevision.workflow_id) == workflow_id)
+            )
+            session.exec(delete(Workflow).where(col(Workflow.id) == workflow_id))
+
+
+_Revisions = list[WorkflowRevision]
+
+
+def _workflow(session: Session, workflow_id: str, *, lock: bool = False) -> Workflow:
+    workflow = session.get(Workflow, workflow_id, with_for_update=lock or None)
+    if workflow is None:
+        raise NotFound("workflow", workflow_id)
+    return workflow
+
+
+def _revision(
+    workflow: Workflow, graph: Mapping[str, Any], author: str, message: str
+) -> WorkflowRevision:
+    return WorkflowRevision(
+        workflow_id=workflow.id,
+        number=workflow.revision,
+        graph=dict(graph),
+        author=author,
+        message=message,
+        created_at=workflow.updated_at,
+    )

@@ -1,0 +1,1 @@
+"""The workflow canvas: the element, the editor behind it, and their front-end sources."""

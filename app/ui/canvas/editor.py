@@ -1,0 +1,287 @@
+"""The graph being edited: operations in, patches out, with undo and a view for every browser.
+
+One `GraphEditor` serves all viewers of a workflow in this process: each operation is checked
+here, whatever the browser thinks, and what changed is handed to every subscriber.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.engine.graph import Graph
+from app.engine.problems import Problem
+from app.engine.registry import Registry
+
+from . import view
+from .edits import Edit, apply_op, tidied
+from .history import History
+from .layout import place_missing
+from .ops import Delete, Op, Paste, Refused, ReplaceGraph, read_op
+from .sockets import Sockets, fitting_ports
+
+__all__ = ["Change", "GraphEditor", "Refused"]
+
+Validate = Callable[[Graph, Registry], list[Problem]]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one edit, undo or redo changed; handed to every subscriber."""
+
+    #: For `FlowCanvas.patch`.
+    patch: dict[str, Any]
+    problems: list[Problem]
+    label: str
+    #: Canvas that asked for it; empty for Python, undo and redo.
+    origin: str
+    #: Nodes whose results may differ from now on.
+    stale: frozenset[str]
+    #: Ids of nodes that were added, changed (not only moved) or removed.
+    nodes: frozenset[str]
+    #: Whether anything changed at all.
+    graph_changed: bool = True
+
+
+class GraphEditor:
+    """Holds a workflow's graph while it is edited."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        registry: Registry,
+        *,
+        revision: int = 0,
+        validate: Validate | None = None,
+        on_change: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        """`on_change` gets the workflow file after every edit, before any viewer sees it.
+
+        `revision` is the saved revision `graph` was read from.
+        """
+        self.registry = registry
+        self.revision = revision
+        self._validate = validate or _engine_validate
+        self._on_change = on_change
+        self._graph = place_missing(graph)
+        self._saved = self._graph
+        self._problems = self._validate(self._graph, registry)
+        self._view = view.graph_view(self._graph, registry, self._problems)
+        self._history = History()
+        self._subscribers: list[Callable[[Change], None]] = []
+        self._deleted_all = False
+
+    # ---- reading ----
+    @property
+    def graph(self) -> Graph:
+        """The graph as it is now. Treat it as frozen: edits replace it."""
+        return self._graph
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong with the graph."""
+        return list(self._problems)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the graph differs from the saved revision."""
+        return self._graph is not self._saved and self._graph != self._saved
+
+    @property
+    def saved(self) -> Graph:
+        """The graph as last saved or read."""
+        return self._saved
+
+    @property
+    def may_save(self) -> bool:
+        """False where an empty graph would overwrite nodes nobody deleted by hand."""
+        return bool(self._graph.nodes) or not self._saved.nodes or self._deleted_all
+
+    @property
+    def undo_label(self) -> str | None:
+        """What undo would take back, None when there is nothing."""
+        return self._history.undo_label
+
+    @property
+    def redo_label(self) -> str | None:
+        """What redo would do again, None when there is nothing."""
+        return self._history.redo_label
+
+    def dump(self) -> dict[str, Any]:
+        """JSON data of the workflow file."""
+        return self._graph.dump()
+
+    def load_payload(self) -> dict[str, Any]:
+        """Everything a canvas needs to show the graph, for `FlowCanvas.load_graph`."""
+        return {
+            "graph": self._view.dump(),
+            "catalog": view.catalog(self.registry),
+            "types": view.type_table(self.registry),
+            "history": self._labels(),
+        }
+
+    def node_view(self, node: str) -> dict[str, Any] | None:
+        """The card of a node: title, family, icon, summary, ports with types, problems."""
+        return self._view.nodes.get(node)
+
+    def compatible(self, node: str, port: str, side: str) -> list[tuple[str, str]]:
+        """(node type, port) pairs that fit a wire from this port; `side` is "source" or "target"."""
+        sockets = Sockets(self._graph, self.registry)
+        if side == "source":
+            value_type = sockets.output_type(node, port)
+        else:
+            inputs = sockets.inputs(node)
+            if port not in inputs:
+                return []
+            value_type = inputs[port].value_type
+        return [
+            (cls.type, name)
+            for cls in self.registry
+            for name in fitting_ports(cls, side, value_type)[:1]
+        ]
+
+    # ---- editing ----
+    def apply(self, ops: Sequence[Op | dict[str, Any]], *, origin: str = "") -> Change:
+        """Apply operations as one step of undo. Raises Refused, and then nothing has changed.
+
+        Operations are models of `app.ui.canvas.ops` or their JSON data.
+        """
+        checked = [read_op(op) for op in ops]
+        edits: list[Edit] = []
+        graph = self._graph
+        for op in checked:
+            edit = apply_op(op, graph, self.registry)
+            graph = edit.graph
+            edits.append(edit)
+        if not edits or graph == self._graph:
+            return self._nothing(origin)
+        explicit = any(isinstance(op, Delete | ReplaceGraph) for op in checked)
+        merge_key = edits[0].merge_key if len(edits) == 1 else None
+        label = edits[-1].label
+        self._history.push(self._graph, label, merge_key)
+        chosen = [edit.select for edit in edits if edit.select is not None]
+        if not graph.nodes:
+            self._deleted_all = explicit
+        return self._move_to(graph, label, origin, select=chosen[-1] if chosen else None)
+
+    def undo(self, *, origin: str = "") -> Change:
+        """Take back the last step; nothing happens when there is none."""
+        return self._travel(self._history.undo(self._graph), "Undo", origin)
+
+    def redo(self, *, origin: str = "") -> Change:
+        """Do the last undone step again; nothing happens when there is none."""
+        return self._travel(self._history.redo(self._graph), "Redo", origin)
+
+    def copy(self, nodes: Iterable[str]) -> str:
+        """Nodes and the wires between them as workflow-file text, to paste anywhere."""
+        chosen = set(nodes)
+        part = Graph(
+            nodes={id_: spec for id_, spec in self._graph.nodes.items() if id_ in chosen},
+            edges=[e for e in self._graph.edges if e.source in chosen and e.target in chosen],
+        )
+        return json.dumps(part.dump(), ensure_ascii=False, indent=1)
+
+    def paste(self, text: str, x: float, y: float, *, origin: str = "") -> Change:
+        """Add the nodes of a workflow-file text at (x, y)."""
+        return self.apply([Paste(text=text, x=x, y=y)], origin=origin)
+
+    def tidy(self) -> Change:
+        """Lay the nodes out from left to right, without a browser."""
+        graph = tidied(self._graph)
+        if graph == self._graph:
+            return self._nothing("")
+        self._history.push(self._graph, "Tidy up")
+        return self._move_to(graph, "Tidy up", "")
+
+    # ---- saving ----
+    def mark_saved(self, graph: Graph, revision: int) -> None:
+        """`graph` (the one that was sent) is now stored as `revision`."""
+        self._saved = graph
+        self.revision = revision
+        self._deleted_all = False
+
+    def adopt(self, graph: Graph, revision: int, *, label: str = "Load newer version") -> Change:
+        """Show what somebody else saved; the own state can be had back with undo."""
+        graph = place_missing(graph)
+        self._saved, self.revision = graph, revision
+        if graph == self._graph:
+            return self._nothing("")
+        self._history.push(self._graph, label)
+        return self._move_to(graph, label, "")
+
+    # ---- viewers ----
+    def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
+        """Call `callback` after every change, until the returned function is called."""
+        self._subscribers.append(callback)
+
+        def unsubscribe() -> None:
+            if callback in self._subscribers:
+                self._subscribers.remove(callback)
+
+        return unsubscribe
+
+    @property
+    def viewers(self) -> int:
+        """How many subscribers there are."""
+        return len(self._subscribers)
+
+    def revalidate(self) -> Change:
+        """Check again, when what lies outside the graph changed (a knowledge base was deleted)."""
+        return self._move_to(self._graph, "", "", graph_changed=False)
+
+    # ---- inside ----
+    def _travel(self, step: tuple[Graph, str] | None, verb: str, origin: str) -> Change:
+        if step is None:
+            return self._nothing(origin)
+        graph, label = step
+        if not graph.nodes:
+            self._deleted_all = True
+        return self._move_to(graph, f"{verb}: {label}", origin)
+
+    def _labels(self) -> dict[str, str | None]:
+        return {"undo": self._history.undo_label, "redo": self._history.redo_label}
+
+    def _nothing(self, origin: str) -> Change:
+        return Change({}, self.problems, "", origin, frozenset(), frozenset(), False)
+
+    def _move_to(
+        self,
+        graph: Graph,
+        label: str,
+        origin: str,
+        *,
+        select: tuple[str, ...] | None = None,
+        graph_changed: bool = True,
+    ) -> Change:
+        stale = view.touched(self._graph, graph) if graph_changed else set()
+        before = self._view
+        self._graph = graph
+        if graph_changed and self._on_change is not None:
+            self._on_change(graph.dump())
+        self._problems = self._validate(graph, self.registry)
+        self._view = view.graph_view(graph, self.registry, self._problems)
+        parts = view.patch(before, self._view)
+        changed = {v["id"] for v in parts.get("nodes", [])} | set(parts.get("remove_nodes", []))
+        payload = {**parts, "history": self._labels(), "origin": origin, "stale": sorted(stale)}
+        if select is not None:
+            payload["select"] = list(select)
+        change = Change(
+            payload,
+            self.problems,
+            label,
+            origin,
+            frozenset(stale),
+            frozenset(changed),
+            graph_changed,
+        )
+        for callback in tuple(self._subscribers):
+            callback(change)
+        return change
+
+
+def _engine_validate(graph: Graph, registry: Registry) -> list[Problem]:
+    from app.engine.validation import validate
+
+    return validate(graph, registry)

@@ -1,0 +1,309 @@
+"""Each operation as a function from one graph to the next; the old graph is left untouched.
+
+Specs are never changed in place: undo keeps whole graphs, which share what did not change.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import singledispatch
+
+from app.engine.graph import EdgeSpec, Graph, NodeSpec, copy_json
+from app.engine.problems import InvalidWorkflow
+from app.engine.registry import Registry
+from app.engine.values import PortValue
+
+from . import ops
+from .layout import GRID, NODE_WIDTH, arrange, place_missing
+from .ops import Ends, Refused
+from .sockets import Sockets, fitting_ports
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The outcome of an operation."""
+
+    graph: Graph
+    #: What undo calls it: “Delete 3 nodes”.
+    label: str
+    #: Edits that follow each other with the same key are one step of undo.
+    merge_key: str | None = None
+    #: Nodes to select in the browser that asked for it.
+    select: tuple[str, ...] | None = None
+
+
+@singledispatch
+def apply_op(op: object, graph: Graph, registry: Registry) -> Edit:
+    """Apply one operation. Raises Refused when it makes no sense."""
+    raise TypeError(f"not an operation: {op!r}")
+
+
+def new_id(graph: Graph, wanted: str) -> str:
+    """An id that no node has: `retrieve`, `retrieve-2`, …"""
+    stem = re.sub(r"-\d+$", "", wanted) or "node"
+    if stem not in graph.nodes:
+        return stem
+    n = 2
+    while f"{stem}-{n}" in graph.nodes:
+        n += 1
+    return f"{stem}-{n}"
+
+
+def _spec(graph: Graph, node: str) -> NodeSpec:
+    try:
+        return graph.nodes[node]
+    except KeyError:
+        raise Refused(f"There is no node “{node}” any more.") from None
+
+
+def _with_nodes(graph: Graph, changed: Iterable[NodeSpec]) -> Graph:
+    return replace(graph, nodes={**graph.nodes, **{spec.id: spec for spec in changed}})
+
+
+def _plural(verb: str, n: int, thing: str) -> str:
+    return f"{verb} {thing}" if n == 1 else f"{verb} {n} {thing}s"
+
+
+@apply_op.register
+def _(op: ops.AddNode, graph: Graph, registry: Registry) -> Edit:
+    cls = registry.get(op.type)
+    if cls is None:
+        raise Refused(
+            f"There is no node type “{op.type}” here.", fix="Install the package that brings it."
+        )
+    position = (op.x, op.y)
+    if op.free:
+        position = _free_place(graph, position)
+    spec = NodeSpec(
+        id=new_id(graph, op.type),
+        type=op.type,
+        version=cls.version,
+        title=op.title,
+        config=copy_json(op.config),
+        position=position,
+    )
+    graph = _with_nodes(graph, [spec])
+    if op.connect is not None:
+        graph = _connect_new(graph, registry, spec, op.connect)
+    elif op.insert is not None:
+        graph = _insert_into_wire(graph, registry, spec, op.insert)
+    return Edit(graph, f"Add {spec.title or cls.title}", select=(spec.id,))
+
+
+def _connect_new(graph: Graph, registry: Registry, spec: NodeSpec, end: ops.WireEnd) -> Graph:
+    """Wire a new node to where the dragged wire came from, if a port fits."""
+    sockets = Sockets(graph, registry)
+    cls = registry.get(spec.type)
+    if cls is None or end.node not in graph.nodes:
+        return graph
+    if end.side == "source":
+        value_type = sockets.output_type(end.node, end.port)
+    else:
+        known = sockets.inputs(end.node).get(end.port)
+        value_type = known.value_type if known else PortValue
+    ports = fitting_ports(cls, end.side, value_type)
+    if not ports:
+        return graph
+    if end.side == "source":
+        return _connected(graph, registry, (end.node, end.port, spec.id, ports[0]))
+    return _connected(graph, registry, (spec.id, ports[0], end.node, end.port))
+
+
+def _insert_into_wire(graph: Graph, registry: Registry, spec: NodeSpec, wire: Ends) -> Graph:
+    """Put a node into a wire it was dropped on, if it has ports for both ends."""
+    sockets = Sockets(graph, registry)
+    cls = registry.get(spec.type)
+    if cls is None or all(edge.ends != wire for edge in graph.edges):
+        return graph
+    source, source_port, target, target_port = wire
+    given = sockets.output_type(source, source_port)
+    wanted = sockets.inputs(target)[target_port].value_type
+    inputs = fitting_ports(cls, "source", given)
+    outputs = fitting_ports(cls, "target", wanted)
+    if not inputs or not outputs:
+        return graph
+    kept = replace(graph, edges=[edge for edge in graph.edges if edge.ends != wire])
+    kept = _connected(kept, registry, (source, source_port, spec.id, inputs[0]))
+    return _connected(kept, registry, (spec.id, outputs[0], target, target_port))
+
+
+def _free_place(graph: Graph, wanted: tuple[float, float]) -> tuple[float, float]:
+    x, y = wanted
+    taken = [spec.position for spec in graph.nodes.values() if spec.position is not None]
+    while any(abs(x - px) < NODE_WIDTH and abs(y - py) < 64 for px, py in taken):
+        y += 2 * GRID
+        x += GRID
+    return (x, y)
+
+
+def _connected(graph: Graph, registry: Registry, ends: Ends) -> Graph:
+    """The graph with one more wire; an input that takes one wire lets go of its old one."""
+    source, source_port, target, target_port = ends
+    if any(edge.ends == ends for edge in graph.edges):
+        return graph
+    port = Sockets(graph, registry).inputs(target).get(target_port)
+    edges = graph.edges
+    if port is None or not port.many:
+        edges = [e for e in edges if (e.target, e.target_port) != (target, target_port)]
+    graph = replace(graph, edges=edges)
+    Sockets(graph, registry).check(ends)
+    return replace(graph, edges=[*edges, EdgeSpec(source, source_port, target, target_port)])
+
+
+@apply_op.register
+def _(op: ops.Connect, graph: Graph, registry: Registry) -> Edit:
+    ends = (op.source, op.source_port, op.target, op.target_port)
+    return Edit(_connected(graph, registry, ends), "Connect")
+
+
+@apply_op.register
+def _(op: ops.Disconnect, graph: Graph, registry: Registry) -> Edit:
+    gone = set(op.edges)
+    kept = [edge for edge in graph.edges if edge.ends not in gone]
+    return Edit(replace(graph, edges=kept), _plural("Remove", len(gone), "wire"))
+
+
+@apply_op.register
+def _(op: ops.Delete, graph: Graph, registry: Registry) -> Edit:
+    gone, wires = set(op.nodes) & set(graph.nodes), set(op.edges)
+    graph = replace(
+        graph,
+        nodes={id_: spec for id_, spec in graph.nodes.items() if id_ not in gone},
+        edges=[
+            edge
+            for edge in graph.edges
+            if edge.ends not in wires and edge.source not in gone and edge.target not in gone
+        ],
+        outputs={name: end for name, end in graph.outputs.items() if end[0] not in gone},
+    )
+    label = _plural("Delete", len(gone), "node") if gone else _plural("Remove", len(wires), "wire")
+    return Edit(graph, label, select=())
+
+
+@apply_op.register
+def _(op: ops.MoveNodes, graph: Graph, registry: Registry) -> Edit:
+    moved = [
+        replace(graph.nodes[id_], position=(x, y))
+        for id_, (x, y) in op.positions.items()
+        if id_ in graph.nodes
+    ]
+    key = f"move {' '.join(sorted(op.positions))}"
+    return Edit(_with_nodes(graph, moved), op.label, merge_key=key)
+
+
+@apply_op.register
+def _(op: ops.SetConfig, graph: Graph, registry: Registry) -> Edit:
+    spec = _spec(graph, op.node)
+    config = copy_json(op.config)
+    fields = {k for k in {*config, *spec.config} if config.get(k) != spec.config.get(k)}
+    cls = registry.get(spec.type)
+    changed = replace(spec, config=config)
+    if cls is not None and spec.version < cls.version:
+        changed = replace(changed, version=cls.version)
+    # Typing into one field is one step of undo; going on to the next field is another.
+    key = f"config {op.node} {' '.join(sorted(fields))}"
+    return Edit(_with_nodes(graph, [changed]), "Change settings", merge_key=key)
+
+
+@apply_op.register
+def _(op: ops.SetPolicy, graph: Graph, registry: Registry) -> Edit:
+    spec = _spec(graph, op.node)
+    given = {name: copy_json(getattr(op, name)) for name in op.model_fields_set - {"op", "node"}}
+    label = "Pin output" if given.get("pinned") is not None else "Change how it runs"
+    return Edit(_with_nodes(graph, [replace(spec, **given)]), label)
+
+
+@apply_op.register
+def _(op: ops.Rename, graph: Graph, registry: Registry) -> Edit:
+    spec = replace(_spec(graph, op.node), title=op.title)
+    return Edit(_with_nodes(graph, [spec]), "Rename", merge_key=f"rename {op.node}")
+
+
+@apply_op.register
+def _(op: ops.SetDisabled, graph: Graph, registry: Registry) -> Edit:
+    changed = [replace(_spec(graph, id_), disabled=op.disabled) for id_ in op.nodes]
+    verb = "Disable" if op.disabled else "Enable"
+    return Edit(_with_nodes(graph, changed), _plural(verb, len(changed), "node"))
+
+
+@apply_op.register
+def _(op: ops.SetInfo, graph: Graph, registry: Registry) -> Edit:
+    given = {
+        name: getattr(op, name)
+        for name in ("name", "description", "outputs")
+        if getattr(op, name) is not None
+    }
+    key = f"info {' '.join(sorted(given))}"
+    return Edit(replace(graph, **given), "Change workflow details", merge_key=key)
+
+
+@apply_op.register
+def _(op: ops.Duplicate, graph: Graph, registry: Registry) -> Edit:
+    chosen = [_spec(graph, id_) for id_ in dict.fromkeys(op.nodes)]
+    wires = [edge for edge in graph.edges if {edge.source, edge.target} <= set(op.nodes)]
+    graph, ids = _add_copies(graph, chosen, wires, (2 * GRID, 2 * GRID))
+    return Edit(graph, _plural("Duplicate", len(ids), "node"), select=ids)
+
+
+@apply_op.register
+def _(op: ops.Paste, graph: Graph, registry: Registry) -> Edit:
+    try:
+        part = Graph.parse(json.loads(op.text))
+    except (ValueError, RecursionError, InvalidWorkflow) as error:
+        raise Refused(
+            "The clipboard holds no nodes.",
+            fix="Copy nodes on a canvas, or the text of a workflow file.",
+        ) from error
+    part = place_missing(part)
+    places = [spec.position or (0.0, 0.0) for spec in part.nodes.values()]
+    if not places:
+        raise Refused("The clipboard holds no nodes.", fix="Copy nodes on a canvas first.")
+    shift = (op.x - min(x for x, _ in places), op.y - min(y for _, y in places))
+    while any(
+        spec.position == (x + shift[0], y + shift[1])
+        for spec in graph.nodes.values()
+        for x, y in places
+    ):
+        shift = (shift[0] + 2 * GRID, shift[1] + 2 * GRID)
+    graph, ids = _add_copies(graph, part.nodes.values(), part.edges, shift)
+    return Edit(graph, _plural("Paste", len(ids), "node"), select=ids)
+
+
+def _add_copies(
+    graph: Graph, specs: Iterable[NodeSpec], wires: Iterable[EdgeSpec], shift: tuple[float, float]
+) -> tuple[Graph, tuple[str, ...]]:
+    """Add copies of nodes under new ids, with the wires between them."""
+    names: dict[str, str] = {}
+    nodes = dict(graph.nodes)
+    for spec in specs:
+        id_ = new_id(replace(graph, nodes=nodes), spec.id)
+        names[spec.id] = id_
+        x, y = spec.position or (0.0, 0.0)
+        copy = NodeSpec.load(spec.dump())
+        nodes[id_] = replace(copy, id=id_, position=(x + shift[0], y + shift[1]))
+    copies = [
+        replace(e, source=names[e.source], target=names[e.target], extra=copy_json(e.extra))
+        for e in wires
+        if e.source in names and e.target in names
+    ]
+    return replace(graph, nodes=nodes, edges=[*graph.edges, *copies]), tuple(names.values())
+
+
+@apply_op.register
+def _(op: ops.ReplaceGraph, graph: Graph, registry: Registry) -> Edit:
+    new = place_missing(Graph.parse(op.graph))
+    if graph.nodes and not new.nodes and not op.allow_empty:
+        raise Refused(
+            "An empty workflow would have replaced this one.",
+            fix="To start over, select all nodes and delete them.",
+        )
+    return Edit(new, op.label, select=())
+
+
+def tidied(graph: Graph) -> Graph:
+    """The graph with every node on its layer, left to right."""
+    places = arrange(graph)
+    return _with_nodes(graph, [replace(graph.nodes[i], position=p) for i, p in places.items()])

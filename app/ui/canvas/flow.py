@@ -1,0 +1,310 @@
+"""The workflow canvas: Vue Flow behind one NiceGUI element.
+
+With an editor the canvas is complete: it shows the editor's graph, sends what the person does as
+operations, shows every change (its own, of other tabs, of Python), and answers undo, redo, copy,
+paste, duplicate, disable, delete, rename and tidy itself::
+
+    canvas = FlowCanvas(
+        editor,                                   # app.ui.canvas.editor.GraphEditor
+        on_selection=lambda s: ...,               # Selection(nodes, edges)
+        on_node_action=lambda action, node: ...,  # see below
+        on_command=lambda name: ...,              # "save", "run", "find", "help"
+        on_refused=lambda reason: ...,            # an edit was refused (the canvas says it too)
+        on_pane_action=lambda action: ...,        # PaneAction; the canvas opens its own quick search
+    ).classes("grow")
+
+Node actions that reach the page: "run_to", "open" (double click, Enter), "problems" (badge),
+"toggle_pinned" (P).
+
+Calls: `set_statuses`, `mark_stale`, `clear_statuses`, `select`, `centre_on`, `fit`, `tidy`,
+`rename`, `add_at_centre` (click in the palette), `refuse`, `undo`, `redo`, `set_read_only`; and
+without an editor `load_graph` and `patch`.
+
+Palette items are made draggable with `palette_item(element, node_type)`.
+
+Events of the browser, by name and payload (registered here; pages use the callbacks above):
+
+- ``ready`` {origin}: mounted, or mounted again: everything is sent again
+- ``graphOps`` {ops, origin}: JSON data of `app.ui.canvas.ops`
+- ``selectionChange`` {nodes: [id], edges: [[source, source port, target, target port]]}
+- ``nodeAction`` {action, node}
+- ``paneAction`` {action: "quick_add", x, y, from: {node, port, side, type} | null, types: [type]}
+- ``command`` {name}
+- ``refused`` {reason}
+
+A status is ``{state, elapsed_ms, duration_ms, reason, error, done, total, message, items, stale}``
+with only `state` required: idle, waiting, running, done, cached, skipped, failed, cancelled.
+`items` is {output port: count}, shown on the wires. `app.ui.canvas.board.RunBoard` makes statuses
+from the events of a run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nicegui import ui
+from nicegui.element import Element
+from nicegui.events import GenericEventArguments
+
+from .editor import Change, GraphEditor, Refused
+
+DIST = Path(__file__).parent / "dist"
+#: Type of what a palette item carries while it is dragged.
+DRAG_TYPE = "application/x-ragloom-node"
+
+Status = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is selected on the canvas."""
+
+    nodes: tuple[str, ...]
+    #: (source node, source port, target node, target port)
+    edges: tuple[tuple[str, str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PaneAction:
+    """Somebody asks for a node at a place: double click, Tab, or a wire dropped on nothing."""
+
+    action: str
+    x: float
+    y: float
+    #: The dragged wire's start: {node, port, side, type}.
+    start: dict[str, str] | None
+    #: Node types that fit the wire; all of them without one.
+    types: tuple[str, ...]
+
+
+class FlowCanvas(
+    ui.element,
+    component="flow_canvas.js",
+    esm={"ragloom-canvas": "dist"},
+):
+    """Shows a graph and lets a person edit it; see the module's text for the whole interface."""
+
+    def __init__(
+        self,
+        editor: GraphEditor | None = None,
+        *,
+        dark: bool | None = None,
+        read_only: bool = False,
+        on_selection: Callable[[Selection], Any] | None = None,
+        on_node_action: Callable[[str, str], Any] | None = None,
+        on_pane_action: Callable[[PaneAction], Any] | None = None,
+        on_command: Callable[[str], Any] | None = None,
+        on_refused: Callable[[str], Any] | None = None,
+        on_change: Callable[[Change], Any] | None = None,
+        on_ops: Callable[[list[dict[str, Any]]], Any] | None = None,
+    ) -> None:
+        """`dark=None` follows the page. `on_change` gets every change of the editor's graph.
+
+        `on_ops` gets the operations when there is no editor.
+        """
+        if not (DIST / "index.js").exists():
+            raise RuntimeError(
+                f"The canvas is not built: {DIST / 'index.js'} is missing. "
+                "Run “pip install -e .”, which builds it."
+            )
+        super().__init__()
+        self.editor = editor
+        self._statuses: dict[str, tuple[Status, float]] = {}
+        self._payload: dict[str, Any] = {"graph": {"nodes": [], "edges": []}}
+        self._on_selection = on_selection
+        self._on_node_action = on_node_action
+        self._on_pane_action = on_pane_action
+        self._on_command = on_command
+        self._on_refused = on_refused
+        self._on_change = on_change
+        self._on_ops = on_ops
+        self.selection = Selection((), ())
+        self._props["dark"] = dark
+        self._props["readOnly"] = read_only
+        # All listeners are registered here: one added later would mount the canvas anew.
+        self.on("ready", self._handle_ready)
+        self.on("graphOps", self._handle_ops)
+        self.on("selectionChange", self._handle_selection)
+        self.on("nodeAction", self._handle_node_action)
+        self.on("paneAction", self._handle_pane_action)
+        self.on("command", self._handle_command)
+        self.on("refused", self._handle_refused)
+        self._unsubscribe = editor.subscribe(self._show_change) if editor else None
+
+    # ---- what Python calls ----
+    def load_graph(self, payload: Mapping[str, Any], *, fit: bool = False) -> None:
+        """Show a graph: {graph: {nodes, edges}, catalog, types}, as `GraphEditor.load_payload`."""
+        self._payload = {**payload}
+        self.run_method("load_graph", {**self._payload, "fit": fit})
+
+    def patch(self, patch: Mapping[str, Any]) -> None:
+        """Change what is shown: {nodes, moved, edges, remove_nodes, remove_edges, …}."""
+        self.run_method("patch", dict(patch))
+
+    def set_editor(self, editor: GraphEditor) -> None:
+        """Show and edit another graph from now on."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+        self.editor = editor
+        self._unsubscribe = editor.subscribe(self._show_change)
+        self._statuses.clear()
+        self._send_everything(fit=True)
+
+    def set_statuses(self, statuses: Mapping[str, Status | None], *, replace: bool = False) -> None:
+        """Set the state of nodes by id; None takes it away. `replace` drops those not named."""
+        now = time.monotonic()
+        if replace:
+            self._statuses.clear()
+        for node, status in statuses.items():
+            if status is None:
+                self._statuses.pop(node, None)
+            else:
+                self._statuses[node] = (dict(status), now)
+        self.run_method("set_statuses", dict(statuses), replace)
+
+    def clear_statuses(self) -> None:
+        """Forget the last run."""
+        self.set_statuses({}, replace=True)
+
+    def mark_stale(self, nodes: Iterable[str]) -> None:
+        """Dim results that no longer follow from the graph; edits do this by themselves."""
+        known = [node for node in nodes if node in self._statuses]
+        for node in known:
+            self._statuses[node][0]["stale"] = True
+        if known:
+            self.run_method("mark_stale", known)
+
+    def select(self, nodes: Iterable[str], *, centred: bool = False) -> None:
+        """Select nodes; `centred` also brings them into view."""
+        self.run_method("select", list(nodes), centred)
+
+    def centre_on(self, node: str) -> None:
+        """Bring a node to the middle of the canvas."""
+        self.run_method("centre_on", node)
+
+    def fit(self, nodes: Iterable[str] = ()) -> None:
+        """Show all nodes, or these."""
+        self.run_method("fit", list(nodes))
+
+    def tidy(self) -> None:
+        """Lay out the selected nodes, or all, with the sizes they have in the browser."""
+        self.run_method("tidy")
+
+    def rename(self, node: str) -> None:
+        """Let the person type a title on the card."""
+        self.run_method("rename", node)
+
+    def add_at_centre(self, node_type: str) -> None:
+        """Add a node in the middle of what is in view: a click in the palette."""
+        self.run_method("add_at_centre", node_type)
+
+    def refuse(self, reason: str) -> None:
+        """Say on the canvas why something cannot be done."""
+        self.run_method("refuse", reason)
+
+    def set_read_only(self, read_only: bool) -> None:
+        """Let the person look but not edit."""
+        self._props["readOnly"] = read_only
+
+    def undo(self) -> None:
+        """Take back the last step."""
+        if self.editor is not None and not self._props["readOnly"]:
+            self.editor.undo()
+
+    def redo(self) -> None:
+        """Do the last undone step again."""
+        if self.editor is not None and not self._props["readOnly"]:
+            self.editor.redo()
+
+    # ---- what the browser sends ----
+    def _handle_ready(self, _: GenericEventArguments) -> None:
+        self._send_everything()
+
+    def _send_everything(self, *, fit: bool = False) -> None:
+        if self.editor is not None:
+            self._payload = self.editor.load_payload()
+        now = time.monotonic()
+        statuses = {
+            node: {**status, "elapsed_ms": status.get("elapsed_ms", 0) + (now - at) * 1000}
+            for node, (status, at) in self._statuses.items()
+        }
+        self.run_method("load_graph", {**self._payload, "statuses": statuses, "fit": fit})
+
+    def _handle_ops(self, event: GenericEventArguments) -> Any:
+        ops = event.args.get("ops", [])
+        if self.editor is None:
+            return self._on_ops(ops) if self._on_ops else None
+        if self._props["readOnly"]:
+            return None
+        try:
+            self.editor.apply(ops, origin=str(event.args.get("origin", "")))
+        except Refused as error:
+            reason = str(error)
+            self.refuse(reason)
+            # A refused move leaves the card where it was dragged to: show what is true.
+            if any(isinstance(op, dict) and op.get("op") == "move_nodes" for op in ops):
+                self._send_everything()
+            return self._on_refused(reason) if self._on_refused else None
+        return None
+
+    def _handle_selection(self, event: GenericEventArguments) -> Any:
+        self.selection = Selection(
+            tuple(event.args["nodes"]),
+            tuple((e[0], e[1], e[2], e[3]) for e in event.args["edges"]),
+        )
+        return self._on_selection(self.selection) if self._on_selection else None
+
+    def _handle_node_action(self, event: GenericEventArguments) -> Any:
+        if self._on_node_action is None:
+            return None
+        return self._on_node_action(event.args["action"], event.args["node"])
+
+    def _handle_pane_action(self, event: GenericEventArguments) -> Any:
+        if self._on_pane_action is None:
+            return None
+        args = event.args
+        return self._on_pane_action(
+            PaneAction(args["action"], args["x"], args["y"], args.get("from"), tuple(args["types"]))
+        )
+
+    def _handle_command(self, event: GenericEventArguments) -> Any:
+        name = event.args["name"]
+        if name == "undo":
+            self.undo()
+        elif name == "redo":
+            self.redo()
+        elif self._on_command is not None:
+            return self._on_command(name)
+        return None
+
+    def _handle_refused(self, event: GenericEventArguments) -> Any:
+        return self._on_refused(event.args["reason"]) if self._on_refused else None
+
+    # ---- what the editor says ----
+    def _show_change(self, change: Change) -> None:
+        for node in change.stale & self._statuses.keys():
+            self._statuses[node][0]["stale"] = True
+        if change.patch:
+            self.patch(change.patch)
+        if self._on_change is not None:
+            self._on_change(change)
+
+    def _handle_delete(self) -> None:
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        super()._handle_delete()
+
+
+def palette_item(element: Element, node_type: str) -> None:
+    """Let a palette entry be dragged onto the canvas."""
+    element.props("draggable=true")
+    element.on(
+        "dragstart",
+        js_handler=f"(event) => {{ event.dataTransfer.setData({DRAG_TYPE!r}, {node_type!r}); "
+        "event.dataTransfer.effectAllowed = 'copy'; }",
+    )

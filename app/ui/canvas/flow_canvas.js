@@ -1,0 +1,3 @@
+import { RagloomCanvas } from "ragloom-canvas";
+
+export default RagloomCanvas;

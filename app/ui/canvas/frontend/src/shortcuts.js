@@ -1,0 +1,85 @@
+import { isTyping } from './clipboard.js'
+
+// Keys live on the document: when a focused node is deleted, focus falls back to the body.
+
+const CONTROL = {
+  z: 'undo',
+  y: 'redo',
+  a: 'select_all',
+  d: 'duplicate',
+  s: 'save',
+  enter: 'run',
+  k: 'find',
+}
+const PLAIN = {
+  Delete: 'delete',
+  Backspace: 'delete',
+  F2: 'rename',
+  d: 'toggle_disabled',
+  p: 'toggle_pinned',
+  1: 'fit',
+  '+': 'zoom_in',
+  '=': 'zoom_in',
+  '-': 'zoom_out',
+  '?': 'help',
+  Tab: 'quick_add',
+  Escape: 'escape',
+  Enter: 'open',
+  ArrowLeft: 'walk_left',
+  ArrowRight: 'walk_right',
+  ArrowUp: 'walk_up',
+  ArrowDown: 'walk_down',
+}
+const NUDGE = { ArrowLeft: [-16, 0], ArrowRight: [16, 0], ArrowUp: [0, -16], ArrowDown: [0, 16] }
+/** Commands that the page answers; the canvas only passes them on. */
+const PAGE = new Set(['save', 'run', 'find', 'help'])
+
+export function installShortcuts({ root, perform, copy, paste, nudge }) {
+  const visible = () => root.value && root.value.offsetParent !== null
+  const inDialog = (target) => target instanceof Element && Boolean(target.closest('.q-dialog, [role="dialog"], .q-menu'))
+  const onCanvas = () => {
+    const focused = document.activeElement
+    return !focused || focused === document.body || root.value.contains(focused)
+  }
+
+  function keydown(event) {
+    if (!visible() || inDialog(event.target) || event.defaultPrevented) return
+    const control = event.ctrlKey || event.metaKey
+    let name = null
+    if (control && !event.altKey) {
+      name = CONTROL[event.key.toLowerCase()]
+      if (name === 'undo' && event.shiftKey) name = 'redo'
+      if (!name) return
+      if (isTyping(event.target) && name !== 'save' && name !== 'run') return
+    } else {
+      if (isTyping(event.target) || !onCanvas() || control) return
+      if (event.altKey) {
+        if (!NUDGE[event.key]) return
+        event.preventDefault()
+        nudge(...NUDGE[event.key])
+        return
+      }
+      name = PLAIN[event.key]
+      if (!name || (event.key === 'Tab' && event.shiftKey)) return
+      // Buttons of the canvas keep Enter and Tab for themselves.
+      const button = event.target instanceof Element && event.target.closest('button')
+      if (button && (name === 'open' || name === 'quick_add')) return
+    }
+    if (perform(name, PAGE.has(name)) !== false) event.preventDefault()
+  }
+  const clip = (handler) => (event) => {
+    if (!visible() || isTyping(event.target) || inDialog(event.target)) return
+    if (event.type !== 'paste' && !document.getSelection()?.isCollapsed) return
+    handler(event)
+  }
+  const listeners = {
+    keydown,
+    copy: clip((event) => copy(event, false)),
+    cut: clip((event) => copy(event, true)),
+    paste: clip(paste),
+  }
+  for (const [name, handler] of Object.entries(listeners)) document.addEventListener(name, handler)
+  return () => {
+    for (const [name, handler] of Object.entries(listeners)) document.removeEventListener(name, handler)
+  }
+}

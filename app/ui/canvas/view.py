@@ -1,0 +1,203 @@
+"""A graph as the canvas draws it: cards, wires, problems; and what changed between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from app.engine.describe import node_type
+from app.engine.graph import EdgeSpec, Graph, NodeSpec
+from app.engine.node import Port
+from app.engine.problems import Problem
+from app.engine.registry import AnyNode, Registry
+from app.engine.values import PortValue, accepts
+
+from .sockets import Sockets
+
+#: JSON data of a card or a wire.
+View = dict[str, Any]
+
+_UNRESERVED = "-_.!~*'()"  # what encodeURIComponent leaves alone
+
+
+def edge_id(ends: Iterable[str]) -> str:
+    """Id of a wire in the browser."""
+    return "|".join(quote(part, safe=_UNRESERVED) for part in ends)
+
+
+@dataclass(slots=True)
+class GraphView:
+    """Everything a browser draws of one graph."""
+
+    nodes: dict[str, View] = field(default_factory=dict)
+    edges: dict[str, View] = field(default_factory=dict)
+
+    def dump(self) -> dict[str, Any]:
+        """For `load_graph`."""
+        return {"nodes": list(self.nodes.values()), "edges": list(self.edges.values())}
+
+
+def graph_view(graph: Graph, registry: Registry, problems: Iterable[Problem]) -> GraphView:
+    """Draw a graph."""
+    sockets = Sockets(graph, registry)
+    by_node: dict[str, list[Problem]] = {}
+    by_edge: dict[tuple[str, str, str, str], Problem] = {}
+    for problem in problems:
+        if problem.edge is not None:
+            by_edge.setdefault(problem.edge, problem)
+        if problem.node is not None:
+            by_node.setdefault(problem.node, []).append(problem)
+    used = {(e.source, e.source_port) for e in graph.edges}
+    view = GraphView()
+    for spec in graph.nodes.values():
+        view.nodes[spec.id] = _node(spec, sockets, used, by_node.get(spec.id, []))
+    for edge in graph.edges:
+        if edge.source in graph.nodes and edge.target in graph.nodes:
+            view.edges[edge_id(edge.ends)] = _edge(edge, sockets, by_edge.get(edge.ends))
+    return view
+
+
+def _node(
+    spec: NodeSpec, sockets: Sockets, used: set[tuple[str, str]], problems: list[Problem]
+) -> View:
+    cls = sockets.registry.get(spec.type)
+    x, y = spec.position or (0.0, 0.0)
+    return {
+        "id": spec.id,
+        "type": spec.type,
+        "title": spec.title or (cls.title if cls else spec.type),
+        "family": cls.family if cls else "unknown",
+        "icon": cls.icon if cls else "help_outline",
+        "summary": _summary(cls, spec),
+        "unknown": cls is None,
+        "disabled": spec.disabled,
+        "pinned": spec.pinned is not None,
+        "x": x,
+        "y": y,
+        "inputs": [
+            {
+                **_port(port, port.value_type),
+                "connected": bool(sockets.wires_into(spec.id, port.name)),
+            }
+            for port in sockets.inputs(spec.id).values()
+        ],
+        "outputs": [
+            {
+                **_port(port, sockets.output_type(spec.id, port.name)),
+                "connected": (spec.id, port.name) in used,
+            }
+            for port in sockets.outputs(spec.id).values()
+        ],
+        "problems": [
+            p.model_dump(include={"code", "message", "fix", "port", "severity"}) for p in problems
+        ],
+        "spec": {key: value for key, value in spec.dump().items() if key != "position"},
+    }
+
+
+def _summary(cls: AnyNode | None, spec: NodeSpec) -> str:
+    if cls is None:
+        return f"Unknown type “{spec.type}”"
+    try:
+        return cls.summary(spec.config)
+    except Exception:  # settings may be of any shape while they are typed
+        return ""
+
+
+def _port(port: Port, value_type: type[PortValue]) -> View:
+    return {
+        "name": port.name,
+        "type": value_type.type_name,
+        "required": port.required,
+        "many": port.many,
+        "help": port.help,
+    }
+
+
+def _edge(edge: EdgeSpec, sockets: Sockets, problem: Problem | None) -> View:
+    return {
+        "id": edge_id(edge.ends),
+        "source": edge.source,
+        "source_port": edge.source_port,
+        "target": edge.target,
+        "target_port": edge.target_port,
+        "type": sockets.output_type(edge.source, edge.source_port).type_name,
+        "problem": problem.message if problem else "",
+    }
+
+
+def patch(old: GraphView, new: GraphView) -> dict[str, Any]:
+    """What a browser that shows `old` must change to show `new`; empty parts are left out."""
+    nodes, moved = [], {}
+    for id_, view in new.nodes.items():
+        before = old.nodes.get(id_)
+        if before is None or {**before, "x": 0, "y": 0} != {**view, "x": 0, "y": 0}:
+            nodes.append(view)
+        elif before != view:
+            moved[id_] = [view["x"], view["y"]]
+    parts = {
+        "nodes": nodes,
+        "moved": moved,
+        "edges": [view for id_, view in new.edges.items() if old.edges.get(id_) != view],
+        "remove_nodes": [id_ for id_ in old.nodes if id_ not in new.nodes],
+        "remove_edges": [id_ for id_ in old.edges if id_ not in new.edges],
+    }
+    return {name: part for name, part in parts.items() if part}
+
+
+def touched(old: Graph, new: Graph) -> set[str]:
+    """Nodes of the new graph whose result may differ now: the changed ones and what follows."""
+    wires_before, wires_now = _wires(old), _wires(new)
+    changed = {
+        id_
+        for id_, spec in new.nodes.items()
+        if (before := old.nodes.get(id_)) is None
+        or (
+            before is not spec
+            and (before.type, before.version, before.config, before.disabled, before.pinned)
+            != (spec.type, spec.version, spec.config, spec.disabled, spec.pinned)
+        )
+        or wires_before.get(id_) != wires_now.get(id_)
+    }
+    follow: dict[str, set[str]] = {}
+    for edge in new.edges:
+        follow.setdefault(edge.source, set()).add(edge.target)
+    todo = list(changed)
+    while todo:
+        for id_ in follow.get(todo.pop(), ()):
+            if id_ not in changed:
+                changed.add(id_)
+                todo.append(id_)
+    return changed
+
+
+def _wires(graph: Graph) -> dict[str, list[tuple[str, str, str, str]]]:
+    into: dict[str, list[tuple[str, str, str, str]]] = {}
+    for edge in graph.edges:
+        into.setdefault(edge.target, []).append(edge.ends)
+    return into
+
+
+def catalog(registry: Registry) -> list[View]:
+    """Every node type for the palette and the quick search; descriptions cut to one sentence."""
+    entries = []
+    for cls in registry:
+        entry = node_type(cls)
+        kept = ("type", "title", "family", "icon", "inputs", "outputs")
+        description = entry["description"].strip().split("\n")[0]
+        entries.append({**{key: entry[key] for key in kept}, "description": description})
+    return entries
+
+
+def type_table(registry: Registry) -> dict[str, View]:
+    """Port types by name with the types each accepts, for dimming ports while a wire is drawn."""
+    types = registry.value_types()
+    return {
+        name: {
+            "help": target.type_help,
+            "accepts": [s for s, source in types.items() if accepts(source, target)],
+        }
+        for name, target in types.items()
+    }

@@ -178,24 +178,13 @@ class JobRepository:
             return _task(session, task_id)
 
     def open_tasks(self, kb_id: str) -> list[Task]:
-        """Tasks of a knowledge base that are queued or running, oldest first."""
-        query = (
-            select(Task)
-            .join(Job, col(Job.id) == col(Task.job_id))
-            .where(col(Task.knowledge_base_id) == kb_id, col(Task.status).in_(_OPEN))
-            .order_by(col(Job.created_at), col(Task.ordinal))
-        )
-        with self._db.read() as session:
-            return list(session.exec(query).all())
-
-    def unfinished(self, kb_id: str) -> list[Task]:
-        """The newest task of each document that is not a success: open, failed or cancelled."""
+        """The newest task of each document that is queued, running or failed, oldest first."""
         rank = func.row_number().over(
             partition_by=col(Task.document_id),
             order_by=(col(Job.created_at).desc(), col(Task.ordinal).desc()),
         )
         ranked = (
-            select(col(Task.id).label("id"), rank.label("rank"))
+            select(col(Task.id).label("id"), col(Job.created_at).label("at"), rank.label("rank"))
             .join(Job, col(Job.id) == col(Task.job_id))
             .where(col(Task.knowledge_base_id) == kb_id)
             .subquery()
@@ -203,8 +192,8 @@ class JobRepository:
         query = (
             select(Task)
             .join(ranked, ranked.c.id == col(Task.id))
-            .where(ranked.c.rank == 1, col(Task.status) != "success")
-            .order_by(col(Task.updated_at).desc())
+            .where(ranked.c.rank == 1, col(Task.status).in_((*_OPEN, "error")))
+            .order_by(ranked.c.at, col(Task.ordinal))
         )
         with self._db.read() as session:
             return list(session.exec(query).all())
@@ -225,16 +214,15 @@ class JobRepository:
         with self._db.write() as session:
             if session.get(Job, job_id) is None:
                 raise NotFound("job", job_id)
-            query = select(Task).where(col(Task.job_id) == job_id, col(Task.status).in_(_OPEN))
-            running = []
-            for task in session.exec(query).all():
-                if task.status == "running":
-                    running.append(task.id)
-                task.status = "cancelled"
-                task.updated_at = time.time()
-            session.flush()
-            _settle(session, job_id)
-        return running
+            mine = col(Task.job_id) == job_id
+            running = session.exec(select(Task.id).where(mine, col(Task.status) == "running")).all()
+            _cancel(session, mine, _OPEN)
+        return list(running)
+
+    def dismiss(self, document_id: str) -> list[str]:
+        """Give up a document that is on its way in or failed; returns the tasks cancelled."""
+        with self._db.write() as session:
+            return _cancel(session, col(Task.document_id) == document_id, (*_OPEN, "error"))
 
     def retry(self, task_id: str) -> Task:
         """Queue a task that failed or was cancelled once more; others stay as they are."""
@@ -266,6 +254,17 @@ def _task(session: Session, task_id: str) -> Task:
     if task is None:
         raise NotFound("task", task_id)
     return task
+
+
+def _cancel(session: Session, which: Any, statuses: Sequence[str]) -> list[str]:
+    tasks = session.exec(select(Task).where(which, col(Task.status).in_(statuses))).all()
+    for task in tasks:
+        task.status = "cancelled"
+        task.updated_at = time.time()
+    session.flush()
+    for job_id in {task.job_id for task in tasks}:
+        _settle(session, job_id)
+    return [task.id for task in tasks]
 
 
 def _settle(session: Session, job_id: str) -> None:

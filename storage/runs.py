@@ -41,6 +41,7 @@ class RunRepository:
 
     def start(
         self,
+        run_id: str | None = None,
         *,
         graph: Mapping[str, Any],
         input_data: Mapping[str, Any],
@@ -48,7 +49,6 @@ class RunRepository:
         workflow_id: str | None = None,
         workflow_name: str = "",
         revision: int | None = None,
-        run_id: str | None = None,
     ) -> Run:
         """Record a run that begins now."""
         run = Run(
@@ -252,7 +252,11 @@ class RunRepository:
             # Payloads of younger runs would survive the sweep and make this remove every run.
             settled = col(Run.started_at) < time.time() - 2 * _PAYLOAD_GRACE_S
             while self._blobs.size_total() > max_bytes:
-                oldest = ended.where(settled).order_by(col(Run.started_at), col(Run.id)).limit(_PRUNE_STEP)
+                oldest = (
+                    ended.where(settled)
+                    .order_by(col(Run.started_at), col(Run.id))
+                    .limit(_PRUNE_STEP)
+                )
                 step = self._remove(oldest)
                 removed += step
                 if not step:

@@ -1,0 +1,130 @@
+"""One thread that gathers concurrent embedding requests into micro-batches."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from threading import Condition, Thread
+from typing import TYPE_CHECKING, Any
+
+from app.documents.embed import Embedder, Kind
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(order=True, slots=True)
+class _Request:
+    """A part of a call; queries sort before passages, earlier before later."""
+
+    rank: int
+    number: int
+    kind: Kind = field(compare=False)
+    texts: list[str] = field(compare=False)
+    future: Future[Any] = field(compare=False, default_factory=Future)
+
+
+class MicroBatcher:
+    """Serves `embed` to many tasks at once from one worker thread.
+
+    Long calls are cut into parts of `max_batch` texts, and waiting queries go before waiting
+    passages: a question never waits for more than one batch of somebody's ingestion. The thread
+    starts with the first request.
+    """
+
+    def __init__(self, embedder: Embedder, *, max_batch: int = 16) -> None:
+        self.embedder = embedder
+        self._max_batch = max_batch
+        self._queue: list[_Request] = []
+        self._numbers = itertools.count()
+        self._changed = Condition()
+        self._thread: Thread | None = None
+        self._closed = False
+
+    async def embed(self, texts: Sequence[str], kind: Kind = "passage") -> np.ndarray:
+        """Return unit vectors, shape (len(texts), dim), float32, without blocking the loop.
+
+        Raises:
+            EmbedderError: as the embedder does.
+            RuntimeError: after `close`.
+        """
+        import numpy as np
+
+        parts = [
+            list(texts[i : i + self._max_batch]) for i in range(0, len(texts), self._max_batch)
+        ]
+        requests = [
+            _Request(0 if kind == "query" else 1, next(self._numbers), kind, part) for part in parts
+        ]
+        if not requests:
+            return np.empty((0, self.embedder.dim), dtype=np.float32)
+        self._submit(requests)
+        try:
+            results = await asyncio.gather(*(asyncio.wrap_future(r.future) for r in requests))
+        except BaseException:
+            for request in requests:
+                request.future.cancel()
+            raise
+        return np.concatenate(results)
+
+    def close(self) -> None:
+        """Stop the thread after its current batch; what still waits is cancelled."""
+        with self._changed:
+            self._closed = True
+            waiting, self._queue = self._queue, []
+            self._changed.notify()
+        for request in waiting:
+            request.future.cancel()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _submit(self, requests: list[_Request]) -> None:
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("The embedder was closed.")
+            for request in requests:
+                heapq.heappush(self._queue, request)
+            if self._thread is None:
+                self._thread = Thread(target=self._work, name="micro-batcher", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def _work(self) -> None:
+        while batch := self._next_batch():
+            texts = [text for request in batch for text in request.texts]
+            try:
+                vectors = self.embedder.embed(texts, batch[0].kind)
+            except BaseException as error:  # handed to those who wait
+                for request in batch:
+                    request.future.set_exception(error)
+                continue
+            start = 0
+            for request in batch:
+                end = start + len(request.texts)
+                request.future.set_result(vectors[start:end])
+                start = end
+
+    def _next_batch(self) -> list[_Request]:
+        """Wait for requests; return those of one kind that fit a batch, [] when closed."""
+        with self._changed:
+            while True:
+                self._changed.wait_for(lambda: self._queue or self._closed)
+                if self._closed:
+                    return []
+                batch: list[_Request] = []
+                room = self._max_batch
+                while self._queue and (
+                    not batch
+                    or (self._queue[0].kind == batch[0].kind and len(self._queue[0].texts) <= room)
+                ):
+                    request = heapq.heappop(self._queue)
+                    # A request whose caller went away is dropped here.
+                    if request.future.set_running_or_notify_cancel():
+                        batch.append(request)
+                        room -= len(request.texts)
+                if batch:
+                    return batch

@@ -1,0 +1,122 @@
+"""Files to text: one module a format, behind one function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path, PurePath
+
+from app.documents import media
+from app.documents.detect import detect, register_extension
+from app.documents.errors import DocumentError
+from app.documents.extract.options import ExtractOptions
+from app.documents.model import ExtractedDocument
+from app.documents.plugins import Plugins
+
+Extractor = Callable[[Path, ExtractOptions], ExtractedDocument]
+
+#: Media type -> module of this package whose `extract` reads it.
+_MODULES = {
+    media.PDF: "pdf",
+    media.DOCX: "docx",
+    media.PPTX: "pptx",
+    media.XLSX: "xlsx",
+    media.HTML: "html",
+    media.MARKDOWN: "markdown",
+    media.TEXT: "plain",
+    media.CSV: "csv_table",
+}
+
+_extractors: Plugins[Extractor] = Plugins("ragloom.extractors")
+#: "module:name" of each function registered by a call, for the worker processes.
+_references: dict[str, str] = {}
+
+
+def register_extractor(
+    media_type: str, extractor: Extractor, *, extensions: tuple[str, ...] = ()
+) -> None:
+    """Read files of `media_type` with `extractor`, also where a built-in one exists.
+
+    Parsing runs in worker processes, which import the function by name; so it must be a function
+    of a module, not a lambda or a closure. `extensions` (".rst") lead to the media type.
+
+    Raises:
+        ValueError: the function cannot be imported by name.
+    """
+    module, name = extractor.__module__, extractor.__qualname__
+    if "<" in name or module == "__main__":
+        raise ValueError(
+            f"{module}.{name} cannot be imported by a worker process; "
+            "define the extractor as a function of a module"
+        )
+    _extractors.register(media_type, extractor)
+    _references[media_type] = f"{module}:{name}"
+    for extension in extensions:
+        register_extension(extension, media_type)
+
+
+def registered_references() -> dict[str, str]:
+    """Return media type -> "module:name" of the extractors registered by calls."""
+    return dict(_references)
+
+
+def register_reference(media_type: str, reference: str) -> None:
+    """Register an extractor by "module:name" (in a worker process)."""
+    if _references.get(media_type) != reference:
+        module, _, name = reference.partition(":")
+        register_extractor(media_type, getattr(import_module(module), name))
+
+
+def extract(
+    path: Path, filename: str = "", options: ExtractOptions | None = None
+) -> ExtractedDocument:
+    """Read a file in this process, unguarded; servers go through `guard.WorkerPool`.
+
+    Raises:
+        DocumentError: with a code, what happened and what to do.
+    """
+    filename = filename or path.name
+    options = options or ExtractOptions()
+    media_type = detect(path, filename)
+    document = _extractor(media_type)(path, options)
+    if not any(block.text for block in document.blocks):
+        raise DocumentError(
+            "no_text",
+            f"“{filename}” ({media.NAMES.get(media_type, media_type)}) holds no text.",
+            "If it is a scan, run it through text recognition (OCR) first.",
+        )
+    return _finish(document, filename)
+
+
+def _extractor(media_type: str) -> Extractor:
+    if (found := _extractors.get(media_type)) is not None:
+        return found
+    if (module := _MODULES.get(media_type)) is not None:
+        extractor: Extractor = import_module(f"{__name__}.{module}").extract
+        return extractor
+    raise DocumentError(
+        "unsupported_type",
+        f"No extractor reads files of the type {media_type}.",
+        f"Convert the file to one of {media.SUPPORTED}, or install a package that reads it.",
+    )
+
+
+def _finish(document: ExtractedDocument, filename: str) -> ExtractedDocument:
+    title = document.title.strip() or next(
+        (b.text for b in document.blocks if b.kind == "heading" and b.level == 1), ""
+    )
+    return document.model_copy(
+        update={
+            "title": title or PurePath(filename).stem,
+            "language": document.language or _language(document),
+        }
+    )
+
+
+def _language(document: ExtractedDocument) -> str | None:
+    """Decide by the longest paragraphs: menus, names and code are in no language."""
+    from app.documents.language import SAMPLE, detect_language
+
+    prose = [b.text for b in document.blocks if b.kind in ("paragraph", "list")]
+    longest = sorted(prose or [b.text for b in document.blocks], key=len, reverse=True)[:8]
+    return detect_language("\n".join(text[: SAMPLE // 4] for text in longest))

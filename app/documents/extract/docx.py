@@ -1,0 +1,161 @@
+"""Word documents: paragraphs, headings, lists and tables in the order of the body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from app.documents import media
+from app.documents.archive import check_zip
+from app.documents.extract.builder import Blocks
+from app.documents.extract.docx_styles import Styles
+from app.documents.extract.docx_text import (
+    W,
+    iter_content,
+    local,
+    paragraph_text,
+    table_rows,
+    text_boxes,
+)
+from app.documents.extract.ooxml import core_properties, open_package
+from app.documents.extract.options import ExtractOptions
+from app.documents.model import BlockKind, ExtractedDocument
+
+
+def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
+    """Read the body in order, then foot- and endnotes.
+
+    Pages are counted by the page breaks Word recorded at its last layout; a file without any has no
+    page numbers.
+
+    Raises:
+        DocumentError: damaged, encrypted, unsafe, too_large.
+    """
+    check_zip(path, max_unpacked=options.max_unpacked)
+    with open_package(path, "docx") as source:
+        return _read(source, options)
+
+
+def _read(source: Path, options: ExtractOptions) -> ExtractedDocument:
+    import docx
+
+    document = docx.Document(str(source))
+    reader = _Reader(document, Blocks(options.max_chars))
+    blocks = reader.read()
+    title, metadata = core_properties(document.core_properties)
+    return ExtractedDocument(
+        media_type=media.DOCX,
+        title=title or reader.styles.title,
+        pages=reader.pages.total,
+        metadata=metadata,
+        blocks=tuple(blocks.items),
+    )
+
+
+class _Reader:
+    """Walks the body; consecutive list items become one block."""
+
+    def __init__(self, document: Any, blocks: Blocks) -> None:
+        self._document = document
+        self._blocks = blocks
+        self.styles = Styles(document)
+        self.pages = _Pages(document.element.body)
+        self._items: list[str] = []
+        self._list_page: int | None = None
+
+    def read(self) -> Blocks:
+        """Add every block of the body, then the notes."""
+        for element in iter_content(self._document.element.body):
+            if local(element) == "tbl":
+                self._end_list()
+                self._blocks.table(table_rows(element), page=self.pages.current)
+                self.pages.pass_over(element)
+            else:
+                self._paragraph(element)
+        self._end_list()
+        for note in _notes(self._document):
+            self._blocks.add("paragraph", note)
+        return self._blocks
+
+    def _paragraph(self, element: Any) -> None:
+        text = paragraph_text(element)
+        page = self.pages.current
+        begins_page = self.pages.starts_with_break(element)
+        self.pages.pass_over(element)
+        if begins_page:
+            page = self.pages.current
+        level, depth = self.styles.heading_level(element), self.styles.list_depth(element)
+        if level is None and depth is not None and text.strip():
+            if not self._items:
+                self._list_page = page
+            self._items.append("  " * depth + "- " + " ".join(text.split()))
+            return
+        if text.strip():
+            self._end_list()
+        if level is not None:
+            self._blocks.heading(text, level, page=page)
+        else:
+            kind: BlockKind = "code" if self.styles.is_code(element) else "paragraph"
+            self._blocks.add(kind, text, page=page)
+        for box in text_boxes(element):
+            self._blocks.add("paragraph", box, page=page)
+
+    def _end_list(self) -> None:
+        self._blocks.add("list", "\n".join(self._items), page=self._list_page)
+        self._items.clear()
+
+
+class _Pages:
+    """Page numbers from the breaks in the body."""
+
+    def __init__(self, body: Any) -> None:
+        rendered = body.iter(f"{W}lastRenderedPageBreak")
+        self._tag = "rendered" if next(rendered, None) is not None else "break"
+        count = sum(self._breaks(element) for element in body)
+        self.total: int | None = count + 1 if count else None
+        self._number = 1
+
+    @property
+    def current(self) -> int | None:
+        """The page of what comes next, None where the file does not say."""
+        return self._number if self.total else None
+
+    def pass_over(self, element: Any) -> None:
+        """Count the breaks in an element."""
+        self._number += self._breaks(element)
+
+    def starts_with_break(self, element: Any) -> bool:
+        """Whether all of a paragraph's text comes after its break."""
+        for node in element.iter():
+            if self._is_break(node):
+                return True
+            if local(node) == "t" and (node.text or "").strip():
+                return False
+        return False
+
+    def _breaks(self, element: Any) -> int:
+        return sum(map(self._is_break, element.iter()))
+
+    def _is_break(self, node: Any) -> bool:
+        if self._tag == "rendered":
+            return bool(node.tag == f"{W}lastRenderedPageBreak")
+        return bool(node.tag == f"{W}br" and node.get(f"{W}type") == "page")
+
+
+def _notes(document: Any) -> Iterator[str]:
+    """Yield the texts of foot- and endnotes."""
+    from docx.opc.exceptions import PackageNotFoundError
+    from lxml import etree
+
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False)
+    for relation in document.part.rels.values():
+        if relation.is_external or not relation.reltype.endswith(("/footnotes", "/endnotes")):
+            continue
+        try:
+            root = etree.fromstring(relation.target_part.blob, parser)
+        except (etree.XMLSyntaxError, PackageNotFoundError):
+            continue
+        for note in root:
+            if note.get(f"{W}type") is None:
+                yield "\n".join(paragraph_text(p) for p in note.iter(f"{W}p"))

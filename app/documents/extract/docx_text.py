@@ -1,0 +1,102 @@
+"""Text out of WordprocessingML elements, without what was deleted or is stored twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+
+#: Containers around paragraphs: content controls, smart tags, insertions.
+_WRAPPERS = frozenset({"sdt", "sdtContent", "customXml", "ins", "smartTag", "moveTo"})
+#: Elements whose text is not part of the paragraph: deletions, copies for older programs, boxes.
+_SKIPPED = frozenset(
+    {"del", "moveFrom", "Fallback", "txbxContent", "instrText", "delText", "pPr", "rPr", "binData"}
+)
+#: What stands for a character.
+_MARKS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "ptab": "\t"}
+
+
+def local(element: Any) -> str:
+    """Return an element's name without its namespace; "" for comments and the like."""
+    tag = element.tag
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+
+
+def iter_content(element: Any) -> Iterator[Any]:
+    """Yield the paragraphs and tables of a body, cell or note, in order."""
+    stack = [iter(element)]
+    while stack:
+        child = next(stack[-1], None)
+        if child is None:
+            stack.pop()
+            continue
+        name = local(child)
+        if name in ("p", "tbl"):
+            yield child
+        elif name in _WRAPPERS:
+            stack.append(iter(child))
+
+
+def paragraph_text(paragraph: Any) -> str:
+    """Return the text of a paragraph, formulas included."""
+    return "".join(_texts(paragraph))
+
+
+def _texts(paragraph: Any) -> Iterator[str]:
+    stack = [iter(paragraph)]
+    while stack:
+        child = next(stack[-1], None)
+        if child is None:
+            stack.pop()
+            continue
+        name = local(child)
+        if name == "t":
+            yield child.text or ""
+        elif name in _MARKS:
+            if not (name == "br" and child.get(f"{W}type") == "page"):
+                yield _MARKS[name]
+        elif name not in _SKIPPED:
+            stack.append(iter(child))
+
+
+def text_boxes(paragraph: Any) -> Iterator[str]:
+    """Yield the texts of the boxes anchored in a paragraph, each once."""
+    for box in paragraph.iter(f"{W}txbxContent"):
+        if any(local(ancestor) == "Fallback" for ancestor in box.iterancestors()):
+            continue
+        yield "\n".join(_flat(box))
+
+
+def table_rows(table: Any) -> list[list[str]]:
+    """Return the cells' texts; a cell that spans columns is followed by empty ones."""
+    rows = []
+    for row in table.iter(f"{W}tr"):
+        if next(row.iterancestors(f"{W}tbl")) is not table:
+            continue  # a row of a nested table, which is part of its cell's text
+        cells: list[str] = []
+        for cell in _cells(row):
+            cells.append(" ".join(_flat(cell)))
+            span = cell.find(f"{W}tcPr/{W}gridSpan")
+            value = span.get(f"{W}val", "1") if span is not None else "1"
+            cells += [""] * (min(int(value), 64) - 1 if value.isdigit() else 0)
+        rows.append(cells)
+    return rows
+
+
+def _cells(row: Any) -> Iterator[Any]:
+    for child in row:
+        if local(child) == "tc":
+            yield child
+        elif local(child) in _WRAPPERS:
+            yield from _cells(child)
+
+
+def _flat(container: Any) -> Iterator[str]:
+    """Yield the texts of a cell's paragraphs, those of tables inside it too."""
+    for element in iter_content(container):
+        if local(element) == "p":
+            yield paragraph_text(element)
+            yield from text_boxes(element)
+        else:
+            yield from (" ".join(filter(None, row)) for row in table_rows(element))

@@ -1,0 +1,69 @@
+"""Which language a text is in."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from functools import cache
+from typing import Any
+
+#: Fewer letters than this say nothing about languages that share a script.
+MIN_LETTERS = 20
+#: Characters that are looked at.
+SAMPLE = 2_000
+#: Probability below which a short text is left undecided.
+MIN_PROBABILITY = 0.6
+
+#: Scripts that one language in wide use writes in: a few letters are enough.
+_SCRIPT_LANGUAGE = {
+    "HIRAGANA": "ja", "KATAKANA": "ja", "HANGUL": "ko", "THAI": "th", "GREEK": "el",
+    "HEBREW": "he", "GEORGIAN": "ka", "ARMENIAN": "hy", "TAMIL": "ta", "TELUGU": "te",
+    "BENGALI": "bn", "GUJARATI": "gu", "KANNADA": "kn", "MALAYALAM": "ml", "KHMER": "km",
+    "LAO": "lo", "SINHALA": "si",
+}  # fmt: skip
+
+
+def detect_language(text: str, *, candidates: tuple[str, ...] = ()) -> str | None:
+    """Return the ISO 639-1 code of the language most of `text` is in, None where unsure.
+
+    `candidates` restricts the answer to the languages in use.
+    """
+    sample = text[:SAMPLE]
+    letters = [c for c in sample if c.isalpha()]
+    if not letters:
+        return None
+    by_script = _by_script(letters)
+    if by_script is not None and (not candidates or by_script in candidates):
+        return by_script
+    if len(letters) < MIN_LETTERS:
+        return None
+    code, probability = _identifier(candidates).classify(sample.lower())
+    sure = len(letters) >= 200 or probability >= MIN_PROBABILITY
+    return str(code) if sure else None
+
+
+def _by_script(letters: list[str]) -> str | None:
+    """Decide by script alone where a script has one language; Han with kana is Japanese."""
+    scripts = Counter(_script(c) for c in letters)
+    total = len(letters)
+    kana = scripts["HIRAGANA"] + scripts["KATAKANA"]
+    if kana and (kana + scripts["CJK"]) > total / 2 and kana > total * 0.05:
+        return "ja"
+    if scripts["CJK"] > total / 2:
+        return "zh"
+    script, count = scripts.most_common(1)[0]
+    return _SCRIPT_LANGUAGE.get(script) if count > total / 2 else None
+
+
+def _script(letter: str) -> str:
+    return "LATIN" if letter.isascii() else unicodedata.name(letter, "?").split(" ", 1)[0]
+
+
+@cache
+def _identifier(candidates: tuple[str, ...]) -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    if candidates:
+        identifier.set_languages(sorted(candidates))
+    return identifier

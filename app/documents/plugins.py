@@ -1,0 +1,48 @@
+"""Named things that other packages may add: by a `register_*` call or by an entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from threading import Lock
+from typing import Generic, TypeVar, cast
+
+T = TypeVar("T")
+
+
+class Plugins(Generic[T]):
+    """A registry of named things; entry points of `group` join it at the first look-up."""
+
+    def __init__(self, group: str) -> None:
+        self._group = group
+        self._items: dict[str, T] = {}
+        self._discovered = False
+        self._lock = Lock()
+
+    def register(self, name: str, item: T) -> None:
+        """Add `item`, or replace what goes by `name`."""
+        self._items[name] = item
+
+    def get(self, name: str) -> T | None:
+        """Return what goes by `name`."""
+        if name not in self._items:
+            self._discover()
+        return self._items.get(name)
+
+    def names(self) -> list[str]:
+        """Return every name, sorted."""
+        self._discover()
+        return sorted(self._items)
+
+    def __iter__(self) -> Iterator[tuple[str, T]]:
+        self._discover()
+        return iter(list(self._items.items()))
+
+    def _discover(self) -> None:
+        with self._lock:
+            if self._discovered:
+                return
+            self._discovered = True
+            for point in entry_points(group=self._group):
+                # A package's own registration wins over an entry point of the same name.
+                self._items.setdefault(point.name, cast(T, point.load()))

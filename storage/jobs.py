@@ -246,23 +246,6 @@ class JobRepository:
                 session.flush()
                 _settle(session, task.job_id)
 
-    def forget(self, document_id: str) -> list[str] | None:
-        """Remove a document's tasks that are open, failed or cancelled; None when there are none.
-
-        Returns those that were running, for their worker to stop.
-        """
-        query = select(Task).where(
-            col(Task.document_id) == document_id, col(Task.status) != "success"
-        )
-        with self._db.write() as session:
-            tasks = session.exec(query).all()
-            for task in tasks:
-                session.delete(task)
-            session.flush()
-            for job_id in {task.job_id for task in tasks}:
-                _settle(session, job_id)
-        return [task.id for task in tasks if task.status == "running"] if tasks else None
-
     def _end(self, task_id: str, *, status: str, **values: Any) -> Task:
         with self._db.write() as session:
             task = _task(session, task_id)

@@ -1,0 +1,86 @@
+"""The events of one run while it lives: kept in order, stored, and handed to whoever watches."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from app.engine.events import Event, NodeProgress, TokenEvent
+
+#: Stores what has to survive; called with events in order, outside the event loop's thread.
+Store = Callable[[Sequence[Event]], Awaitable[None]]
+
+
+class RunLog:
+    """Events in order. Watchers see a step's end only after it is stored.
+
+    `emit` may be called from any thread; everything else belongs to the event loop.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._arrived: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._published: list[Event] = []
+        self._changed = asyncio.Event()
+        self._closed = False
+        self._writer = asyncio.create_task(self._write(), name="run-log")
+
+    def emit(self, event: Event) -> None:
+        """Take the next event of the run."""
+        if threading.get_ident() == self._thread:
+            self._arrived.put_nowait(event)
+        else:
+            self._loop.call_soon_threadsafe(self._arrived.put_nowait, event)
+
+    async def close(self) -> None:
+        """Store and publish what has arrived; watching ends after it. Raises what storing raised."""
+        self._arrived.put_nowait(None)
+        await self._writer
+
+    def end(self, event: Event) -> None:
+        """Publish the last event and let watchers go."""
+        self._published.append(event)
+        self._closed = True
+        self._changed.set()
+
+    def on_broken(self, act: Callable[[], object]) -> None:
+        """Call `act` as soon as storing fails."""
+
+        def check(_: asyncio.Task[None]) -> None:
+            if not self._writer.cancelled() and self._writer.exception() is not None:
+                act()
+
+        self._writer.add_done_callback(check)
+
+    async def follow(self) -> AsyncIterator[Event]:
+        """Every event from the first one on, until the run ends."""
+        position = 0
+        while True:
+            while position < len(self._published):
+                yield self._published[position]
+                position += 1
+            if self._closed:
+                return
+            await self._changed.wait()
+
+    async def _write(self) -> None:
+        while True:
+            batch = [await self._arrived.get()]
+            while not self._arrived.empty():
+                batch.append(self._arrived.get_nowait())
+            events = [event for event in batch if event is not None]
+            lasting = [e for e in events if not isinstance(e, TokenEvent | NodeProgress)]
+            if lasting:
+                await self._store(lasting)
+            self._publish(events)
+            if batch[-1] is None:
+                return
+
+    def _publish(self, events: Sequence[Event]) -> None:
+        if events:
+            self._published.extend(events)
+            self._changed.set()
+            self._changed = asyncio.Event()

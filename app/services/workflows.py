@@ -1,0 +1,210 @@
+"""Workflows: read from any form, kept with their revisions, checked before they run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from app.engine.graph import Graph, migrate
+from app.engine.problems import InvalidWorkflow, Problem
+from app.engine.registry import Registry
+from app.engine.validation import validate
+from app.services import seed_form
+from app.services.clock import iso
+from app.services.threads import call
+from app.services.views import Page, View, WorkflowView
+
+if TYPE_CHECKING:
+    from app.services.models import ModelService
+    from storage.runs import RunRepository
+    from storage.tables import Workflow, WorkflowRevision
+    from storage.workflows import WorkflowRepository
+
+DEFAULT_MAX_BYTES = 10 * 1024 * 1024
+
+# `list` names a method below.
+Notes = list[str]
+Problems = list[Problem]
+
+
+class RevisionView(View):
+    """One saved state of a workflow."""
+
+    number: int
+    author: str
+    message: str
+    created_at: str
+    node_count: int
+
+
+class WorkflowService:
+    """The use cases around workflows; stored graphs are always the file `ragloom/1`."""
+
+    def __init__(
+        self,
+        workflows: WorkflowRepository,
+        runs: RunRepository,
+        registry: Registry,
+        models: ModelService | None = None,
+        *,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> None:
+        self._workflows = workflows
+        self._runs = runs
+        self._registry = registry
+        self._models = models
+        self._max_bytes = max_bytes
+
+    async def parse(self, data: bytes | str | Mapping[str, Any]) -> tuple[dict[str, Any], Notes]:
+        """Read a workflow of any known form; return the graph and notes of what was changed.
+
+        Raises InvalidWorkflow when it cannot be read (with every reason), and ModelUnavailable
+        when a list of steps asks for a language model that cannot be had.
+        """
+        decoded = await call(self._decode, data) if isinstance(data, bytes | str) else data
+        if seed_form.is_seed_form(decoded):
+            graph, notes = seed_form.convert(decoded, self._registry)
+            await self._check_models(graph)
+        else:
+            graph, notes = await call(self._read_file, decoded)
+        return graph.dump(), notes
+
+    async def create(self, definition: Mapping[str, Any], *, author: str = "") -> WorkflowView:
+        """Keep a new workflow. One that cannot run yet is kept too; `validate` says why."""
+        graph, notes = await self.parse(definition)
+        name = graph["graph"]["name"] or "Untitled workflow"
+        graph["graph"]["name"] = name
+        workflow = await call(
+            self._workflows.create, name, graph["graph"]["description"], graph, author
+        )
+        return _view(workflow, graph, warnings=notes)
+
+    async def get(self, workflow_id: str, revision: int | None = None) -> WorkflowView:
+        """A workflow with its graph, at its newest revision or an older one."""
+        workflow, newest = await call(self._workflows.get, workflow_id)
+        if revision is None or revision == newest.number:
+            return _view(workflow, newest.graph)
+        older = await call(self._workflows.revision, workflow_id, revision)
+        view = _view(workflow, older.graph)
+        return view.model_copy(update={"revision": older.number})
+
+    async def list(self, limit: int = 50, offset: int = 0, text: str = "") -> Page[WorkflowView]:
+        """Workflows, newest change first, each with its last run; graphs are left out."""
+        return await call(self._list, limit, offset, text)
+
+    async def save(
+        self,
+        workflow_id: str,
+        graph: Mapping[str, Any],
+        base_revision: int,
+        author: str = "",
+        message: str = "",
+    ) -> WorkflowView:
+        """Keep a new revision. Raises Conflict when `base_revision` is not the newest."""
+        parsed, notes = await self.parse(graph)
+        workflow = await call(
+            self._workflows.save, workflow_id, parsed, base_revision, author, message
+        )
+        return _view(workflow, parsed, warnings=notes)
+
+    async def delete(self, workflow_id: str) -> None:
+        """Forget a workflow and its revisions; the history of its runs stays."""
+        await call(self._workflows.delete, workflow_id)
+
+    async def revisions(
+        self, workflow_id: str, limit: int = 50, offset: int = 0
+    ) -> Page[RevisionView]:
+        """Saved states, newest first."""
+        items, total = await call(self._workflows.revisions, workflow_id, limit, offset)
+        return Page(items=[_revision_view(item) for item in items], total=total)
+
+    async def validate(self, workflow: str | Mapping[str, Any]) -> Problems:
+        """All problems of a workflow (id) or a graph, warnings among them."""
+        if isinstance(workflow, str):
+            graph_data = (await self.get(workflow)).graph or {}
+        else:
+            graph_data, _ = await self.parse(workflow)
+        return await call(lambda: validate(Graph.parse(graph_data), self._registry))
+
+    def _read_file(self, data: Any) -> tuple[Graph, Notes]:
+        graph = Graph.parse(data)
+        return graph, [problem.message for problem in migrate(graph, self._registry)]
+
+    def _decode(self, data: bytes | str) -> Any:
+        if len(data) > self._max_bytes:
+            raise InvalidWorkflow(
+                f"The workflow file is larger than {self._max_bytes / 1_048_576:.4g} MiB.",
+                code="too_large",
+                fix="A workflow file holds nodes and settings only; put data into documents.",
+            )
+        try:
+            return json.loads(data, parse_constant=_refuse_constant)
+        except RecursionError:
+            reason = "it is nested too deeply"
+        except UnicodeDecodeError:
+            reason = "it is not text in UTF-8"
+        except json.JSONDecodeError as error:
+            reason = f"line {error.lineno}, column {error.colno}: {error.msg}"
+        except ValueError as error:
+            reason = str(error)
+        raise InvalidWorkflow(
+            f"This is not a workflow file: {reason}.",
+            code="not_json",
+            fix="A workflow file is JSON; export one from the canvas to see its shape.",
+        )
+
+    async def _check_models(self, graph: Graph) -> None:
+        if self._models is None:
+            return
+        for node in graph.nodes.values():
+            model = node.config.get("model")
+            if node.type == "generate" and isinstance(model, str):
+                await self._models.check(model, "llm")
+
+    def _list(self, limit: int, offset: int, text: str) -> Page[WorkflowView]:
+        items, total = self._workflows.list(limit, offset, text)
+        views = []
+        for workflow, newest in items:
+            runs, _ = self._runs.list(workflow_id=workflow.id, limit=1, offset=0)
+            last = None
+            if runs:
+                last = {
+                    "execution_id": runs[0].id,
+                    "status": runs[0].status,
+                    "started_at": iso(runs[0].started_at),
+                    "duration_ms": runs[0].duration_ms,
+                }
+            view = _view(workflow, newest.graph)
+            views.append(view.model_copy(update={"graph": None, "last_run": last}))
+        return Page(items=views, total=total)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"it holds {name}, which is not JSON")
+
+
+def _view(
+    workflow: Workflow, graph: dict[str, Any], warnings: list[str] | None = None
+) -> WorkflowView:
+    return WorkflowView(
+        workflow_id=workflow.id,
+        name=workflow.name,
+        description=workflow.description,
+        revision=workflow.revision,
+        created_at=iso(workflow.created_at),
+        updated_at=iso(workflow.updated_at),
+        node_count=len(graph.get("nodes", ())),
+        graph=graph,
+        warnings=warnings or [],
+    )
+
+
+def _revision_view(item: WorkflowRevision) -> RevisionView:
+    return RevisionView(
+        number=item.number,
+        author=item.author,
+        message=item.message,
+        created_at=iso(item.created_at),
+        node_count=len(item.graph.get("nodes", ())),
+    )

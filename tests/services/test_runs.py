@@ -1,0 +1,283 @@
+"""Runs: what watchers see, what is kept, cancelling, time limits, a full disk."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.engine.context import NodeContext
+from app.engine.events import NodeFinished, NodeStarted, RunFinished, TokenEvent
+from app.engine.node import Node, NodeConfig, NodeOutputs
+from app.engine.problems import InvalidWorkflow, NodeFailed, RagloomError
+from app.engine.registry import Registry
+from app.engine.values import Text
+from app.services.runs import RunLimits, RunService
+from app.services.workflows import WorkflowService
+from storage.blobs import Blobs
+from storage.database import Database
+from storage.errors import NotFound, StorageFull
+from storage.runs import RunRepository
+from storage.workflows import WorkflowRepository
+
+
+class Say(Node["Say.Config"]):
+    """Says a text, piece by piece."""
+
+    type, title, family, icon = "say", "Say", "text", "chat"
+    ran = 0
+
+    class Config(NodeConfig):
+        text: str = "hello"
+        seconds: float = 0.0
+
+    class Outputs(NodeOutputs):
+        text: Text
+
+    async def run(self, ctx: NodeContext) -> Outputs:
+        Say.ran += 1
+        for word in self.config.text.split():
+            ctx.token(word)
+        await asyncio.sleep(self.config.seconds)
+        return self.Outputs(text=Text(text=self.config.text))
+
+
+class Shout(Node["Shout.Config"]):
+    """Says it louder, or fails."""
+
+    type, title, family, icon = "shout", "Shout", "text", "chat"
+
+    class Config(NodeConfig):
+        fail: bool = False
+
+    class Outputs(NodeOutputs):
+        text: Text
+
+    async def run(self, text: Text) -> Outputs:
+        if self.config.fail:
+            raise NodeFailed("It lost its voice.", fix="Give it tea.")
+        return self.Outputs(text=Text(text=text.text.upper()))
+
+
+def workflow(**say: Any) -> dict[str, Any]:
+    fail = say.pop("fail", False)
+    return {
+        "directed": True,
+        "multigraph": True,
+        "graph": {"format": "ragloom/1", "name": "Loud", "outputs": {"loud": ["shout", "text"]}},
+        "nodes": [
+            {"id": "say", "type": "say", "config": say},
+            {"id": "shout", "type": "shout", "config": {"fail": fail}},
+        ],
+        "edges": [{"source": "say", "target": "shout", "key": "text>text"}],
+    }
+
+
+class Place:
+    """Real services over a real database, without knowledge bases or models."""
+
+    def __init__(self, folder: Path, limits: RunLimits | None = None) -> None:
+        self.db = Database(f"sqlite:///{folder / 'test.db'}")
+        self.db.upgrade()
+        self.repository = RunRepository(self.db, Blobs(folder / "blobs"), cap_bytes=1_000)
+        self.registry = Registry()
+        self.registry.register(Say)
+        self.registry.register(Shout)
+        self.workflows = WorkflowService(
+            WorkflowRepository(self.db), self.repository, self.registry
+        )
+        self.runs = RunService(
+            self.repository,
+            self.workflows,
+            self.registry,
+            None,  # type: ignore[arg-type]  # these nodes need no world
+            limits,
+        )
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    Say.ran = 0
+    here = Place(tmp_path, RunLimits(timeout_s=20, concurrent=2))
+    yield here
+    await here.runs.close()
+    here.db.close()
+
+
+async def test_watchers_see_every_event_in_order_and_the_history_keeps_them(place: Place) -> None:
+    run_id = await place.runs.start(graph=workflow(text="one two"), trigger="page")
+    events = [event async for event in place.runs.watch(run_id)]
+    kinds = [event.kind for event in events]
+    assert kinds[0] == "run_started"
+    assert kinds[-1] == "run_finished"
+    assert [e.text for e in events if isinstance(e, TokenEvent)] == ["one", "two"]
+    run = await place.runs.get(run_id)
+    assert run.status == "completed"
+    assert run.outputs == {"loud": {"text": "ONE TWO"}}
+    assert [(s.node_id, s.status) for s in run.steps] == [
+        ("say", "completed"),
+        ("shout", "completed"),
+    ]
+    assert run.steps[1].inputs == {"text": {"text": "one two"}}
+    # A watcher who comes later sees the same, but for what only lived.
+    again = [event async for event in place.runs.watch(run_id)]
+    lasting = [k for k in kinds if k != "token"]
+    assert [event.kind for event in again] == lasting
+    assert again[-1].outputs == {"loud": {"text": "ONE TWO"}}  # type: ignore[union-attr]
+
+
+async def test_a_step_is_stored_before_anybody_sees_its_end(place: Place) -> None:
+    run_id = await place.runs.start(graph=workflow())
+    async for event in place.runs.watch(run_id):
+        if isinstance(event, NodeFinished):
+            kept = {s.node_id: s.status for s in (await place.runs.get(run_id)).steps}
+            assert kept[event.node_id] == "completed"
+
+
+async def test_steps_that_did_not_change_are_reused_after_a_restart(
+    place: Place, tmp_path: Path
+) -> None:
+    first = await place.runs.wait(await place.runs.start(graph=workflow(text="x " * 2_000)))
+    later = Place(tmp_path)
+    second = await later.runs.wait(await later.runs.start(graph=workflow(text="x " * 2_000)))
+    assert Say.ran == 1
+    assert [s.cached for s in second.steps] == [True, True]
+    assert second.outputs == first.outputs
+    fresh = await later.runs.start(graph=workflow(text="x " * 2_000), use_cache=False)
+    assert not any(s.cached for s in (await later.runs.wait(fresh)).steps)
+    later.db.close()
+
+
+async def test_cancelling_takes_less_than_a_second(place: Place) -> None:
+    run_id = await place.runs.start(graph=workflow(seconds=30))
+    async for event in place.runs.watch(run_id):
+        if isinstance(event, NodeStarted):
+            break
+    began = time.monotonic()
+    run = await place.runs.cancel(run_id)
+    assert time.monotonic() - began < 1
+    assert run.status == "cancelled"
+    assert {s.status for s in run.steps} <= {"skipped", "cancelled"}
+    # Once more changes nothing.
+    assert (await place.runs.cancel(run_id)).status == "cancelled"
+
+
+async def test_a_run_that_takes_too_long_is_stopped_and_says_so(tmp_path: Path) -> None:
+    place = Place(tmp_path, RunLimits(timeout_s=0.2))
+    run = await place.runs.wait(await place.runs.start(graph=workflow(seconds=30)))
+    assert run.status == "failed"
+    assert run.error is not None
+    assert run.error["code"] == "run_timeout"
+    assert "run_timeout_s" in run.error["fix"]
+    place.db.close()
+
+
+async def test_a_failing_step_fails_the_run_with_its_reason(place: Place) -> None:
+    run = await place.runs.wait(await place.runs.start(graph=workflow(fail=True)))
+    assert run.status == "failed"
+    assert run.error is not None
+    assert (run.error["message"], run.error["fix"]) == ("It lost its voice.", "Give it tea.")
+    assert run.steps[1].error is not None
+    past = [event async for event in place.runs.watch(run.execution_id)]
+    assert [event.kind for event in past][-2:] == ["node_failed", "run_finished"]
+
+
+async def test_a_graph_that_cannot_run_is_refused_and_leaves_no_run(place: Place) -> None:
+    broken = workflow()
+    broken["nodes"][1]["type"] = "whisper"
+    with pytest.raises(InvalidWorkflow) as refused:
+        await place.runs.start(graph=broken)
+    assert {p.node for p in refused.value.problems} >= {"shout"}
+    assert (await place.runs.list()).total == 0
+    # Up to the broken node it does run.
+    run = await place.runs.wait(await place.runs.start(graph=broken, targets=["say"]))
+    assert [s.node_id for s in run.steps] == ["say"]
+
+
+async def test_further_runs_wait_for_their_turn_and_too_many_are_refused(tmp_path: Path) -> None:
+    place = Place(tmp_path, RunLimits(timeout_s=20, concurrent=1))
+    ids = [await place.runs.start(graph=workflow(seconds=1.5))]
+    ids += [await place.runs.start(graph=workflow(text=str(n))) for n in range(25)]
+    with pytest.raises(RagloomError) as refused:
+        await place.runs.start(graph=workflow())
+    assert refused.value.code == "busy"
+    # One that waits can be cancelled before it starts.
+    assert (await place.runs.cancel(ids[-1])).status == "cancelled"
+    done = [await place.runs.wait(run_id) for run_id in ids[:-1]]
+    assert {run.status for run in done} == {"completed"}
+    place.db.close()
+
+
+async def test_closing_stops_what_runs_and_says_why(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    run_id = await place.runs.start(graph=workflow(seconds=30))
+    await place.runs.close()
+    run = await place.runs.get(run_id)
+    assert run.status == "cancelled"
+    assert run.error is not None
+    assert run.error["code"] == "server_stopped"
+    place.db.close()
+
+
+async def test_a_run_that_a_killed_server_left_is_closed_at_the_next_start(place: Place) -> None:
+    place.repository.start(graph=workflow(), input_data={}, trigger="api", run_id="run_dead")
+    await place.runs.open()
+    run = await place.runs.get("run_dead")
+    assert run.status == "failed"
+    assert run.error is not None
+    assert run.error["code"] == "server_stopped"
+
+
+async def test_a_full_disk_ends_the_run_with_a_clear_reason(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise StorageFull("runs")
+
+    run_id = await place.runs.start(graph=workflow(seconds=0.1))
+    monkeypatch.setattr(place.repository, "step_finished", full)
+    events = [event async for event in place.runs.watch(run_id)]
+    last = events[-1]
+    assert isinstance(last, RunFinished)
+    assert last.status == "failed"
+    assert last.problem is not None
+    assert last.problem.code == "storage_full"
+    assert (await place.runs.get(run_id)).status == "failed"
+
+
+async def test_runs_of_a_workflow_name_it_and_its_revision(place: Place) -> None:
+    stored = await place.workflows.create(workflow())
+    run_id = await place.runs.start(workflow_id=stored.workflow_id, input_data={"a": 1})
+    run = await place.runs.wait(run_id)
+    assert (run.workflow_id, run.workflow_name, run.revision) == (stored.workflow_id, "Loud", 1)
+    page = await place.runs.list(workflow_id=stored.workflow_id)
+    assert [item.execution_id for item in page.items] == [run_id]
+    assert page.items[0].steps == []
+    listed = (await place.workflows.list()).items[0]
+    assert listed.last_run is not None
+    assert listed.last_run["execution_id"] == run_id
+
+
+async def test_an_unknown_run_is_not_found(place: Place) -> None:
+    with pytest.raises(NotFound):
+        await place.runs.get("run_x")
+    with pytest.raises(NotFound):
+        [event async for event in place.runs.watch("run_x")]
+
+
+async def test_observers_are_told_every_event(place: Place) -> None:
+    seen: list[str] = []
+    place.runs.observe(lambda plan, event: seen.append(event.kind))
+    await place.runs.wait(await place.runs.start(graph=workflow()))
+    assert seen == [
+        "run_started",
+        "node_started",
+        "node_finished",
+        "node_started",
+        "node_finished",
+        "run_finished",
+    ]

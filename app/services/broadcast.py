@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable
+import contextlib
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
 class Watcher(Generic[T]):
-    """Receives values; of a key that changes faster than it is read, only the newest is kept.
+    """Collects values; of a key that changes faster than it is read, only the newest is kept.
 
     So a slow reader costs memory for one value a key and never holds up the writer.
     """
 
     def __init__(self, accepts: Callable[[T], bool]) -> None:
         self.accepts = accepts
+        self.closed = False
         self._pending: dict[Hashable, T] = {}
         self._arrived = asyncio.Event()
-        self._closed = False
 
     def put(self, key: Hashable, value: T) -> None:
         """Hand over a value."""
@@ -28,18 +29,22 @@ class Watcher(Generic[T]):
         self._arrived.set()
 
     def close(self) -> None:
-        """End the iteration once everything pending was read."""
-        self._closed = True
+        """Nothing more will come."""
+        self.closed = True
         self._arrived.set()
 
-    async def __aiter__(self) -> AsyncIterator[T]:
-        while True:
-            while self._pending:
-                yield self._pending.pop(next(iter(self._pending)))
-            if self._closed:
-                return
-            await self._arrived.wait()
+    async def changed(self, timeout_s: float | None) -> None:
+        """Wait until something came, it was closed, or the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._arrived.wait()
+        if not self.closed:
             self._arrived.clear()
+
+    def take(self) -> list[T]:
+        """What came since the last time, oldest change first."""
+        pending, self._pending = self._pending, {}
+        return list(pending.values())
 
 
 class Broadcast(Generic[T]):
@@ -65,6 +70,6 @@ class Broadcast(Generic[T]):
         self._watchers.discard(watcher)
 
     def close(self) -> None:
-        """End every watcher's iteration."""
+        """Tell every watcher that nothing more will come."""
         for watcher in self._watchers:
             watcher.close()

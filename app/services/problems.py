@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -74,16 +75,11 @@ def explain(error: BaseException) -> Report:
     if isinstance(error, ValidationError):
         return _validation(error)
     if _speaks_for_itself(error):
-        details = []
-        current = getattr(error, "current", None)
-        if isinstance(current, int | str):
-            details.append({"current": current})
-        return _report(str(error.code), error.message, error.fix, details)  # type: ignore[attr-defined]
-    if isinstance(error, TimeoutError):
-        return _report("timeout", "It took longer than allowed.", "Raise the limit or try again.")
-    if isinstance(error, asyncio.CancelledError):
-        return _report("cancelled", "It was cancelled.", "Start it again when you want it.")
-    if isinstance(error, OSError) and error.errno == 28:
+        return _own_words(error)
+    for kind, (code, message, fix) in _BUILT_IN.items():
+        if isinstance(error, kind):
+            return _report(code, message, fix)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return _report("storage_full", "The disk is full.", "Free some space and try again.")
     log.error("unforeseen error", exc_info=error)
     return _report(
@@ -93,14 +89,24 @@ def explain(error: BaseException) -> Report:
     )
 
 
+_BUILT_IN: dict[type[BaseException], tuple[str, str, str]] = {
+    TimeoutError: ("timeout", "It took longer than allowed.", "Raise the limit or try again."),
+    asyncio.CancelledError: ("cancelled", "It was cancelled.", "Start it again when you want it."),
+}
+
+
+def _own_words(error: Any) -> Report:
+    current = getattr(error, "current", None)
+    details = [{"current": current}] if isinstance(current, int | str) else []
+    return _report(error.code, error.message, error.fix, details)
+
+
 def _speaks_for_itself(error: BaseException) -> bool:
     """Storage and document errors carry code, message and fix without sharing a base class."""
     return all(isinstance(getattr(error, name, None), str) for name in ("code", "message", "fix"))
 
 
-def _report(
-    code: str, message: str, fix: str, details: Sequence[dict[str, Any]] = ()
-) -> Report:
+def _report(code: str, message: str, fix: str, details: Sequence[dict[str, Any]] = ()) -> Report:
     status, exit_code = _OUTCOMES.get(code, _BAD_REQUEST)
     return Report(code, message, fix, list(details), status, exit_code)
 
@@ -110,9 +116,16 @@ def _validation(error: ValidationError) -> Report:
     for item in error.errors(include_url=False, include_context=False):
         place = ".".join(str(part) for part in item["loc"])
         details.append(
-            {"code": item["type"], "place": place, "message": item["msg"], "found": _plain(item["input"])}
+            {
+                "code": item["type"],
+                "place": place,
+                "message": item["msg"],
+                "found": _plain(item["input"]),
+            }
         )
-    said = "; ".join(f"{d['place']}: {d['message']}" if d["place"] else d["message"] for d in details)
+    said = "; ".join(
+        f"{d['place']}: {d['message']}" if d["place"] else d["message"] for d in details
+    )
     return _report("invalid_input", f"The input does not fit: {said}.", "", details)
 
 

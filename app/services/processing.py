@@ -7,8 +7,6 @@ says so; keys and values nobody knows are errors that list the known ones.
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
@@ -16,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.engine.problems import Problem, RagloomError
 
-#: Part of every configuration hash: raised when the same settings would give other chunks.
+#: Part of every version's identity: raised when the same settings would give other chunks.
 PIPELINE_VERSION = 1
 
-Chunker = Literal["recursive", "fixed"]
+Chunker = Literal["recursive", "fixed", "sentence"]
 
 _SEARCH_ENGINES = ("embedded", "tantivy")
 _VECTOR_STORES = ("embedded", "chroma")
@@ -32,14 +30,14 @@ _STRATEGIES: dict[str, Chunker] = {
     "document_aware": "recursive",
     "structure_aware": "recursive",
     "markdown": "recursive",
-    "sentence": "recursive",
+    "sentence": "sentence",
     "paragraph": "recursive",
     "hierarchical": "recursive",
     "code_aware": "recursive",
     "general": "recursive",
     "naive": "recursive",
 }
-_EXACT = {"recursive", "fixed", "fixed_size"}
+_EXACT = {"recursive", "fixed", "fixed_size", "sentence"}
 _EXTRACTION = ("comprehensive", "fast", "auto")
 _ALIASES = {
     "overlap": "chunk_overlap",
@@ -62,11 +60,10 @@ class Processing(BaseModel):
     )
     chunking_strategy: str = Field(
         "recursive",
-        description="“recursive” cuts at headings, paragraphs and sentences; “fixed” at a length.",
+        description="“recursive” cuts at headings, paragraphs and sentences; “sentence” at "
+        "sentences; “fixed” at a length.",
     )
-    chunk_size: int = Field(
-        400, ge=16, le=8_192, description="Most tokens of a chunk."
-    )
+    chunk_size: int = Field(400, ge=16, le=8_192, description="Most tokens of a chunk.")
     chunk_overlap: int = Field(
         50, ge=0, le=4_096, description="Tokens that a chunk repeats of the one before."
     )
@@ -77,10 +74,9 @@ class Processing(BaseModel):
         1, ge=0, le=4_096, description="Chunks of fewer characters are left out."
     )
 
-    def config_hash(self) -> str:
-        """Same hash, same chunks from the same file."""
-        text = json.dumps({"v": PIPELINE_VERSION, **self.model_dump()}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def identity(self) -> dict[str, Any]:
+        """What decides which chunks a file becomes; kept with each version of a document."""
+        return {"pipeline": PIPELINE_VERSION, **self.model_dump()}
 
 
 class KnowledgeConfig(Processing):
@@ -124,6 +120,11 @@ def read_processing(
     """Check the `processing_config` of an upload on top of the knowledge base's own."""
     values, warnings = _normalise(config or {}, Processing, "processing_config")
     return _parse(Processing, {**base.model_dump(), **values}, "processing_config"), warnings
+
+
+def stored_processing(values: Mapping[str, Any]) -> Processing:
+    """The settings that a file was accepted with."""
+    return Processing(**{key: value for key, value in values.items() if key != "warnings"})
 
 
 def _normalise(

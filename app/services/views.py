@@ -101,6 +101,15 @@ class ChunkView(View):
     metadata: dict[str, Any] = {}
 
 
+class DocumentText(View):
+    """The extracted text of a document; `start` and `end` of its chunks are offsets in it."""
+
+    document_id: str
+    filename: str
+    text: str
+    chunks: list[ChunkView]
+
+
 class CommitView(View):
     """A commit of a knowledge base."""
 
@@ -139,6 +148,8 @@ class JobView(View):
     results: list[TaskView]
     created_at: str
     finished_at: str | None = None
+    #: Settings that were replaced by what is available here, in words.
+    warnings: list[str] = []
 
 
 class SearchConfig(View):

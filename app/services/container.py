@@ -1,0 +1,222 @@
+"""Everything the product can do, wired together over one data folder."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+from app.engine.registry import Registry
+from app.nodes import register_all
+from app.services.files import FileService
+from app.services.indexer import Indexer
+from app.services.ingest import IngestLimits, IngestService
+from app.services.keys import KeyService
+from app.services.knowledge import KnowledgeService
+from app.services.models import ModelService
+from app.services.problems import Report, explain
+from app.services.runs import RunLimits, RunService
+from app.services.search import SearchService
+from app.services.threads import call
+from app.services.workflows import WorkflowService
+from app.services.world import ServiceWorld, WorldKnowledge
+from app.settings import Settings
+from storage.blobs import Blobs
+from storage.database import Database
+from storage.folder import DataFolder
+from storage.jobs import JobRepository
+from storage.keys import KeyRepository
+from storage.knowledge import KnowledgeRepository
+from storage.runs import RunRepository
+from storage.workflows import WorkflowRepository
+
+log = logging.getLogger(__name__)
+
+_HOUSEKEEPING_S = 6 * 3600.0
+#: Originals that nothing refers to are kept this long: their upload may be under way.
+_ORPHAN_AGE_S = 24 * 3600.0
+
+
+@dataclass
+class Services:
+    """The services over one data folder; `open` makes them, `close` lets the folder go."""
+
+    settings: Settings
+    folder: DataFolder
+    database: Database
+    registry: Registry
+    models: ModelService
+    files: FileService
+    indexer: Indexer
+    knowledge: KnowledgeService
+    ingest: IngestService
+    search: SearchService
+    world: ServiceWorld
+    workflows: WorkflowService
+    runs: RunService
+    keys: KeyService
+    #: Set once the search indexes are open and the default model is loaded.
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Why `ready` will not be set.
+    startup_problem: Report | None = None
+    _cleanup: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @classmethod
+    async def open(cls, settings: Settings, *, background: bool = True) -> Services:
+        """Open the data folder: lock, migrate, and go on with what an earlier process left.
+
+        With `background`, search indexes and models open behind it and `ready` tells when; else
+        they are open on return. Raises DataFolderInUse, StorageFull.
+        """
+        async with AsyncExitStack() as cleanup:
+            folder = DataFolder(settings.data)
+            await call(folder.lock)
+            cleanup.push_async_callback(call, folder.release)
+            database = Database(_database_url(settings, folder))
+            cleanup.push_async_callback(call, database.close)
+            await call(database.upgrade)
+            services = _wire(settings, folder, database, cleanup)
+            await services._start(background)
+            services._cleanup = cleanup.pop_all()
+        return services
+
+    async def close(self) -> None:
+        """Stop everything in order; what is under way goes on at the next start."""
+        await self._cleanup.aclose()
+
+    async def _start(self, background: bool) -> None:
+        cleanup = self._cleanup
+        await call(self._recover)
+        await self.runs.open()
+        cleanup.push_async_callback(self.runs.close)
+        self.ingest.start()
+        cleanup.push_async_callback(self.ingest.close)
+        opening = asyncio.create_task(self._open_stores(), name="open-stores")
+        keeping = asyncio.create_task(self._keep_house(), name="housekeeping")
+        cleanup.push_async_callback(_ended, opening, keeping)
+        if not background:
+            await opening
+
+    def _recover(self) -> None:
+        jobs = JobRepository(self.database)
+        if left := jobs.recover():
+            log.info("Going on with %d documents that an earlier process left", left)
+
+    async def _open_stores(self) -> None:
+        """Open the search indexes and load the default model."""
+        try:
+            stores = await call(open_stores, self.settings, self.folder, self.database)
+            self.indexer.opened(stores)
+            await self.models.warm()
+        except Exception as error:
+            self.startup_problem = explain(error)
+            self.indexer.failed(error)
+            log.exception("The search indexes could not be opened")
+            return
+        self.ready.set()
+
+    async def _keep_house(self) -> None:
+        repository, blobs = KnowledgeRepository(self.database), self.folder.blobs
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_S)
+            try:
+                freed = await call(_sweep, blobs, repository)
+            except Exception:
+                log.exception("Unused originals could not be removed; trying again later")
+            else:
+                log.info("Removed %d bytes of originals that nothing uses", freed)
+
+
+def _database_url(settings: Settings, folder: DataFolder) -> str:
+    return settings.database_url.get_secret_value() if settings.database_url else folder.db_url
+
+
+def _wire(
+    settings: Settings, folder: DataFolder, database: Database, cleanup: AsyncExitStack
+) -> Services:
+    registry = Registry()
+    register_all(registry)
+    registry.discover()
+    repository, jobs = KnowledgeRepository(database), JobRepository(database)
+    runs = RunRepository(database, folder.payloads, settings.step_output_kb * 1024)
+    models = ModelService(folder.path / "models", allow_downloads=settings.allow_downloads)
+    cleanup.push_async_callback(models.close)
+    files = FileService(folder.blobs, folder.path / "cache", settings)
+    cleanup.push_async_callback(files.close)
+    indexer = Indexer()
+    cleanup.push_async_callback(indexer.close)
+    search = SearchService(repository, models, indexer, max_query_chars=settings.max_query_chars)
+    world = ServiceWorld(WorldKnowledge(repository, search, models, indexer), models, files)
+    ingest = IngestService(
+        jobs, repository, folder.blobs, registry, world, _ingest_limits(settings)
+    )
+    knowledge = KnowledgeService(
+        repository,
+        jobs,
+        folder.blobs,
+        models,
+        indexer,
+        ingest,
+        embedding_model=settings.embedding_model,
+    )
+    workflows = WorkflowService(
+        WorkflowRepository(database),
+        runs,
+        registry,
+        models,
+        max_bytes=settings.max_workflow_mb * 1024 * 1024,
+    )
+    return Services(
+        settings=settings,
+        folder=folder,
+        database=database,
+        registry=registry,
+        models=models,
+        files=files,
+        indexer=indexer,
+        knowledge=knowledge,
+        ingest=ingest,
+        search=search,
+        world=world,
+        workflows=workflows,
+        runs=RunService(runs, workflows, registry, world, _run_limits(settings)),
+        keys=KeyService(
+            KeyRepository(database),
+            folder.path,
+            configured=settings.api_key.get_secret_value() if settings.api_key else None,
+            session_days=settings.session_days,
+        ),
+        _cleanup=cleanup,
+    )
+
+
+def _ingest_limits(settings: Settings) -> IngestLimits:
+    return IngestLimits(
+        file_bytes=settings.max_upload_bytes,
+        request_bytes=settings.max_request_bytes,
+        files=settings.max_files,
+        workers=settings.ingest_workers,
+        timeout_s=settings.ingest_timeout_s,
+    )
+
+
+def _run_limits(settings: Settings) -> RunLimits:
+    return RunLimits(
+        timeout_s=settings.run_timeout_s,
+        concurrent=settings.max_concurrent_runs,
+        retention_days=settings.retention_days,
+        retention_runs=settings.retention_runs,
+        retention_mb=settings.retention_mb,
+        cache_mb=settings.cache_mb,
+    )
+
+
+def _sweep(blobs: Blobs, repository: KnowledgeRepository) -> int:
+    return blobs.sweep(lambda shas: repository.used_blobs(list(shas)), older_than_s=_ORPHAN_AGE_S)
+
+
+async def _ended(opening: asyncio.Task[None], keeping: asyncio.Task[None]) -> None:
+    keeping.cancel()
+    # The thread that opens the indexes cannot be stopped, and must not find the database closed.
+    await asyncio.gather(opening, keeping, return_exceptions=True)

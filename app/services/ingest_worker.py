@@ -1,0 +1,247 @@
+"""Workers that take queued files one by one through the ingestion workflow."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from app.engine.events import Event, RunFinished
+from app.engine.problems import Problem
+from app.engine.registry import Registry
+from app.engine.runner import Runner
+from app.services.broadcast import Broadcast
+from app.services.pipeline import first_row, ingestion_graph, stage_of
+from app.services.problems import explain
+from app.services.processing import Processing, stored_processing
+from app.services.rows import task_view
+from app.services.threads import call
+from app.services.views import TaskView
+from app.services.world import Origin, ServiceWorld
+from storage import ids, tables
+from storage.errors import NotFound
+from storage.jobs import JobRepository
+from storage.knowledge import KnowledgeRepository
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: Between looks at the queue when nobody called: work of other processes, a database that was away.
+_IDLE_S = 30.0
+#: Between attempts to write down how a file ended, while the disk is full.
+_BACKOFF_S = (0.2, 1.0, 5.0, 15.0)
+#: Time for a cancelled document to let go of its threads.
+_GRACE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskUpdate:
+    """A change of one file's state."""
+
+    kb_id: str
+    job_id: str
+    view: TaskView
+
+    @classmethod
+    def of(cls, task: tables.Task) -> TaskUpdate:
+        """The state of a task as it is now."""
+        return cls(task.knowledge_base_id, task.job_id, task_view(task))
+
+
+class IngestWorkers:
+    """A few asyncio tasks, each with one document under way."""
+
+    def __init__(
+        self,
+        jobs: JobRepository,
+        repository: KnowledgeRepository,
+        registry: Registry,
+        world: ServiceWorld,
+        updates: Broadcast[TaskUpdate],
+        *,
+        count: int,
+        timeout_s: float,
+    ) -> None:
+        self._jobs = jobs
+        self._repository = repository
+        self._registry = registry
+        self._world = world
+        self._updates = updates
+        self._count = count
+        self._timeout_s = timeout_s
+        self._wake = asyncio.Event()
+        self._workers: list[asyncio.Task[None]] = []
+        self._running: dict[str, asyncio.Task[None]] = {}
+        #: Progress of what runs here; it changes too often for the database.
+        self._live: dict[str, tables.Task] = {}
+
+    def start(self) -> None:
+        """Start the workers."""
+        self._workers = [
+            asyncio.create_task(self._work(), name=f"ingest-{number}")
+            for number in range(self._count)
+        ]
+
+    async def close(self) -> None:
+        """Stop; documents under way go back to the queue."""
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        self._workers = []
+
+    def wake(self) -> None:
+        """There is something to do."""
+        self._wake.set()
+
+    async def stop(self, task_ids: Collection[str]) -> None:
+        """Break off documents that are under way here."""
+        running = [self._running[task_id] for task_id in task_ids if task_id in self._running]
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=_GRACE_S)
+
+    def live(self, task: tables.Task) -> tables.Task:
+        """The task with its progress, where it runs here."""
+        known = self._live.get(task.id)
+        return known if known is not None and task.status == "running" else task
+
+    async def _work(self) -> None:
+        while True:
+            self._wake.clear()
+            task = await self._insist("take a file from the queue", self._jobs.claim)
+            if task is None:
+                try:
+                    async with asyncio.timeout(_IDLE_S):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+            else:
+                # Whoever sleeps may have missed this call: there can be more than one file.
+                self._wake.set()
+                await self._process(task)
+
+    async def _process(self, task: tables.Task) -> None:
+        run = asyncio.create_task(self._ingest(task), name=f"ingest {task.id}")
+        self._running[task.id] = run
+        self._live[task.id] = task
+        self._updates.publish(task.id, TaskUpdate.of(task))
+        try:
+            await asyncio.wait([run])
+            if run.cancelled():
+                # Cancelled by its job, which has noted that already.
+                return
+            if error := run.exception():
+                report = explain(error)
+                await self._end(task, lambda: self._jobs.fail(task.id, report.data()))
+        except asyncio.CancelledError:
+            run.cancel()
+            await asyncio.wait([run], timeout=_GRACE_S)
+            await call(self._jobs.release, task.id)
+            raise
+        finally:
+            self._running.pop(task.id, None)
+            self._live.pop(task.id, None)
+
+    async def _ingest(self, task: tables.Task) -> None:
+        started = time.monotonic()
+        job = await call(self._jobs.job, task.job_id)
+        processing = stored_processing(task.processing)
+        known = await call(self._known, task, job.branch, processing)
+        if known is not None:
+            await self._finish(task, "unchanged", known.chunk_count, started)
+            return
+        runner = Runner(
+            self._registry,
+            self._world.bound(Origin(author=job.author, processing=processing.identity())),
+            payloads=False,
+        )
+        finished = await runner.run(
+            ingestion_graph(
+                task.knowledge_base_id, job.branch, processing, timeout_s=self._timeout_s
+            ),
+            {"files": [_reference(task)]},
+            task.id,
+            lambda event: self._follow(task, event),
+        )
+        if finished.problem is not None:
+            await self._fail(task, finished.problem, started)
+        else:
+            await self._succeed(task, finished, started)
+
+    def _known(
+        self, task: tables.Task, branch: str, processing: Processing
+    ) -> tables.DocumentVersion | None:
+        """The version this would become, where the branch holds it already."""
+        row = self._repository.get(task.knowledge_base_id)
+        commit = self._repository.resolve(row.id, branch)
+        current = self._repository.manifest(commit.id).get(task.document_id)
+        if current is None:
+            return None
+        version = self._repository.version(current)
+        settings = ids.config_hash(processing.identity(), version.embedding_model)
+        same = version.content_hash == task.blob and version.config_hash == settings
+        return version if same else None
+
+    async def _succeed(self, task: tables.Task, finished: RunFinished, started: float) -> None:
+        row = first_row(finished.outputs)
+        await self._finish(task, row["change"], row["chunks"], started)
+
+    async def _finish(self, task: tables.Task, change: str, chunks: int, started: float) -> None:
+        took = time.monotonic() - started
+        await self._end(
+            task,
+            lambda: self._jobs.finish(
+                task.id, change=change, chunks_created=chunks, processing_time=took
+            ),
+        )
+
+    async def _fail(self, task: tables.Task, problem: Problem, started: float) -> None:
+        error = {"code": problem.code, "message": problem.message, "fix": problem.fix}
+        took = time.monotonic() - started
+        await self._end(task, lambda: self._jobs.fail(task.id, error, processing_time=took))
+
+    async def _end(self, task: tables.Task, write: Callable[[], tables.Task]) -> None:
+        try:
+            ended = await self._insist(f"note how {task.filename} ended", write)
+        except NotFound:
+            return  # Its knowledge base was deleted meanwhile.
+        self._live.pop(task.id, None)
+        self._updates.publish(ended.id, TaskUpdate.of(ended))
+        # A file of the same name may have waited for this one.
+        self._wake.set()
+
+    async def _insist(self, what: str, write: Callable[[], T]) -> T:
+        """Write to the database, as often as it takes while the disk is full or it is away."""
+        attempt = 0
+        while True:
+            try:
+                return await call(write)
+            except NotFound:
+                raise
+            except Exception as error:
+                pause = _BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)]
+                log.warning("Could not %s, trying again: %s", what, error)
+                await asyncio.sleep(pause)
+                attempt += 1
+
+    def _follow(self, task: tables.Task, event: Event) -> None:
+        stage = stage_of(event)
+        live = self._live.get(task.id)
+        if stage is not None and live is not None:
+            live.stage, live.done, live.total = stage
+            live.updated_at = event.at
+            self._updates.publish(task.id, TaskUpdate.of(live))
+
+
+def _reference(task: tables.Task) -> dict[str, Any]:
+    return {
+        "filename": task.filename,
+        "blob": task.blob,
+        "size": task.size,
+        "media_type": task.media_type,
+        "document_id": task.document_id,
+    }

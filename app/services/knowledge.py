@@ -1,0 +1,374 @@
+"""Knowledge bases, their documents, chunks and history."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from app.engine.problems import RagloomError
+from app.services.clock import iso
+from app.services.indexer import Indexer
+from app.services.ingest import IngestService
+from app.services.models import DEFAULT_EMBEDDER, ModelService
+from app.services.processing import KnowledgeConfig, read_knowledge_config
+from app.services.rows import chunk_view, commit_view, document_view
+from app.services.threads import call
+from app.services.views import (
+    ChunkView,
+    CommitView,
+    DocumentText,
+    DocumentView,
+    KnowledgeBaseStats,
+    KnowledgeBaseView,
+    Page,
+)
+from storage import tables
+from storage.blobs import Blobs
+from storage.errors import NotFound
+from storage.jobs import JobRepository
+from storage.knowledge import KnowledgeRepository
+
+_MAX_NAME = 200
+_ALL_CHUNKS = 1_000_000
+#: Ends of an upload that leave nothing to show of a document without a version.
+_GONE = ("success", "cancelled")
+
+
+class KnowledgeService:
+    """The use cases of knowledge bases; `kb` is an id or a name everywhere."""
+
+    def __init__(
+        self,
+        repository: KnowledgeRepository,
+        jobs: JobRepository,
+        blobs: Blobs,
+        models: ModelService,
+        indexer: Indexer,
+        ingest: IngestService,
+        *,
+        embedding_model: str = "default",
+    ) -> None:
+        self._repository = repository
+        self._jobs = jobs
+        self._blobs = blobs
+        self._models = models
+        self._indexer = indexer
+        self._ingest = ingest
+        self._embedding_model = embedding_model
+
+    async def create(
+        self, name: str, description: str = "", config: Mapping[str, Any] | None = None
+    ) -> KnowledgeBaseView:
+        """Make an empty knowledge base.
+
+        Raises RagloomError “invalid_config” or “invalid_name”, ModelUnavailable, Conflict.
+        """
+        settings, warnings = await self._settings(
+            {"embedding_model": self._embedding_model, **(config or {})}
+        )
+        row = await call(
+            self._repository.create,
+            _checked_name(name),
+            description,
+            settings.model_dump(),
+            warnings,
+        )
+        return await call(self._view, row)
+
+    async def list(self, limit: int = 50, offset: int = 0) -> Page[KnowledgeBaseView]:
+        """Knowledge bases, oldest first."""
+
+        def read() -> Page[KnowledgeBaseView]:
+            rows, total = self._repository.list(limit, offset)
+            return Page(items=[self._view(row) for row in rows], total=total)
+
+        return await call(read)
+
+    async def get(self, kb: str) -> KnowledgeBaseView:
+        """One knowledge base. Raises NotFound."""
+        return await call(lambda: self._view(self._repository.find(kb)))
+
+    async def update(
+        self,
+        kb: str,
+        name: str | None = None,
+        description: str | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> KnowledgeBaseView:
+        """Change what is given; keys of `config` that are not given stay as they are."""
+        row = await call(self._repository.find, kb)
+        fields: dict[str, Any] = {}
+        if name is not None:
+            fields["name"] = _checked_name(name)
+        if description is not None:
+            fields["description"] = description
+        if config is not None:
+            settings, warnings = await self._settings({**row.config, **config})
+            await self._check_model_change(row, settings)
+            fields |= {"config": settings.model_dump(), "warnings": warnings}
+        if fields:
+            row = await call(self._repository.update, row.id, **fields)
+        return await call(self._view, row)
+
+    async def delete(self, kb: str) -> None:
+        """Remove a knowledge base, its documents and its history; work under way is cancelled."""
+        row = await call(self._repository.find, kb)
+        await self._ingest.stop_all(row.id)
+        await call(self._repository.delete, row.id)
+        await self._indexer.drop(row.id)
+
+    async def stats(self, kb: str) -> KnowledgeBaseStats:
+        """Sizes and state."""
+        return await call(self._stats, kb)
+
+    async def documents(
+        self, kb: str, ref: str = "main", limit: int = 50, offset: int = 0, text: str = ""
+    ) -> Page[DocumentView]:
+        """Documents on their way in or failed first, then those at `ref` by file name."""
+        return await call(self._documents, kb, ref, limit, offset, text)
+
+    async def document(self, kb: str, document_id: str, ref: str = "main") -> DocumentView:
+        """One document. Raises NotFound."""
+
+        def read() -> DocumentView:
+            row = self._repository.find(kb)
+            document = self._repository.document(row.id, document_id)
+            version = self._version(row.id, document_id, ref)
+            task = self._jobs.latest_task(document_id)
+            if version is None and (task is None or task.status in _GONE):
+                raise NotFound("document", document_id)
+            return document_view(document, version, _overlay(task, version))
+
+        return await call(read)
+
+    async def delete_document(self, kb: str, document_id: str, author: str = "") -> CommitView:
+        """Take a document off `main`, or give up one that is on its way in or failed."""
+        row = await call(self._repository.find, kb)
+        await call(self._repository.document, row.id, document_id)
+        dismissed = await self._ingest.dismiss(document_id)
+        try:
+            commit = await call(
+                self._repository.remove_document,
+                row.id,
+                "main",
+                document_id,
+                author,
+                "Delete a document",
+            )
+        except NotFound:
+            if not dismissed:
+                raise
+            commit = await call(self._repository.resolve, row.id, "main")
+        else:
+            self._indexer.touch(row.id)
+        return commit_view(commit)
+
+    async def chunks(
+        self, kb: str, document_id: str, limit: int = 100, offset: int = 0, ref: str = "main"
+    ) -> Page[ChunkView]:
+        """Chunks of a document in reading order."""
+
+        def read() -> Page[ChunkView]:
+            row = self._repository.find(kb)
+            document = self._repository.document(row.id, document_id)
+            version = self._version(row.id, document_id, ref)
+            if version is None:
+                return Page(items=[], total=0)
+            chunks, total = self._repository.chunks(version.id, limit, offset)
+            return Page(items=[chunk_view(c, document.filename) for c in chunks], total=total)
+
+        return await call(read)
+
+    async def chunk(self, kb: str, chunk_id: str) -> ChunkView:
+        """One chunk, of whichever version. Raises NotFound."""
+
+        def read() -> ChunkView:
+            row = self._repository.find(kb)
+            chunk = self._repository.chunk(chunk_id)
+            document = self._repository.document(row.id, chunk.document_id)
+            return chunk_view(chunk, document.filename)
+
+        return await call(read)
+
+    async def original(self, kb: str, document_id: str, ref: str = "main") -> tuple[Path, str, str]:
+        """Path, file name and media type of the file that was uploaded. Raises NotFound."""
+
+        def read() -> tuple[Path, str, str]:
+            row = self._repository.find(kb)
+            document = self._repository.document(row.id, document_id)
+            version = self._version(row.id, document_id, ref)
+            if version is not None:
+                return self._blobs.path(version.content_hash), document.filename, version.media_type
+            task = self._jobs.latest_task(document_id)
+            if task is None or not task.blob:
+                raise NotFound("document", document_id)
+            return self._blobs.path(task.blob), document.filename, task.media_type
+
+        return await call(read)
+
+    async def text(self, kb: str, document_id: str, ref: str = "main") -> DocumentText:
+        """The extracted text, with its chunks as offsets in it."""
+
+        def read() -> DocumentText:
+            row = self._repository.find(kb)
+            document = self._repository.document(row.id, document_id)
+            version = self._version(row.id, document_id, ref)
+            if version is None:
+                raise NotFound("document", document_id)
+            chunks, _ = self._repository.chunks(version.id, _ALL_CHUNKS, 0)
+            return DocumentText(
+                document_id=document_id,
+                filename=document.filename,
+                text=_joined(chunks),
+                chunks=[chunk_view(chunk, document.filename) for chunk in chunks],
+            )
+
+        return await call(read)
+
+    async def commits(
+        self, kb: str, ref: str = "main", limit: int = 50, offset: int = 0
+    ) -> Page[CommitView]:
+        """History of a ref, newest first."""
+
+        def read() -> Page[CommitView]:
+            row = self._repository.find(kb)
+            rows, total = self._repository.commits(row.id, ref, limit, offset)
+            return Page(items=[commit_view(commit) for commit in rows], total=total)
+
+        return await call(read)
+
+    async def _settings(self, config: Mapping[str, Any]) -> tuple[KnowledgeConfig, list[str]]:
+        settings, warnings = read_knowledge_config(config)
+        if settings.embedding_model == "default":
+            settings = settings.model_copy(update={"embedding_model": DEFAULT_EMBEDDER})
+        await self._models.check(settings.embedding_model, "embed")
+        longest = await self._models.max_tokens(settings.embedding_model)
+        if longest is not None and settings.chunk_size > longest:
+            warnings.append(
+                f"chunk_size {settings.chunk_size} is more than {settings.embedding_model} reads: "
+                f"it sees the first {longest} tokens of a chunk."
+            )
+        return settings, warnings
+
+    async def _check_model_change(self, row: tables.KnowledgeBase, new: KnowledgeConfig) -> None:
+        if new.embedding_model == row.config["embedding_model"]:
+            return
+        stats = await call(self._stats, row.id)
+        if stats.document_count or stats.pending_documents:
+            raise RagloomError(
+                f"“{row.name}” holds documents that were embedded with "
+                f"{row.config['embedding_model']}.",
+                code="conflict",
+                fix="Create a new knowledge base with the other model and upload them there.",
+            )
+
+    def _view(self, row: tables.KnowledgeBase) -> KnowledgeBaseView:
+        head = self._repository.head(row.id)
+        documents, chunks = self._repository.counts(head.id) if head else (0, 0)
+        return KnowledgeBaseView(
+            knowledge_base_id=row.id,
+            name=row.name,
+            description=row.description,
+            config=row.config,
+            warnings=row.warnings,
+            document_count=documents,
+            chunk_count=chunks,
+            created_at=iso(row.created_at),
+            updated_at=iso(row.updated_at),
+        )
+
+    def _stats(self, kb: str) -> KnowledgeBaseStats:
+        row = self._repository.find(kb)
+        commit = self._repository.resolve(row.id, "main")
+        documents, chunks = self._repository.counts(commit.id)
+        unfinished = self._jobs.open_tasks(row.id)
+        return KnowledgeBaseStats(
+            knowledge_base_id=row.id,
+            document_count=documents,
+            chunk_count=chunks,
+            index_size=self._repository.index_bytes(row.id),
+            last_updated=iso(row.updated_at),
+            embedding_model=row.config["embedding_model"],
+            languages=self._repository.languages(commit.id),
+            commit=commit.id,
+            commits=self._repository.commits(row.id, "main", 0, 0)[1],
+            branches=[ref.name for ref in self._repository.branches(row.id)],
+            pending_documents=sum(task.status in ("queued", "running") for task in unfinished),
+            failed_documents=sum(task.status == "error" for task in unfinished),
+            indexing=self._indexer.busy(row.id),
+        )
+
+    def _documents(
+        self, kb: str, ref: str, limit: int, offset: int, text: str
+    ) -> Page[DocumentView]:
+        row = self._repository.find(kb)
+        commit = self._repository.resolve(row.id, ref)
+        tasks = {task.document_id: task for task in self._jobs.open_tasks(row.id)}
+        manifest = self._repository.manifest(commit.id)
+        new = [
+            task
+            for document_id, task in tasks.items()
+            if document_id not in manifest and text.casefold() in task.filename.casefold()
+        ]
+        coming = new[offset : offset + limit]
+        found, total = self._repository.documents_at(
+            commit.id, limit - len(coming), max(0, offset - len(new)), text or None
+        )
+        documents = {
+            document.id: document
+            for document in self._repository.documents([task.document_id for task in coming])
+        }
+        items = [
+            document_view(documents[task.document_id], None, task)
+            for task in coming
+            if task.document_id in documents
+        ]
+        items += [
+            document_view(document, version, tasks.get(document.id)) for document, version in found
+        ]
+        return Page(items=items, total=len(new) + total)
+
+    def _version(self, kb_id: str, document_id: str, ref: str) -> tables.DocumentVersion | None:
+        commit = self._repository.resolve(kb_id, ref)
+        version_id = self._repository.manifest(commit.id).get(document_id)
+        return None if version_id is None else self._repository.version(version_id)
+
+
+def _overlay(
+    task: tables.Task | None, version: tables.DocumentVersion | None
+) -> tables.Task | None:
+    """The task, where it says something about the document that its version does not."""
+    settled = task is not None and version is not None and task.status in _GONE
+    return None if settled else task
+
+
+def _checked_name(name: str) -> str:
+    name = " ".join(unicodedata.normalize("NFC", name).split())
+    if not name or len(name) > _MAX_NAME or any(unicodedata.category(c) == "Cc" for c in name):
+        raise RagloomError(
+            "A knowledge base needs a name of 1 to 200 characters.",
+            code="invalid_name",
+            fix="Give it a short name in plain characters.",
+            found=name[:50],
+        )
+    return name
+
+
+def _joined(chunks: Sequence[tables.Chunk]) -> str:
+    """The text that the chunks were cut from: every chunk at its place, new lines between them.
+
+    Chunks cover a document but for white space and what the quality check left out.
+    """
+    parts: list[str] = []
+    at = 0
+    for chunk in chunks:
+        start = at if chunk.start is None else chunk.start
+        if start > at:
+            parts.append("\n" * (start - at))
+            at = start
+        fresh = chunk.content[at - start :]
+        parts.append(fresh)
+        at += len(fresh)
+    return "".join(parts)

@@ -1,0 +1,199 @@
+"""Models of other providers, all through litellm: keys, streaming, and errors in plain words.
+
+litellm takes seconds to import; it is loaded by the first call that needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from app.engine.problems import ModelUnavailable, RagloomError
+from app.services.threads import call
+
+#: Names whose key is known without asking litellm, so that the usual refusal is immediate.
+_KEYS = (
+    (("gpt-", "chatgpt-", "o1", "o3", "o4", "openai/", "text-embedding-"), "OPENAI_API_KEY"),
+    (("claude-", "anthropic/"), "ANTHROPIC_API_KEY"),
+    (("mistral/",), "MISTRAL_API_KEY"),
+    (("cohere/",), "COHERE_API_KEY"),
+    (("voyage/",), "VOYAGE_API_KEY"),
+    (("groq/",), "GROQ_API_KEY"),
+    (("openrouter/",), "OPENROUTER_API_KEY"),
+)
+#: Servers on one's own machine: they have a default address and want no key.
+_KEYLESS = ("ollama/", "ollama_chat/", "lm_studio/", "llamafile/", "hosted_vllm/", "vllm/")
+
+USE_EXTRACTIVE = "or choose “extractive”, which answers from the passages without any model"
+USE_EMBEDDED = "or choose “default” (bge-small-en-v1.5), which is built in"
+
+
+def _load() -> Any:
+    # Its price list would be fetched from the network at import otherwise.
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    import litellm
+
+    litellm.telemetry = False
+    litellm.suppress_debug_info = True
+    litellm.drop_params = True
+    return litellm
+
+
+async def litellm_module() -> Any:
+    """The litellm module, imported in a thread the first time."""
+    return await call(_load)
+
+
+async def check_provider(model: str, *, otherwise: str) -> None:
+    """Raise ModelUnavailable unless litellm knows the provider of `model` and its key is set."""
+    missing = _missing_known_key(model)
+    if missing is None:
+        missing = await call(_missing_keys, model, otherwise)
+    if missing:
+        raise _no_key(model, missing, otherwise)
+
+
+def _missing_known_key(model: str) -> list[str] | None:
+    if model.startswith(_KEYLESS):
+        return []
+    for prefixes, key in _KEYS:
+        if model.startswith(prefixes):
+            return [] if os.environ.get(key) else [key]
+    return None
+
+
+def _missing_keys(model: str, otherwise: str) -> list[str]:
+    litellm = _load()
+    try:
+        litellm.get_llm_provider(model)
+    except litellm.exceptions.BadRequestError:
+        raise unknown_model(model, otherwise) from None
+    found = litellm.validate_environment(model)
+    return [] if found["keys_in_environment"] else list(found["missing_keys"])
+
+
+def unknown_model(model: str, otherwise: str) -> ModelUnavailable:
+    """The refusal of a name that no provider claims."""
+    return ModelUnavailable(
+        f"No provider is known for the model “{model}”.",
+        fix=f"Write it as provider/model, for example openai/{model} or ollama/{model}, "
+        f"{otherwise}.",
+        model=model,
+    )
+
+
+def _no_key(model: str, keys: Sequence[str], otherwise: str) -> ModelUnavailable:
+    names = " and ".join(keys)
+    return ModelUnavailable(
+        f"The model “{model}” needs {names}, which is not set.",
+        fix=f"Set {names} in the server's environment and start it again, {otherwise}.",
+        model=model,
+        missing=list(keys),
+    )
+
+
+async def stream_chat(
+    messages: Sequence[Mapping[str, str]],
+    *,
+    model: str,
+    temperature: float,
+    max_tokens: int,
+    timeout_s: float,
+) -> AsyncIterator[str]:
+    """Stream a completion. `timeout_s` is the longest wait for the first and each next piece."""
+    await check_provider(model, otherwise=USE_EXTRACTIVE)
+    litellm = await litellm_module()
+    try:
+        async with asyncio.timeout(timeout_s):
+            stream = await litellm.acompletion(
+                model=model,
+                messages=[dict(message) for message in messages],
+                temperature=temperature,
+                max_tokens=max_tokens,
+                timeout=timeout_s,
+                num_retries=0,
+                max_retries=0,
+                stream=True,
+            )
+        pieces = aiter(stream)
+        while True:
+            async with asyncio.timeout(timeout_s):
+                part = await anext(pieces, None)
+            if part is None:
+                return
+            text = part.choices[0].delta.content if part.choices else None
+            if text:
+                yield text
+    except (asyncio.CancelledError, GeneratorExit, RagloomError):
+        raise
+    except Exception as error:
+        raise provider_error(error, model, timeout_s, USE_EXTRACTIVE) from error
+
+
+#: What litellm raises, by the name of its class -> (code, what happened, what to do).
+_ERRORS: dict[str, tuple[str, str, str]] = {
+    "timeout": (
+        "provider_timeout",
+        "The model “{model}” did not answer within {timeout:g} s.",
+        "Try again, or raise the time limit of the node.",
+    ),
+    "refused": (
+        "model_unavailable",
+        "The provider of “{model}” refused the key.",
+        "Check the provider's API key in the server's environment, {otherwise}.",
+    ),
+    "busy": (
+        "provider_rate_limit",
+        "The provider of “{model}” takes no more requests for now (rate limit or quota).",
+        "Wait a little, or check the quota of your account.",
+    ),
+    "unknown": (
+        "model_unavailable",
+        "The provider does not know the model “{model}”.",
+        "Check its name, {otherwise}.",
+    ),
+    "unreachable": (
+        "provider_unreachable",
+        "The provider of “{model}” cannot be reached.",
+        "Check the connection and the provider's address, {otherwise}.",
+    ),
+    "too_long": (
+        "prompt_too_long",
+        "The prompt is longer than “{model}” can read.",
+        "Retrieve fewer or shorter chunks, or choose a model with a larger context.",
+    ),
+    "other": (
+        "provider_error",
+        "The provider of “{model}” answered with an error ({kind}).",
+        "Try again, {otherwise}.",
+    ),
+}
+_KINDS = {
+    "TimeoutError": "timeout",
+    "Timeout": "timeout",
+    "APITimeoutError": "timeout",
+    "AuthenticationError": "refused",
+    "PermissionDeniedError": "refused",
+    "RateLimitError": "busy",
+    "NotFoundError": "unknown",
+    "APIConnectionError": "unreachable",
+    "ContextWindowExceededError": "too_long",
+}
+#: litellm wraps some failures in classes that say nothing; their text does.
+_PHRASES = {
+    "Missing credentials": "refused",
+    "Connection error": "unreachable",
+    "Cannot connect": "unreachable",
+}
+
+
+def provider_error(error: Exception, model: str, timeout_s: float, otherwise: str) -> RagloomError:
+    """What a provider's refusal means and what to do; never repeats keys or addresses."""
+    kind = type(error).__name__
+    said = next((case for phrase, case in _PHRASES.items() if phrase in str(error)), "other")
+    code, message, fix = _ERRORS[_KINDS.get(kind, said)]
+    words = {"model": model, "timeout": timeout_s, "otherwise": otherwise, "kind": kind}
+    raised = ModelUnavailable if code == ModelUnavailable.code else RagloomError
+    return raised(message.format(**words), code=code, fix=fix.format(**words), model=model)

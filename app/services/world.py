@@ -1,0 +1,245 @@
+"""What nodes may touch: knowledge bases, models and files, on top of services and storage."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from app.engine.context import IndexReport, SearchOutcome, SearchRequest
+from app.engine.values import Chunk, Document
+from app.services.files import FileService
+from app.services.indexer import Indexer
+from app.services.lexicon import Lexicon
+from app.services.models import ModelService
+from app.services.search import SearchService
+from app.services.threads import call
+from storage import ids, tables
+from storage.knowledge import KnowledgeRepository
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: Texts handed to the embedder at once: small enough for progress to move.
+_EMBED_GROUP = 64
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who puts documents in, and with which settings."""
+
+    author: str = "workflow"
+    #: Settings that chunks were made with; None takes what the node that indexes says.
+    processing: Mapping[str, Any] | None = None
+
+
+class WorldKnowledge:
+    """Knowledge bases as nodes see them."""
+
+    def __init__(
+        self,
+        repository: KnowledgeRepository,
+        search: SearchService,
+        models: ModelService,
+        indexer: Indexer,
+        origin: Origin | None = None,
+        lexicons: dict[str, Lexicon] | None = None,
+    ) -> None:
+        self._repository = repository
+        self._search = search
+        self._models = models
+        self._indexer = indexer
+        self._origin = origin or Origin()
+        # Shared by every view of the same world.
+        self._lexicons = {} if lexicons is None else lexicons
+        self._lexicon_lock = asyncio.Lock()
+
+    def bound(self, origin: Origin) -> WorldKnowledge:
+        """The same knowledge bases, on behalf of somebody."""
+        return WorldKnowledge(
+            self._repository, self._search, self._models, self._indexer, origin, self._lexicons
+        )
+
+    async def resolve(self, kb: str, ref: str = "main") -> tuple[str, str]:
+        """Return (knowledge base id, commit id)."""
+        row, commit = await call(self._at, kb, ref)
+        return row.id, commit.id
+
+    async def search(self, kb: str, request: SearchRequest) -> SearchOutcome:
+        """Search `kb`."""
+        return await self._search.run(kb, request)
+
+    async def vectors(self, kb: str, chunk_ids: Sequence[str]) -> np.ndarray:
+        """Stored unit vectors of chunks, shape (n, dim), float32; zeros where there is none."""
+        import numpy as np
+
+        row = await call(self._repository.find, kb)
+        model = await self._models.vector_name(row.config["embedding_model"])
+        found = await call(self._repository.chunk_vectors, list(chunk_ids), model)
+        if not found:
+            return np.zeros((len(chunk_ids), 0), dtype=np.float32)
+        zero = np.zeros_like(next(iter(found.values())))
+        return np.stack([found.get(chunk_id, zero) for chunk_id in chunk_ids])
+
+    async def glossary(self, kb: str, ref: str = "main") -> Mapping[str, str]:
+        """Acronym -> expansion as defined in the documents."""
+        return (await self._lexicon(kb, ref)).glossary()
+
+    async def vocabulary(self, kb: str, ref: str = "main") -> Mapping[str, int]:
+        """Lower-cased word -> number of chunks that hold it."""
+        return (await self._lexicon(kb, ref)).words
+
+    async def index(
+        self,
+        kb: str,
+        document: Document,
+        chunks: Sequence[Chunk],
+        *,
+        ref: str = "main",
+        processing: Mapping[str, Any] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> IndexReport:
+        """Embed what is new and commit the document's version to `ref`, in one transaction."""
+        row = await call(self._repository.find, kb)
+        chosen = row.config["embedding_model"]
+        model = await self._models.vector_name(chosen)
+        settings = dict(self._origin.processing or processing or {})
+        vectors = await self._embed_new(chunks, chosen, model, progress)
+        identity = await call(self._repository.ensure_document, row.id, document.filename)
+        version = _version(identity, document, settings, model)
+        commit, change = await call(
+            self._repository.commit_document,
+            row.id,
+            ref,
+            version,
+            [_row(chunk) for chunk in chunks],
+            vectors,
+            model,
+            self._origin.author,
+            document.filename,
+        )
+        self._indexer.touch(row.id)
+        return IndexReport(
+            document_id=identity.id,
+            filename=document.filename,
+            change=change,
+            chunks=len(chunks),
+            embedded=len(vectors),
+            commit=commit.id,
+        )
+
+    async def _embed_new(
+        self,
+        chunks: Sequence[Chunk],
+        chosen: str,
+        model: str,
+        progress: Callable[[int, int], None] | None,
+    ) -> dict[str, np.ndarray]:
+        texts = {ids.text_hash(text): text for text in map(_embedded_text, chunks)}
+        known = await call(self._repository.known_vectors, model, list(texts))
+        missing = [key for key in texts if key not in known]
+        vectors: dict[str, np.ndarray] = {}
+        done = len(texts) - len(missing)
+        for at in range(0, len(missing), _EMBED_GROUP):
+            if progress:
+                progress(done, len(texts))
+            group = missing[at : at + _EMBED_GROUP]
+            rows = await self._models.embed(
+                [texts[key] for key in group], kind="passage", model=chosen
+            )
+            vectors.update(zip(group, rows, strict=True))
+            done += len(group)
+        if progress:
+            progress(done, len(texts))
+        return vectors
+
+    async def _lexicon(self, kb: str, ref: str) -> Lexicon:
+        row, commit = await call(self._at, kb, ref)
+        async with self._lexicon_lock:
+            known = self._lexicons.get(row.id, Lexicon())
+            versions = await call(self._repository.version_ids, commit.id)
+            if known.versions != versions:
+                # A small change of a large knowledge base costs what changed.
+                if len(known.versions ^ versions) > len(versions):
+                    known = Lexicon()
+                known = await call(self._moved, known, versions)
+                self._lexicons[row.id] = known
+        return known
+
+    def _moved(self, known: Lexicon, versions: frozenset[str]) -> Lexicon:
+        added = self._texts(versions - known.versions)
+        removed = self._texts(known.versions - versions)
+        return known.moved(versions, added, removed)
+
+    def _texts(self, versions: frozenset[str]) -> Iterator[str]:
+        for version in versions:
+            offset, total = 0, 1
+            while offset < total:
+                chunks, total = self._repository.chunks(version, _PAGE, offset)
+                yield from (chunk.content for chunk in chunks)
+                offset += _PAGE
+
+    def _at(self, kb: str, ref: str) -> tuple[tables.KnowledgeBase, tables.Commit]:
+        row = self._repository.find(kb)
+        return row, self._repository.resolve(row.id, ref)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceWorld:
+    """Serves the engine's `World`."""
+
+    knowledge: WorldKnowledge
+    models: ModelService
+    files: FileService
+
+    def bound(self, origin: Origin) -> ServiceWorld:
+        """The same world, on behalf of somebody."""
+        return replace(self, knowledge=self.knowledge.bound(origin))
+
+
+def _embedded_text(chunk: Chunk) -> str:
+    return chunk.content if chunk.embed_text is None else chunk.embed_text
+
+
+def _version(
+    identity: tables.Document, document: Document, processing: dict[str, Any], model: str
+) -> tables.DocumentVersion:
+    return tables.DocumentVersion(
+        id="",
+        document_id=identity.id,
+        knowledge_base_id=identity.knowledge_base_id,
+        content_hash=document.blob,
+        config_hash=ids.config_hash(processing, model),
+        processing=processing,
+        embedding_model=model,
+        media_type=document.media_type,
+        size=document.size,
+        pages=document.pages,
+        language=document.language,
+        title=document.title,
+        meta=document.metadata,
+        created_at=time.time(),
+    )
+
+
+def _row(chunk: Chunk) -> tables.Chunk:
+    """The chunk as stored; its ids follow from its version and place, and are filled in there."""
+    return tables.Chunk(
+        id="",
+        version_id="",
+        document_id="",
+        ordinal=0,
+        content=chunk.content,
+        embed_text=chunk.embed_text,
+        text_hash="",
+        page=chunk.page,
+        headings=list(chunk.headings),
+        boxes=[box.model_dump() for box in chunk.boxes],
+        start=chunk.start,
+        end=chunk.end,
+        language=chunk.language,
+        meta=chunk.metadata,
+    )

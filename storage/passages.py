@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import func
 from sqlmodel import col, select
@@ -88,23 +88,15 @@ class Passages(History):
         with self._db.read() as session:
             return {id: _vector(data) for id, data in session.exec(query)}
 
+    def chunk_matrix(self, chunk_ids: Collection[str], model: str) -> tuple[list[str], np.ndarray]:
+        """Ids of those chunks that have a vector of `model`, and the vectors: (n, dim), float32."""
+        return self._matrix(Chunk.id, chunk_ids, model)
+
     def version_vectors(
         self, version_ids: Collection[str], model: str
     ) -> tuple[list[str], np.ndarray]:
-        """Ids of all chunks of versions and their unit vectors, shape (n, dim), float32."""
-        import numpy as np
-
-        query = (
-            select(Chunk.id, Vector.data)
-            .join(Vector, col(Vector.text_hash) == col(Chunk.text_hash))
-            .where(col(Vector.model) == model, self._db.among(Chunk.version_id, version_ids))
-        )
-        with self._db.read() as session:
-            rows = session.exec(query).all()
-        ids = [id for id, _ in rows]
-        data = b"".join(data for _, data in rows)
-        matrix = np.frombuffer(data, "<f4")
-        return ids, matrix.reshape(len(ids), -1) if ids else matrix.reshape(0, 0)
+        """Ids of all chunks of versions and their unit vectors: (n, dim), float32."""
+        return self._matrix(Chunk.version_id, version_ids, model)
 
     def chunk_versions(self, chunk_ids: Collection[str]) -> dict[str, str]:
         """Chunk id -> version id, for those that exist."""
@@ -186,6 +178,22 @@ class Passages(History):
             total = session.exec(select(func.count()).select_from(query.subquery())).one()
             rows = session.exec(page.limit(limit).offset(offset)).all()
         return [(document, version) for document, version in rows], total
+
+    def _matrix(
+        self, column: Any, ids: Collection[str], model: str
+    ) -> tuple[list[str], np.ndarray]:
+        import numpy as np
+
+        query = (
+            select(Chunk.id, Vector.data)
+            .join(Vector, col(Vector.text_hash) == col(Chunk.text_hash))
+            .where(col(Vector.model) == model, self._db.among(column, ids))
+        )
+        with self._db.read() as session:
+            rows = session.exec(query).all()
+        found = [id for id, _ in rows]
+        matrix = np.frombuffer(b"".join(data for _, data in rows), "<f4")
+        return found, matrix.reshape(len(found), -1 if found else 0)
 
     def _totals_at(self, commit_id: str) -> _Totals:
         def read() -> _Totals:

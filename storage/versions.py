@@ -47,6 +47,11 @@ class History:
         self._manifests: Lru[str, Mapping[str, str]] = Lru(_CACHED_COMMITS)
         self._members: Lru[str, frozenset[str]] = Lru(_CACHED_COMMITS)
 
+    @property
+    def db(self) -> Database:
+        """The database."""
+        return self._db
+
     def head(self, kb_id: str, ref: str = "main") -> Commit | None:
         """The newest commit of a branch; None where there is no such branch."""
         with self._db.read() as session:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,6 +100,20 @@ def _own_words(error: Any) -> Report:
     current = getattr(error, "current", None)
     details = [{"current": current}] if isinstance(current, int | str) else []
     return _report(error.code, error.message, error.fix, details)
+
+
+@contextmanager
+def in_own_words() -> Iterator[None]:
+    """Let errors of storage and documents through as RagloomError, which nodes may raise."""
+    try:
+        yield
+    except RagloomError:
+        raise
+    except Exception as error:
+        if not _speaks_for_itself(error):
+            raise
+        report = explain(error)
+        raise RagloomError(report.message, code=report.code, fix=report.fix) from error
 
 
 def _speaks_for_itself(error: BaseException) -> bool:

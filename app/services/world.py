@@ -14,6 +14,7 @@ from app.services.files import FileService
 from app.services.indexer import Indexer
 from app.services.lexicon import Lexicon
 from app.services.models import ModelService
+from app.services.problems import in_own_words
 from app.services.search import SearchService
 from app.services.threads import call
 from storage import ids, tables
@@ -65,20 +66,23 @@ class WorldKnowledge:
 
     async def resolve(self, kb: str, ref: str = "main") -> tuple[str, str]:
         """Return (knowledge base id, commit id)."""
-        row, commit = await call(self._at, kb, ref)
+        with in_own_words():
+            row, commit = await call(self._at, kb, ref)
         return row.id, commit.id
 
     async def search(self, kb: str, request: SearchRequest) -> SearchOutcome:
         """Search `kb`."""
-        return await self._search.run(kb, request)
+        with in_own_words():
+            return await self._search.run(kb, request)
 
     async def vectors(self, kb: str, chunk_ids: Sequence[str]) -> np.ndarray:
         """Stored unit vectors of chunks, shape (n, dim), float32; zeros where there is none."""
         import numpy as np
 
-        row = await call(self._repository.find, kb)
-        model = await self._models.vector_name(row.config["embedding_model"])
-        found = await call(self._repository.chunk_vectors, list(chunk_ids), model)
+        with in_own_words():
+            row = await call(self._repository.find, kb)
+            model = await self._models.vector_name(row.config["embedding_model"])
+            found = await call(self._repository.chunk_vectors, list(chunk_ids), model)
         if not found:
             return np.zeros((len(chunk_ids), 0), dtype=np.float32)
         zero = np.zeros_like(next(iter(found.values())))
@@ -103,6 +107,18 @@ class WorldKnowledge:
         progress: Callable[[int, int], None] | None = None,
     ) -> IndexReport:
         """Embed what is new and commit the document's version to `ref`, in one transaction."""
+        with in_own_words():
+            return await self._index(kb, document, chunks, ref, processing, progress)
+
+    async def _index(
+        self,
+        kb: str,
+        document: Document,
+        chunks: Sequence[Chunk],
+        ref: str,
+        processing: Mapping[str, Any] | None,
+        progress: Callable[[int, int], None] | None,
+    ) -> IndexReport:
         row = await call(self._repository.find, kb)
         chosen = row.config["embedding_model"]
         model = await self._models.vector_name(chosen)
@@ -157,7 +173,8 @@ class WorldKnowledge:
         return vectors
 
     async def _lexicon(self, kb: str, ref: str) -> Lexicon:
-        row, commit = await call(self._at, kb, ref)
+        with in_own_words():
+            row, commit = await call(self._at, kb, ref)
         async with self._lexicon_lock:
             known = self._lexicons.get(row.id, Lexicon())
             versions = await call(self._repository.version_ids, commit.id)

@@ -58,14 +58,13 @@ def test_values_out_of_bounds_name_their_source(env: dict[str, str], said: str) 
         load_settings(environ=env)
 
 
-def test_secrets_are_never_repeated() -> None:
+def test_secrets_are_never_shown() -> None:
+    env = {"RAGLOOM_API_KEY": "hunter2", "RAGLOOM_DATABASE_URL": "postgresql://me:hunter2@db/x"}
+    assert "hunter2" not in repr(load_settings(environ=env))
     with pytest.raises(InvalidSettings) as caught:
-        load_settings(environ={"RAGLOOM_API_KEY": "hunter2"})
+        load_settings(environ={}, database_url=["hunter2"])
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in repr(caught.value.problems)
-    assert "a-very-secret-key" not in repr(
-        load_settings(environ={"RAGLOOM_API_KEY": "a-very-secret-key"})
-    )
 
 
 def test_unreadable_files(tmp_path: Path) -> None:

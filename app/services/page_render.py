@@ -1,0 +1,50 @@
+"""Draws one page of a PDF; run as a process of its own, because PDF files come from anybody.
+
+`python -m app.services.page_render SOURCE PAGE WIDTH TARGET`
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+#: Exit codes.
+NO_SUCH_PAGE, DAMAGED = 3, 4
+
+_MEMORY = 1 << 30
+_CPU_S = 15
+_LARGEST_IMAGE = 64 * 1024 * 1024
+#: Height is bounded too: a page can be a thousand times higher than wide.
+_MAX_PIXELS = 16_000_000
+
+
+def render(source: str, page: int, width: int, target: str) -> int:
+    """Draw page `page` (from 1) into the PNG file `target`; returns an exit code."""
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(source)
+    except pypdfium2.PdfiumError:
+        return DAMAGED
+    if not 1 <= page <= len(document):
+        return NO_SUCH_PAGE
+    shown = document[page - 1]
+    across, down = shown.get_size()
+    scale = min(width / across, (_MAX_PIXELS / (across * down)) ** 0.5)
+    shown.render(scale=scale).to_pil().save(target, "PNG")
+    return 0
+
+
+def _main() -> int:
+    for limit, value in (
+        (resource.RLIMIT_AS, _MEMORY),
+        (resource.RLIMIT_CPU, _CPU_S),
+        (resource.RLIMIT_FSIZE, _LARGEST_IMAGE),
+    ):
+        resource.setrlimit(limit, (value, value))
+    source, page, width, target = sys.argv[1:]
+    return render(source, int(page), int(width), target)
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -39,7 +39,7 @@ def detect_language(text: str, *, candidates: tuple[str, ...] = ()) -> str | Non
         return None
     code, probability = _identifier(candidates).classify(sample.lower())
     sure = len(letters) >= 200 or probability >= MIN_PROBABILITY
-    return str(code) if sure else None
+    return str(code) if sure and code != "zxx" else None  # zxx: no linguistic content
 
 
 def _by_script(letters: list[str]) -> str | None:

@@ -10,9 +10,9 @@ Span = tuple[int, int]
 # Control and format characters without a reading: C0/C1 but tab and newline, soft hyphen, byte
 # order mark, non-characters, lone surrogates.
 _UNREADABLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u2060\ufeff\ufffe\uffff\ud800-\udfff]"
+    "[\x00-\x08\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u2060\ufeff\ufffe\uffff\ud800-\udfff]"
 )
-_LINE_ENDS = re.compile(r"\r\n|\r|\x85|\u2028|\u2029")
+_LINE_ENDS = re.compile(r"\r\n|[\r\x0b\x85\u2028\u2029]")
 _EMPTY_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _SPACES = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u205f\u3000]+")
 

@@ -43,7 +43,7 @@ def _read(source: Path, options: ExtractOptions) -> ExtractedDocument:
     document = docx.Document(str(source))
     reader = _Reader(document, Blocks(options.max_chars))
     blocks = reader.read()
-    title, metadata = core_properties(document.core_properties)
+    title, metadata = core_properties(source)
     return ExtractedDocument(
         media_type=media.DOCX,
         title=title or reader.styles.title,

@@ -1,0 +1,54 @@
+"""One extraction inside a worker process: a request in, an answer as JSON out."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+from app.documents.errors import DocumentError
+from app.documents.extract import extract, register_reference
+from app.documents.extract.options import ExtractOptions
+
+
+def run(request: dict[str, Any]) -> tuple[bytes, bool]:
+    """Return the answer and whether this process is fit for another request."""
+    go_on = True
+    try:
+        warnings.simplefilter("ignore")
+        for media_type, reference in request["extractors"].items():
+            register_reference(media_type, reference)
+        document = extract(
+            request["path"],
+            request["filename"],
+            ExtractOptions.model_validate(request["options"]),
+        )
+        return b'{"document":' + document.model_dump_json().encode() + b"}", True
+    except DocumentError as error:
+        failure = error
+    except MemoryError:
+        failure, go_on = too_much_memory(), False
+    except RecursionError:
+        failure, go_on = damaged("it is nested too deeply"), False
+    except Exception as error:
+        failure, go_on = damaged(f"{type(error).__name__}: {error}"[:200]), False
+    body = {"code": failure.code, "message": failure.message, "fix": failure.fix}
+    return json.dumps({"error": body}).encode(), go_on
+
+
+def damaged(reason: str) -> DocumentError:
+    """Return the error for a file no parser understands."""
+    return DocumentError(
+        "damaged",
+        f"The file is damaged and cannot be read ({reason}).",
+        "Open it in the program that made it, save it anew and upload that.",
+    )
+
+
+def too_much_memory() -> DocumentError:
+    """Return the error for a file that needs more memory than a parse may use."""
+    return DocumentError(
+        "too_much_memory",
+        "Reading the file needs more memory than is allowed.",
+        "Split the document, or raise the memory limit for parsing.",
+    )

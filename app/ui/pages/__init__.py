@@ -1,0 +1,33 @@
+"""The pages in the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+
+from app.services.container import Services
+
+
+def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
+    """Add every page and the static files they need; `app` is the server they run in."""
+    from app.ui import theme
+    from app.ui.pages import (
+        canvas,
+        document,
+        files,
+        knowledge,
+        knowledge_base,
+        runs,
+        settings,
+        workflows,
+    )
+    from app.ui.pages.sessions import Sessions
+
+    theme.install()
+    sessions = Sessions(get_services)
+    files.register(app, get_services)
+    workflows.register(get_services, sessions)
+    canvas.register(get_services, sessions)
+    for module in (runs, knowledge, knowledge_base, document, settings):
+        module.register(get_services)

@@ -1,0 +1,108 @@
+"""What pages share: lists that load more, statuses in words, where to go."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from nicegui import ui
+
+from app.services.container import Services
+from app.services.views import ExecutionView
+from app.ui import parts
+from app.ui.frame import SECTIONS, frame
+
+RUN_TONES = {
+    "completed": ("ok", "check", "Completed"),
+    "failed": ("danger", "error_outline", "Failed"),
+    "cancelled": ("warn", "block", "Cancelled"),
+    "running": ("accent", "sync", "Running"),
+}
+
+
+def run_badge(status: str) -> None:
+    """The status of a run, in a word and a tone."""
+    tone, icon, word = RUN_TONES.get(status, ("", "help_outline", status))
+    parts.badge(word, tone, icon)
+
+
+def asked(input_data: dict[str, Any]) -> str:
+    """What a run was asked, in one line."""
+    for name in ("question", "query"):
+        if isinstance(input_data.get(name), str):
+            return str(input_data[name])
+    return next((str(v) for v in input_data.values() if isinstance(v, str) and v), "")
+
+
+def answered(execution: ExecutionView) -> str:
+    """The start of what a run answered, or why it failed."""
+    if execution.error:
+        return parts.error_words(execution.error)[0]
+    for value in execution.outputs.values():
+        if isinstance(value, dict) and isinstance(value.get("text"), str):
+            return str(value["text"])
+        if isinstance(value, str):
+            return value
+    return ""
+
+
+def missing(services: Services, section: str, error: object) -> None:
+    """The page of something that is not there (any more)."""
+    title, hint = parts.error_words(error)
+    home = next(href for name, _, href in SECTIONS if name == section)
+    with frame(services, section), parts.empty("search_off", title, hint):
+        parts.primary(f"All {section.lower()}", lambda: ui.navigate.to(home))
+
+
+async def workflow_choices(services: Services) -> Sequence[tuple[str, str]]:
+    """Names and addresses of workflows, for the breadcrumb."""
+    page = await services.workflows.list(limit=50, offset=0)
+    return [(w.name, f"/workflows/{w.workflow_id}") for w in page.items]
+
+
+async def knowledge_choices(services: Services) -> Sequence[tuple[str, str]]:
+    """Names and addresses of knowledge bases, for the breadcrumb."""
+    page = await services.knowledge.list(limit=50, offset=0)
+    return [(kb.name, f"/knowledge/{kb.knowledge_base_id}") for kb in page.items]
+
+
+class MoreList:
+    """A list that shows one page and a button for the next; never a thousand rows at once."""
+
+    def __init__(
+        self,
+        load: Callable[[int, int], Awaitable[tuple[Sequence[Any], int]]],
+        row: Callable[[Any], None],
+        *,
+        step: int = 50,
+    ) -> None:
+        self._load, self._row, self._step = load, row, step
+        self._shown = 0
+        self.total = 0
+        self.room = ui.element("div")
+        self._more = parts.quiet("Show more", self.more).classes("rl-hidden")
+
+    async def reset(self) -> int:
+        """Load the first page again; return how many there are in all."""
+        items, total = await self._load(self._step, 0)
+        self.room.clear()
+        self._shown = 0
+        self._add(items, total)
+        return total
+
+    async def more(self) -> None:
+        """Append the next page."""
+        items, total = await self._load(self._step, self._shown)
+        self._add(items, total)
+
+    def _add(self, items: Sequence[Any], total: int) -> None:
+        self.total = total
+        self._shown += len(items)
+        with self.room:
+            for item in items:
+                self._row(item)
+        if self._shown < total and items:
+            self._more.text = f"Show more ({total - self._shown} left)"
+            self._more.classes(remove="rl-hidden")
+        else:
+            self._more.classes(add="rl-hidden")

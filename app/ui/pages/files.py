@@ -1,0 +1,56 @@
+"""Original documents and pictures of their pages, for the document page."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from fastapi import FastAPI, HTTPException, Response
+from fastapi.responses import FileResponse
+
+from app.engine.problems import RagloomError
+from app.services.container import Services
+
+T = TypeVar("T")
+
+
+def original_href(kb: str, document_id: str) -> str:
+    """Where the page downloads an original."""
+    return f"/_ragloom/original/{quote(kb)}/{quote(document_id)}"
+
+
+def page_href(kb: str, document_id: str, page: int, version: str) -> str:
+    """Where the page gets the picture of a page; `version` lets the browser keep it."""
+    return f"/_ragloom/page/{quote(kb)}/{quote(document_id)}/{page}?v={quote(version)}"
+
+
+def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
+    """Add the two routes to the server."""
+
+    @app.get("/_ragloom/original/{kb}/{document_id}", include_in_schema=False)
+    async def original(kb: str, document_id: str) -> Response:
+        path, filename, _ = await _or_404(get_services().knowledge.original(kb, document_id))
+        # Always a download of plain bytes: an uploaded HTML file must never run as a page of ours.
+        return FileResponse(
+            path, filename=filename, media_type="application/octet-stream",
+            headers={"X-Content-Type-Options": "nosniff"},
+        )  # fmt: skip
+
+    @app.get("/_ragloom/page/{kb}/{document_id}/{page}", include_in_schema=False)
+    async def page_image(kb: str, document_id: str, page: int) -> Response:
+        image = await _or_404(get_services().files.page_image(kb, document_id, page))
+        headers = {"Cache-Control": "private, max-age=86400"}
+        if isinstance(image, Path):
+            return FileResponse(image, media_type="image/png", headers=headers)
+        return Response(image, media_type="image/png", headers=headers)
+
+
+async def _or_404(work: Awaitable[T]) -> T:
+    try:
+        return await work
+    except Exception as error:
+        if isinstance(error, RagloomError) or hasattr(error, "fix"):
+            raise HTTPException(404, str(getattr(error, "message", error))) from error
+        raise

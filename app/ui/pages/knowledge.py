@@ -1,0 +1,101 @@
+"""The list of knowledge bases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nicegui import ui
+
+from app.engine.problems import RagloomError
+from app.services.container import Services
+from app.services.views import KnowledgeBaseView
+from app.ui import parts, text
+from app.ui.frame import frame
+from app.ui.pages.common import MoreList
+
+
+async def create_dialog(services: Services) -> None:
+    """Ask for a name and make a knowledge base."""
+    with parts.dialog("New knowledge base") as box:
+        name = ui.input(placeholder="Name").props("autofocus").mark("kb-name")
+        description = ui.textarea(placeholder="What it holds (optional)")
+        parts.label(
+            "Documents are read, cut into passages and indexed on this machine. Every change is kept as a commit.",
+            "rl-muted rl-small",
+        )
+        room = parts.div()
+
+        async def create() -> None:
+            room.clear()
+            if not (name.value or "").strip():
+                with room:
+                    parts.label("Give it a name.", "rl-danger rl-small")
+                return
+            try:
+                made = await services.knowledge.create(name.value.strip(), description.value or "")
+            except Exception as error:
+                if not isinstance(error, RagloomError) and not hasattr(error, "fix"):
+                    raise
+                with room:
+                    parts.error_notice(error)
+                return
+            ui.navigate.to(f"/knowledge/{made.knowledge_base_id}")
+            box.submit(True)
+
+        name.on("keydown.enter", create)
+        with parts.div("rl-dialog-actions"):
+            parts.bare("Cancel", lambda: box.submit(None))
+            parts.primary("Create", create)
+    await parts.ask(box)
+
+
+def register(get_services: Callable[[], Services]) -> None:
+    """Add the page."""
+
+    @ui.page("/knowledge", response_timeout=30)
+    async def knowledge_page() -> None:
+        services = get_services()
+        with frame(services, "Knowledge"):
+            await _build(services)
+
+
+async def _build(services: Services) -> None:
+    async def load(limit: int, offset: int) -> tuple[Sequence[Any], int]:
+        page = await services.knowledge.list(limit=limit, offset=offset)
+        return page.items, page.total
+
+    with parts.div("rl-toolbar"):
+        parts.label("Documents your workflows can search and cite.", "rl-muted")
+        parts.div("rl-grow")
+        parts.primary("New knowledge base", lambda: create_dialog(services), icon="add")
+    with (
+        parts.div("rl-hidden") as nothing,
+        parts.empty(
+            "menu_book",
+            "No knowledge base yet",
+            "Make one, then drop documents into it: PDF, Word, PowerPoint, Excel, HTML, Markdown "
+            "or text.",
+        ),
+    ):
+        parts.primary("New knowledge base", lambda: create_dialog(services), icon="add")
+    listing = MoreList(load, _card, step=48)
+    listing.room.classes("rl-cards")
+    if not await listing.reset():
+        nothing.classes(remove="rl-hidden")
+
+
+def _card(kb: KnowledgeBaseView) -> None:
+    with parts.link(f"/knowledge/{kb.knowledge_base_id}", "rl-card"):
+        parts.label(kb.name, "rl-strong rl-ellipsis")
+        parts.label(kb.description or "No description.", "rl-muted rl-small rl-clamp").style(
+            "min-height: 38px"
+        )
+        with parts.div("rl-row rl-wrap").style("margin-top: auto"):
+            parts.label(text.count(kb.document_count, "document"), "rl-muted rl-small")
+            parts.label(text.count(kb.chunk_count, "chunk"), "rl-muted rl-small")
+            parts.div("rl-grow")
+            if kb.warnings:
+                with parts.badge("Note", "warn", "info"):
+                    ui.tooltip(" ".join(kb.warnings))
+            parts.moment(kb.updated_at)

@@ -1,0 +1,131 @@
+"""The top bar of the canvas page: how saving goes, and what can be done with the workflow."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from nicegui import ui
+
+from app.engine.graph import Graph
+from app.engine.problems import RagloomError
+from app.services.container import Services
+from app.services.views import WorkflowView
+from app.ui import parts
+from app.ui.canvas.editor import Change, GraphEditor
+from app.ui.canvas.ops import SetInfo
+from app.ui.canvas.saving import Autosave, SaveState
+from app.ui.frame import Frame
+from app.ui.pages.sessions import Sessions
+from app.ui.pages.workflows import import_file
+
+_WORDS = {
+    "saved": ("cloud_done", "Saved"),
+    "unsaved": ("edit", "Saving soon"),
+    "saving": ("sync", "Saving…"),
+    "conflict": ("call_split", "Conflict"),
+    "failed": ("error_outline", "Not saved"),
+}
+
+
+class WorkflowMenu:
+    """Save state with the choices of a conflict; rename, duplicate, export, import, delete."""
+
+    def __init__(
+        self,
+        services: Services,
+        sessions: Sessions,
+        workflow: WorkflowView,
+        editor: GraphEditor,
+        autosave: Autosave | None,
+    ) -> None:
+        self._services, self._sessions, self._workflow = services, sessions, workflow
+        self._editor, self._autosave = editor, autosave
+
+    def build(self, bar: Frame, *, read_only: bool) -> None:
+        """Fill the bar."""
+        self._bar = bar
+        if self._autosave is not None:
+            with bar.beside:
+                self._state = parts.div("rl-save").mark("save-state")
+            self._show_state(self._autosave.state)
+            forget = [
+                self._autosave.listen(self._show_state),
+                self._editor.subscribe(self._renamed),
+            ]
+            bar.beside.client.on_delete(lambda: [stop() for stop in forget])
+            with bar.beside:
+                save = parts.tag("button", "", "rl-hidden").props("data-rl-key=save tabindex=-1")
+                save.on("click", self._autosave.save_now)
+        with bar.actions:
+            parts.icon_button("file_download", "Export as JSON", self.export).mark("export")
+            with parts.icon_button("more_horiz", "More").mark("more"), ui.menu():
+                if not read_only:
+                    ui.menu_item("Rename", self.rename)
+                ui.menu_item("Duplicate", self.duplicate)
+                ui.menu_item("Export as JSON", self.export)
+                ui.menu_item("Import a workflow", lambda: import_file(self._services))
+                if not read_only:
+                    ui.separator()
+                    ui.menu_item("Delete", self.delete)
+
+    def _show_state(self, state: SaveState) -> None:
+        icon, words = _WORDS[state.status]
+        self._state.clear()
+        bad = state.status in ("conflict", "failed")
+        self._state.classes(add="rl-is-danger") if bad else self._state.classes(
+            remove="rl-is-danger"
+        )
+        with self._state:
+            ui.icon(icon)
+            parts.tag("span", words)
+            if state.message:
+                ui.tooltip(f"{state.message} {state.fix}".strip())
+            if state.status == "conflict":
+                parts.tag("button", "Keep mine", "rl-more").on("click", self._keep_mine)
+                parts.tag("button", "Load theirs", "rl-more").on("click", self._take_theirs)
+
+    async def _keep_mine(self) -> None:
+        if self._autosave is not None:
+            newest = await self._services.workflows.get(self._workflow.workflow_id)
+            await self._autosave.keep_mine(newest.revision)
+
+    async def _take_theirs(self) -> None:
+        if self._autosave is not None:
+            newest = await self._services.workflows.get(self._workflow.workflow_id)
+            self._autosave.take_theirs(Graph.parse(newest.graph), newest.revision)
+
+    def _renamed(self, change: Change) -> None:
+        name = self._editor.graph.name
+        crumb = self._bar.crumbs[-1]
+        for child in crumb.default_slot.children[:1]:
+            if getattr(child, "text", name) != name:
+                child.text = name  # type: ignore[attr-defined]
+
+    async def rename(self) -> None:
+        """Ask for a new name."""
+        name = await parts.prompt("Rename the workflow", "Name", self._editor.graph.name)
+        if name:
+            self._editor.apply([SetInfo(name=name)])
+
+    async def duplicate(self) -> None:
+        """Make a copy and open it."""
+        graph = self._editor.dump()
+        graph["graph"]["name"] = f"{graph['graph']['name']} copy"
+        try:
+            copy = await self._services.workflows.create(graph, author="page")
+        except RagloomError as error:
+            parts.failed(error)
+            return
+        ui.navigate.to(f"/workflows/{copy.workflow_id}")
+
+    def export(self) -> None:
+        """Download the workflow file, as it is on the screen."""
+        name = re.sub(r"[^\w.-]+", "-", self._editor.graph.name.strip().lower()).strip("-")
+        content = json.dumps(self._editor.dump(), ensure_ascii=False, indent=2) + "\n"
+        ui.download.content(content, f"{name or 'workflow'}.json", "application/json")
+
+    async def delete(self) -> None:
+        """Delete; the list offers to undo it."""
+        token = await self._sessions.delete(self._workflow.workflow_id)
+        ui.navigate.to(f"/?undo={token}")

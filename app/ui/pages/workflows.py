@@ -1,0 +1,185 @@
+"""The list of workflows: the home page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import resources
+from typing import Any
+
+from nicegui import events, ui
+
+from app.engine.problems import RagloomError
+from app.services.container import Services
+from app.services.views import WorkflowView
+from app.ui import parts, text
+from app.ui.frame import frame
+from app.ui.pages.common import MoreList, run_badge
+from app.ui.pages.sessions import Sessions
+
+
+def blank(name: str) -> dict[str, Any]:
+    """A workflow file without nodes."""
+    return {
+        "directed": True,
+        "multigraph": True,
+        "graph": {"format": "ragloom/1", "name": name, "description": "", "outputs": {}},
+        "nodes": [],
+        "edges": [],
+    }
+
+
+def templates() -> list[dict[str, Any]]:
+    """The workflow files that come with the product."""
+    folder = resources.files("app") / "demo" / "workflows"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".json")), key=lambda f: f.name)
+    return [json.loads(f.read_text("utf-8")) for f in files]
+
+
+async def import_file(services: Services) -> None:
+    """Ask for a workflow file and open what it became."""
+    limit = 10_000_000
+    with parts.dialog("Import a workflow") as box:
+        parts.label(
+            "A workflow file of Ragloom, or the steps form. Nodes and wires that are not known here are kept and shown.",
+            "rl-muted",
+        )
+        room = parts.div("rl-col")
+
+        async def take(event: events.UploadEventArguments) -> None:
+            room.clear()
+            try:
+                graph, warnings = await services.workflows.parse(await event.file.read())
+                workflow = await services.workflows.create(graph)
+            except RagloomError as error:
+                with room:
+                    parts.error_notice(error)
+                return
+            box.close()
+            if warnings:
+                parts.toast(" ".join(warnings))
+            ui.navigate.to(f"/workflows/{workflow.workflow_id}")
+
+        upload = ui.upload(auto_upload=True, max_file_size=limit, on_upload=take).classes("rl-drop")
+        upload.props('accept=".json,application/json" label="Choose or drop a file"')
+        with parts.div("rl-dialog-actions"):
+            parts.bare("Close", box.close)
+    await parts.ask(box)
+
+
+def register(get_services: Callable[[], Services], sessions: Sessions) -> None:
+    """Add the page."""
+
+    @ui.page("/", response_timeout=30)
+    async def workflows_page(undo: str = "") -> None:
+        services = get_services()
+        with frame(services, "Workflows"):
+            await WorkflowList(services, sessions).build(undo)
+
+    @ui.page("/workflows", response_timeout=30)
+    async def workflows_alias() -> None:
+        ui.navigate.to("/")
+
+
+class WorkflowList:
+    """The cards, and what can be done with each."""
+
+    def __init__(self, services: Services, sessions: Sessions) -> None:
+        self._services, self._sessions = services, sessions
+
+    async def build(self, undo: str) -> None:
+        """Show the list; `undo` is the token of a workflow that was just deleted."""
+        with parts.div("rl-toolbar"):
+            self._search = ui.input(placeholder="Filter by name").props("debounce=200 clearable")
+            self._search.classes("rl-filter").on_value_change(self._refresh)
+            parts.div("rl-grow")
+            parts.quiet("Import", lambda: import_file(self._services), icon="upload_file")
+            with parts.primary("New workflow", icon="add").mark("new-workflow"), ui.menu():
+                ui.menu_item("Empty canvas", self._create_blank)
+                ui.separator()
+                for template in templates():
+                    ui.menu_item(template["graph"]["name"], partial(self._create, template))
+        with (
+            parts.div() as self._nothing,
+            parts.empty(
+                "account_tree",
+                "No workflow here yet",
+                "A workflow is a graph of steps: a question comes in, passages are found, an "
+                "answer with citations comes out.",
+            ),
+        ):
+            for template in templates()[-1:]:
+                name = template["graph"]["name"]
+                parts.primary(f"Start from “{name}”", partial(self._create, template))
+            parts.quiet("Empty canvas", self._create_blank)
+        self._listing = MoreList(self._load, self._card, step=48)
+        self._listing.room.classes("rl-cards")
+        await self._refresh()
+        gone = self._sessions.deleted(undo)
+        if gone is not None:
+            self._offer_undo(gone.name, undo)
+
+    async def _load(self, limit: int, offset: int) -> tuple[Sequence[Any], int]:
+        page = await self._services.workflows.list(
+            limit=limit, offset=offset, text=self._search.value or ""
+        )
+        return page.items, page.total
+
+    async def _refresh(self) -> None:
+        total = await self._listing.reset()
+        hide = total or self._search.value
+        self._nothing.classes(add="rl-hidden") if hide else self._nothing.classes(
+            remove="rl-hidden"
+        )
+
+    async def _create(self, graph: dict[str, Any]) -> None:
+        try:
+            workflow = await self._services.workflows.create(graph, author="page")
+        except RagloomError as error:
+            parts.failed(error)
+            return
+        ui.navigate.to(f"/workflows/{workflow.workflow_id}")
+
+    async def _create_blank(self) -> None:
+        await self._create(blank("Untitled workflow"))
+
+    async def _duplicate(self, workflow: WorkflowView) -> None:
+        graph = (await self._services.workflows.get(workflow.workflow_id)).graph
+        if graph is not None:
+            await self._create(
+                {**graph, "graph": {**graph["graph"], "name": f"{workflow.name} copy"}}
+            )
+
+    async def _delete(self, workflow: WorkflowView) -> None:
+        token = await self._sessions.delete(workflow.workflow_id)
+        self._offer_undo(workflow.name, token)
+        await self._refresh()
+
+    def _offer_undo(self, name: str, token: str) -> None:
+        async def back() -> None:
+            await self._sessions.restore(token)
+            await self._refresh()
+
+        parts.toast(f"“{name}” was deleted.", undo=back)
+
+    def _card(self, workflow: WorkflowView) -> None:
+        with parts.link(f"/workflows/{workflow.workflow_id}", "rl-card"):
+            with parts.div("rl-row"):
+                parts.label(workflow.name, "rl-strong rl-ellipsis rl-grow")
+                more = parts.icon_button("more_horiz", "More")
+                more.on("click", js_handler="(e) => { e.preventDefault(); e.stopPropagation() }")
+                with more, ui.menu():
+                    ui.menu_item("Duplicate", partial(self._duplicate, workflow))
+                    ui.menu_item("Delete", partial(self._delete, workflow))
+            description = workflow.description or "No description."
+            parts.label(description, "rl-muted rl-small rl-clamp rl-card-text")
+            with parts.div("rl-row rl-wrap").style("margin-top: auto"):
+                parts.label(text.count(workflow.node_count, "node"), "rl-muted rl-small")
+                parts.div("rl-grow")
+                last = workflow.last_run
+                if last:
+                    run_badge(str(last.get("status", "")))
+                    parts.moment(last.get("started_at"))
+                else:
+                    parts.label("Not run yet", "rl-muted rl-small")

@@ -1,0 +1,136 @@
+// What the page does without asking the server: theme, panel sizes, shortcuts, lit citations.
+(() => {
+  const root = document.documentElement;
+  const store = {
+    get: (key) => { try { return localStorage.getItem("rl-" + key); } catch { return null; } },
+    set: (key, value) => { try { localStorage.setItem("rl-" + key, value); } catch { /* private window */ } },
+  };
+
+  // ---- theme: light, dark, or what the system says; remembered in this browser
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const choice = () => store.get("theme") || "auto";
+  const applyTheme = () => {
+    const dark = choice() === "dark" || (choice() === "auto" && system.matches);
+    root.dataset.theme = dark ? "dark" : "light";
+    root.dataset.themeChoice = choice();
+    if (window.Quasar && window.Quasar.Dark && window.Quasar.Dark.isActive !== dark) window.Quasar.Dark.set(dark);
+  };
+  const cycleTheme = () => {
+    const order = ["auto", "light", "dark"];
+    store.set("theme", order[(order.indexOf(choice()) + 1) % order.length]);
+    applyTheme();
+  };
+  system.addEventListener("change", applyTheme);
+  applyTheme();
+  // Quasar picks its own theme when it is set up; follow with ours.
+  addEventListener("load", () => {
+    applyTheme();
+    new MutationObserver(() => {
+      const dark = root.dataset.theme === "dark";
+      if (document.body.classList.contains("body--dark") !== dark) applyTheme();
+    }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  });
+
+  // ---- panels: sizes and open state live on <html>, so that CSS alone lays them out
+  const sizes = { palette: [180, 420], inspector: [280, 640], drawer: [120, 720] };
+  for (const name of Object.keys(sizes)) {
+    const size = store.get("size-" + name);
+    if (size) root.style.setProperty(`--rl-${name}-${name === "drawer" ? "height" : "width"}`, size + "px");
+    const state = store.get("panel-" + name);
+    root.dataset[name] = state || (name === "drawer" ? "closed" : "open");
+  }
+  if (innerWidth <= 900) { root.dataset.palette = "closed"; root.dataset.inspector = "closed"; root.dataset.drawer = "closed"; }
+  const panel = (name, state) => {
+    const next = state || (root.dataset[name] === "open" ? "closed" : "open");
+    root.dataset[name] = next;
+    if (innerWidth > 900) store.set("panel-" + name, next);
+    else if (next === "open") for (const other of Object.keys(sizes)) if (other !== name) root.dataset[other] = "closed";
+  };
+  addEventListener("pointerdown", (event) => {
+    const grip = event.target.closest?.("[data-rl-grip]");
+    if (!grip) return;
+    event.preventDefault();
+    const name = grip.dataset.rlGrip;
+    const box = grip.parentElement.getBoundingClientRect();
+    const [low, high] = sizes[name];
+    const property = `--rl-${name}-${name === "drawer" ? "height" : "width"}`;
+    let value = 0;
+    const move = (e) => {
+      value = name === "palette" ? e.clientX - box.left : name === "inspector" ? box.right - e.clientX : box.bottom - e.clientY;
+      value = Math.round(Math.min(high, Math.max(low, Math.min(value, (name === "drawer" ? innerHeight : innerWidth) * 0.7))));
+      root.style.setProperty(property, value + "px");
+    };
+    const stop = () => {
+      removeEventListener("pointermove", move);
+      document.body.classList.remove("rl-resizing");
+      if (value) store.set("size-" + name, value);
+    };
+    document.body.classList.add("rl-resizing");
+    addEventListener("pointermove", move);
+    addEventListener("pointerup", stop, { once: true });
+  });
+
+  // ---- shortcuts: each presses the button that carries it, so mouse and keys do the same thing
+  const typing = (target) => target.closest?.("input, textarea, select, [contenteditable='true'], .cm-editor");
+  const press = (name) => {
+    const target = document.querySelector(`[data-rl-key="${name}"]`);
+    if (target && !target.disabled) { target.click(); return true; }
+    return false;
+  };
+  addEventListener("keydown", (event) => {
+    const command = event.ctrlKey || event.metaKey;
+    let name = null;
+    if (command && event.key.toLowerCase() === "k") name = "find";
+    else if (command && event.key === "Enter") name = "run";
+    else if (command && event.key.toLowerCase() === "s") name = "save";
+    else if (event.key === "?" && !typing(event.target)) name = "help";
+    else if (event.key === "/" && !command && !typing(event.target)) name = "find";
+    if (name && (press(name) || name === "save")) event.preventDefault();
+  }, true);
+
+  // ---- citations: sentence, number, passage and the node that found it light up together
+  const light = (event, on) => {
+    const item = event.target.closest?.("[data-rl-cites]");
+    if (!item) return;
+    const scope = item.closest("[data-rl-answer]") || document;
+    for (const number of item.dataset.rlCites.split(" ")) {
+      if (!number) continue;
+      for (const other of scope.querySelectorAll("[data-rl-cites]"))
+        if (other.dataset.rlCites.split(" ").includes(number)) other.classList.toggle("rl-lit", on);
+    }
+    for (const id of (item.dataset.rlNodes || "").split(" "))
+      if (id) document.querySelector(`.vue-flow__node[data-id="${CSS.escape(id)}"]`)?.classList.toggle("rl-lit", on);
+  };
+  addEventListener("pointerover", (event) => light(event, true));
+  addEventListener("pointerout", (event) => light(event, false));
+  addEventListener("focusin", (event) => light(event, true));
+  addEventListener("focusout", (event) => light(event, false));
+
+  // ---- relative times stay true while the page is open
+  const ago = (seconds) => {
+    if (seconds < 45) return "just now";
+    if (seconds < 3600) return `${Math.max(1, Math.round(seconds / 60))} min ago`;
+    if (seconds < 86400) return `${Math.round(seconds / 3600)} h ago`;
+    if (seconds < 86400 * 14) { const days = Math.round(seconds / 86400); return days === 1 ? "yesterday" : `${days} days ago`; }
+    return null;
+  };
+  setInterval(() => {
+    for (const item of document.querySelectorAll("[data-rl-time]")) {
+      const text = ago((Date.now() - Date.parse(item.dataset.rlTime)) / 1000);
+      if (text && item.textContent !== text) item.textContent = text;
+    }
+  }, 30000);
+
+  const scrollTo = (selector) => {
+    let tries = 0;
+    const attempt = () => {
+      const target = document.querySelector(selector);
+      if (target) target.scrollIntoView({ block: "center", behavior: "auto" });
+      else if (tries++ < 40) setTimeout(attempt, 100);
+    };
+    attempt();
+  };
+  const copy = (text) => navigator.clipboard?.writeText(text);
+
+  window.ragloom = { cycleTheme, panel, press, scrollTo, copy, store };
+})();

@@ -57,7 +57,9 @@ def _transitional(path: Path, copy: Path) -> Path:
     """Return `path`, or `copy` with its namespaces rewritten where it is of the strict variant."""
     with zipfile.ZipFile(path) as source:
         if b"purl.oclc.org/ooxml" not in source.read("_rels/.rels"):
-            return path
+            # openpyxl refuses names without the extension, and originals are named by their hash.
+            copy.symlink_to(path.resolve())
+            return copy
         with zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED) as target:
             for member in source.infolist():
                 data = source.read(member)

@@ -275,7 +275,7 @@ class Index(Node["Index.Config"]):
     and a document that did not change makes no commit.
     """
 
-    type, version, title, family, icon = "index", 1, "Embed and index", "documents", "database"
+    type, version, title, family, icon = "index", 1, "Embed and index", "documents", "storage"
     cacheable = False
     timeout_s = 3_600.0
 

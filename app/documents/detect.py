@@ -104,7 +104,7 @@ def _ole_error(path: Path, name: str, extension: str) -> DocumentError:
         return DocumentError(
             "encrypted",
             f"“{name}” is encrypted with a password.",
-            "Open it, remove the password (File › Info › Protect), save and upload that.",
+            "Give its password (option “password”), or upload it without one.",
         )
     newer = {".doc": ".docx", ".xls": ".xlsx", ".ppt": ".pptx"}.get(extension[:4], ".docx")
     return _unsupported(

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 #: Fewer letters than this say nothing about languages that share a script.
-MIN_LETTERS = 20
+MIN_LETTERS = 12
 #: Characters that are looked at.
 SAMPLE = 2_000
 #: Probability below which a short text is left undecided.
@@ -21,6 +21,8 @@ _SCRIPT_LANGUAGE = {
     "BENGALI": "bn", "GUJARATI": "gu", "KANNADA": "kn", "MALAYALAM": "ml", "KHMER": "km",
     "LAO": "lo", "SINHALA": "si",
 }  # fmt: skip
+#: Varieties that the identifier tells apart -> the language whose models read them.
+_VARIANTS = {"wuu": "zh", "yue": "zh", "lzh": "zh", "nb": "no", "nn": "no"}
 
 
 def detect_language(text: str, *, candidates: tuple[str, ...] = ()) -> str | None:
@@ -39,7 +41,9 @@ def detect_language(text: str, *, candidates: tuple[str, ...] = ()) -> str | Non
         return None
     code, probability = _identifier(candidates).classify(sample.lower())
     sure = len(letters) >= 200 or probability >= MIN_PROBABILITY
-    return str(code) if sure and code != "zxx" else None  # zxx: no linguistic content
+    if not sure or code == "zxx":  # no linguistic content
+        return None
+    return _VARIANTS.get(code, str(code))
 
 
 def _by_script(letters: list[str]) -> str | None:

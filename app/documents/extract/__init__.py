@@ -77,7 +77,15 @@ def extract(
     """
     filename = filename or path.name
     options = options or ExtractOptions()
-    media_type = detect(path, filename)
+    try:
+        media_type = detect(path, filename)
+    except DocumentError as error:
+        if error.code != "encrypted" or options.password is None:
+            raise
+        from app.documents.extract.encrypted import decrypted
+
+        with decrypted(path, options.password.get_secret_value()) as copy:
+            return extract(copy, filename, options.model_copy(update={"password": None}))
     document = _extractor(media_type)(path, options)
     if not any(block.text for block in document.blocks):
         raise DocumentError(

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 _QUEUE_FACTOR = 25
 _HOUSEKEEPING_S = 3600.0
 #: Called with every event of every run, after it was stored.
-Observer = Callable[[Graph, Event], None]
+Observer = Callable[[Plan, Event], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ class RunService:
             await call(recorder.store, events)
             for event in events:
                 for observer in self._observers:
-                    observer(graph, event)
+                    observer(plan, event)
 
         run_log = RunLog(store)
 

@@ -126,6 +126,9 @@ class _Drawing:
                     arrived[port.name] = value_type
                     break
         for port in reversed(cls.output_ports().values()):
+            if not port.required and port.name not in arrived:
+                # An optional result passes on what came in under its name, and nothing did.
+                continue
             value_type = arrived.get(port.same_as or "", port.value_type)
             self.wires.insert(0, (node_id, port.name, value_type))
 

@@ -1,0 +1,71 @@
+"""The server without its pages: REST, security, health."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from app.api import docs, documents, knowledge, problems, system, workflows
+from app.api.deps import require_key
+from app.api.guard import Guard
+from app.api.hosts import HostPolicy
+from app.api.metrics import Counted, Metrics
+from app.services.container import Services
+
+_SLACK = 64 * 1024
+
+
+def make_server(services: Services) -> FastAPI:
+    """REST over `services`. `protect` it once everything else is mounted."""
+    metrics = Metrics(services)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        counting = asyncio.create_task(metrics.follow_documents(), name="count-documents")
+        try:
+            yield
+        finally:
+            counting.cancel()
+
+    app = FastAPI(
+        title="Ragloom",
+        version=system.product_version(),
+        description="Knowledge bases, workflows and their runs.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.services = services
+    app.state.metrics = metrics
+    problems.install(app)
+    api = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)])
+    for router in (knowledge.router, documents.router, workflows.router, system.router):
+        api.include_router(router)
+    app.include_router(api)
+    app.include_router(system.open_router)
+    app.include_router(docs.router)
+    app.add_middleware(Counted, metrics=metrics)
+    return app
+
+
+def session_cookie(services: Services) -> str:
+    """Name of the cookie of the pages: servers on other ports of this host have their own."""
+    place = hashlib.sha256(str(services.folder.path).encode()).hexdigest()
+    return f"ragloom_{place[:10]}"
+
+
+def protect(app: FastAPI, services: Services) -> None:
+    """Put the checks of every request around the server; the last thing to add to it."""
+    settings = services.settings
+    app.add_middleware(
+        Guard,
+        sessions=services.keys,
+        hosts=HostPolicy(settings.host, settings.allowed_hosts),
+        cookie=session_cookie(services),
+        max_body=settings.max_workflow_mb * 1024 * 1024 + _SLACK,
+        max_upload=settings.max_request_bytes + _SLACK,
+    )

@@ -1,0 +1,263 @@
+"""Workflows: keep, check, run; and the runs that came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.deps import (
+    Key,
+    Limit,
+    Offset,
+    Svc,
+    preferred_wait,
+    wants_async,
+    wants_events,
+)
+from app.api.problems import Door
+from app.api.sse import event_stream
+from app.engine.problems import InvalidWorkflow, Problem
+from app.services.container import Services
+from app.services.outputs import shape_outputs
+from app.services.views import ExecutionView, Page, StepView, WorkflowView
+from app.services.workflows import RevisionView
+
+router = APIRouter(tags=["Workflows"], route_class=Door)
+
+_JSON_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+}
+
+
+class WorkflowSaved(WorkflowView):
+    """A workflow as it was kept, and what is in the way of running it."""
+
+    problems: list[Problem] = []
+
+
+class Problems(BaseModel):
+    """What is wrong with a workflow; it can run when there is no error among them."""
+
+    valid: bool
+    problems: list[Problem]
+
+
+class ExecuteBody(BaseModel):
+    """What to run a workflow with."""
+
+    model_config = ConfigDict(extra="forbid")
+    input_data: dict[str, Any] = Field({}, description='Such as {"question": "…"}.')
+    workflow_id: str | None = Field(None, description="As in the path; may be left out.")
+    revision: int | None = Field(None, ge=1, description="An older revision; else the newest.")
+    use_cache: bool = Field(True, description="Reuse results of steps that did not change.")
+
+
+class Execution(BaseModel):
+    """One run of a workflow. `outputs` are shaped for programs; `steps` hold whole values."""
+
+    execution_id: str
+    workflow_id: str | None
+    workflow_name: str
+    revision: int | None
+    trigger: str
+    status: str
+    input_data: dict[str, Any]
+    outputs: dict[str, Any]
+    error: dict[str, Any] | None
+    started_at: str
+    duration_ms: float | None
+    steps: list[StepView]
+
+
+@router.post("/workflows", status_code=201, openapi_extra=_JSON_BODY)
+async def create_workflow(request: Request, services: Svc, key: Key) -> WorkflowSaved:
+    """Keep a workflow: a file `ragloom/1`, or a list of steps, which becomes one.
+
+    One that cannot run yet is kept all the same; `problems` says what is in the way.
+    """
+    graph, notes = await services.workflows.parse(await request.body())
+    view = await services.workflows.create(graph, author=key.name)
+    return await _saved(services, view, notes)
+
+
+@router.get("/workflows")
+async def list_workflows(
+    services: Svc,
+    limit: Limit = 50,
+    offset: Offset = 0,
+    text: Annotated[str, Query(max_length=200, description="Part of the name.")] = "",
+) -> Page[WorkflowView]:
+    """List workflows, last changed first, without their graphs."""
+    return await services.workflows.list(limit, offset, text)
+
+
+@router.post("/workflows/validate", openapi_extra=_JSON_BODY)
+async def validate_graph(request: Request, services: Svc) -> Problems:
+    """Check a workflow without keeping it."""
+    graph, _ = await services.workflows.parse(await request.body())
+    return _problems(await services.workflows.validate(graph))
+
+
+@router.get("/workflows/{workflow_id}")
+async def get_workflow(
+    workflow_id: str, services: Svc, revision: Annotated[int | None, Query(ge=1)] = None
+) -> WorkflowView:
+    """One workflow with its graph."""
+    return await services.workflows.get(workflow_id, revision)
+
+
+@router.get("/workflows/{workflow_id}/export")
+async def export_workflow(
+    workflow_id: str, services: Svc, revision: Annotated[int | None, Query(ge=1)] = None
+) -> JSONResponse:
+    """The workflow as the file `ragloom/1`."""
+    view = await services.workflows.get(workflow_id, revision)
+    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in view.name.lower()).strip("-")
+    disposition = f'attachment; filename="{name or "workflow"}.json"'
+    return JSONResponse(view.graph, headers={"Content-Disposition": disposition})
+
+
+@router.put("/workflows/{workflow_id}", openapi_extra=_JSON_BODY)
+async def save_workflow(
+    workflow_id: str,
+    request: Request,
+    services: Svc,
+    key: Key,
+    base_revision: Annotated[
+        int | None, Query(ge=1, description="Revision the change was made to; 409 if not newest.")
+    ] = None,
+) -> WorkflowSaved:
+    """Keep a new revision: the workflow itself, or `{"graph": …, "base_revision": n}`.
+
+    Without a base revision the newest one is replaced; it stays in the list of revisions.
+    """
+    body = await request.body()
+    data = _wrapped(body)
+    message = ""
+    if data is not None:
+        base = data.get("base_revision")
+        base_revision = base if isinstance(base, int) else base_revision
+        message = str(data.get("message", ""))[:1_000]
+    graph, notes = await services.workflows.parse(data["graph"] if data else body)
+    if base_revision is None:
+        base_revision = (await services.workflows.get(workflow_id)).revision
+    view = await services.workflows.save(workflow_id, graph, base_revision, key.name, message)
+    return await _saved(services, view, notes)
+
+
+@router.delete("/workflows/{workflow_id}", status_code=204)
+async def delete_workflow(workflow_id: str, services: Svc) -> Response:
+    """Remove a workflow; the history of its runs stays."""
+    await services.workflows.delete(workflow_id)
+    return Response(status_code=204)
+
+
+@router.get("/workflows/{workflow_id}/revisions")
+async def list_revisions(
+    workflow_id: str, services: Svc, limit: Limit = 50, offset: Offset = 0
+) -> Page[RevisionView]:
+    """Saved states of a workflow, newest first."""
+    return await services.workflows.revisions(workflow_id, limit, offset)
+
+
+@router.post("/workflows/{workflow_id}/validate")
+async def validate_workflow(workflow_id: str, services: Svc) -> Problems:
+    """Everything that is wrong with a workflow, each with what would mend it."""
+    return _problems(await services.workflows.validate(workflow_id))
+
+
+@router.post("/workflows/{workflow_id}/execute", response_model=Execution)
+async def execute_workflow(
+    workflow_id: str, body: ExecuteBody, request: Request, services: Svc
+) -> Response:
+    """Run a workflow and answer with its outputs and steps when it has ended.
+
+    `Prefer: respond-async` answers 202 at once, `Prefer: wait=10` after ten seconds;
+    `Accept: text/event-stream` streams the events of the run.
+    """
+    if body.workflow_id not in (None, workflow_id):
+        raise InvalidWorkflow(
+            f"The path names workflow {workflow_id}, the body {body.workflow_id}.",
+            fix="Leave workflow_id out of the body.",
+        )
+    run_id = await services.runs.start(
+        workflow_id=workflow_id,
+        input_data=body.input_data,
+        trigger="api",
+        revision=body.revision,
+        use_cache=body.use_cache,
+    )
+    place = {"Location": f"/api/v1/workflow_executions/{run_id}"}
+    if wants_events(request):
+        return event_stream(_run_events(services, run_id), place)
+    if wants_async(request):
+        run = await services.runs.get(run_id)
+    else:
+        run = await services.runs.wait(run_id, preferred_wait(request))
+    status = 202 if run.status == "running" else 200
+    return JSONResponse(execution(run).model_dump(mode="json"), status, place)
+
+
+@router.get("/workflow_executions")
+async def list_executions(
+    services: Svc, workflow_id: str | None = None, limit: Limit = 50, offset: Offset = 0
+) -> Page[Execution]:
+    """List runs, newest first, without their steps."""
+    page = await services.runs.list(workflow_id, limit, offset)
+    return Page(items=[execution(run) for run in page.items], total=page.total)
+
+
+@router.get("/workflow_executions/{execution_id}", response_model=Execution)
+async def get_execution(execution_id: str, request: Request, services: Svc) -> Response:
+    """A run as it is now; with `Accept: text/event-stream`, its events from the beginning."""
+    run = await services.runs.get(execution_id)
+    if wants_events(request):
+        return event_stream(_run_events(services, execution_id))
+    return JSONResponse(execution(run).model_dump(mode="json"))
+
+
+@router.delete("/workflow_executions/{execution_id}")
+async def cancel_execution(execution_id: str, services: Svc) -> Execution:
+    """Cancel a run; it stops within a second."""
+    return execution(await services.runs.cancel(execution_id))
+
+
+def execution(run: ExecutionView) -> Execution:
+    """A run as REST shows it."""
+    data = run.model_dump(exclude={"graph", "outputs", "steps"})
+    return Execution(**data, outputs=shape_outputs(run.outputs, run.graph), steps=run.steps)
+
+
+async def _run_events(services: Services, run_id: str) -> AsyncIterator[tuple[str, BaseModel]]:
+    async for event in services.runs.watch(run_id):
+        yield event.kind, event
+
+
+async def _saved(services: Services, view: WorkflowView, notes: list[str]) -> WorkflowSaved:
+    problems = await services.workflows.validate(view.graph or {})
+    data = view.model_dump() | {"warnings": notes}
+    return WorkflowSaved(**data, problems=problems)
+
+
+def _problems(problems: list[Problem]) -> Problems:
+    valid = all(problem.severity != "error" for problem in problems)
+    return Problems(valid=valid, problems=problems)
+
+
+def _wrapped(body: bytes) -> dict[str, Any] | None:
+    """The body where it is a workflow in an envelope, else None."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(data, dict) and "nodes" not in data and "steps" not in data and "graph" in data:
+        return data
+    return None

@@ -181,7 +181,7 @@ def test_bad_settings_are_told_field_by_field():
     assert problems["u", "times"].found == 99
     assert "less than or equal to 9" in problems["u", "times"].message
     assert problems["u", "times"].fix == "How often, 1 to 9."
-    assert "Its settings: times" in problems["v", "size"].fix
+    assert "Its settings: times, label" in problems["v", "size"].fix
 
 
 def test_two_wires_into_a_single_input():

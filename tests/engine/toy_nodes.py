@@ -68,6 +68,7 @@ class Upper(Node["Upper.Config"]):
 
     class Config(NodeConfig):
         times: int = Field(1, ge=1, le=9, description="How often, 1 to 9.")
+        label: str = Field("", description="Changes nothing but the signature.")
 
     Outputs = TextOut
 
@@ -82,10 +83,14 @@ class Upper(Node["Upper.Config"]):
         return config
 
 
-class Join(Node[NodeConfig]):
+class Join(Node["Join.Config"]):
     """Join texts in the order of their wires."""
 
     type, title, family, icon = "join", "Join", "text", "join"
+
+    class Config(NodeConfig):
+        label: str = Field("", description="Changes nothing but the signature.")
+
     Outputs = TextOut
 
     async def run(self, texts: list[Text], ctx: NodeContext) -> TextOut:

@@ -23,12 +23,17 @@ ALL = {
 def main() -> int:
     """Run those named on the command line, or all; returns the number that failed."""
     names = sys.argv[1:] or list(ALL)
-    print(f"{date.today()} · {psutil.cpu_count()} cores · "
-          f"{psutil.virtual_memory().total / 2**30:.0f} GiB · Python {platform.python_version()}")
+    print(
+        f"{date.today()} · {psutil.cpu_count()} cores · "
+        f"{psutil.virtual_memory().total / 2**30:.0f} GiB · Python {platform.python_version()}"
+    )
     failed = 0
     for name in names:
         print(f"\n== {name}: {ALL[name]}", flush=True)
-        failed += subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode != 0
+        failed += (
+            subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode
+            != 0
+        )
     return failed
 
 

@@ -26,9 +26,11 @@ def _cell(value: object) -> str:
 
 
 def _bounds(schema: dict[str, Any]) -> str:
-    parts = [f"≥ {schema['minimum']}" if "minimum" in schema else "",
-             f"≤ {schema['maximum']}" if "maximum" in schema else "",
-             " · ".join(f"`{v}`" for v in schema.get("enum", []))]
+    parts = [
+        f"≥ {schema['minimum']}" if "minimum" in schema else "",
+        f"≤ {schema['maximum']}" if "maximum" in schema else "",
+        " · ".join(f"`{v}`" for v in schema.get("enum", [])),
+    ]
     return ", ".join(p for p in parts if p)
 
 
@@ -44,15 +46,22 @@ def nodes() -> str:
         if node["family"] != family:
             family = node["family"]
             lines += ["", f"## {family.capitalize()}"]
-        lines += ["", f"### {node['title']}", "", f"`{node['type']}`, version {node['version']}", "",
-                  node["description"]]
+        lines += [
+            "",
+            f"### {node['title']}",
+            "",
+            f"`{node['type']}`, version {node['version']}",
+            "",
+            node["description"],
+        ]
         for title, ports in (("Inputs", node["inputs"]), ("Outputs", node["outputs"])):
             if ports:
                 lines += ["", f"| {title} | Type | |", "|---|---|---|"]
                 lines += [
                     f"| {p['name']} | {p['type']} | "
                     + ("" if p["required"] else "optional")
-                    + (", takes many" if p.get("many") else "") + " |"
+                    + (", takes many" if p.get("many") else "")
+                    + " |"
                     for p in ports
                 ]
         fields = node["config_schema"].get("properties", {})
@@ -68,15 +77,23 @@ def nodes() -> str:
 
 def settings() -> str:
     """Every setting with its variable and default."""
-    lines = [NOTE, "# Settings", "",
-             "Read from `ragloom.toml`, then variables, then flags of `ragloom serve`; a later one wins. "
-             "Unknown names are errors.", "",
-             "| Setting | Variable | Default | What it does |", "|---|---|---|---|"]
+    lines = [
+        NOTE,
+        "# Settings",
+        "",
+        "Read from `ragloom.toml`, then variables, then flags of `ragloom serve`; a later one wins. "
+        "Unknown names are errors.",
+        "",
+        "| Setting | Variable | Default | What it does |",
+        "|---|---|---|---|",
+    ]
     for name, field in Settings.model_fields.items():
         default = field.default
         shown = "" if default is None or isinstance(default, SecretStr) else f"`{default}`"
-        lines.append(f"| {name} | `{ENV_PREFIX}{name.upper()}` | {shown} | "
-                     f"{_cell(field.description or '')} |")
+        lines.append(
+            f"| {name} | `{ENV_PREFIX}{name.upper()}` | {shown} | "
+            f"{_cell(field.description or '')} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -85,16 +102,27 @@ def rest() -> str:
     from app.main import create_app
 
     schema = create_app(Settings()).openapi()
-    lines = [NOTE, "# REST", "",
-             "Send `Authorization: Bearer KEY`. Errors are "
-             '`{"error": {"code", "message", "details"}}`. The same, with schemas and a form to try each '
-             "call: `/docs` on your server.", ""]
+    lines = [
+        NOTE,
+        "# REST",
+        "",
+        "Send `Authorization: Bearer KEY`. Errors are "
+        '`{"error": {"code", "message", "details"}}`. The same, with schemas and a form to try each '
+        "call: `/docs` on your server.",
+        "",
+    ]
     for path, methods in sorted(schema["paths"].items()):
         for method, operation in methods.items():
-            lines += [f"## {method.upper()} {path}", "",
-                      operation.get("description") or operation.get("summary", ""), ""]
-            answers = ", ".join(f"{code} {_cell(a.get('description', ''))}"
-                                for code, a in operation.get("responses", {}).items())
+            lines += [
+                f"## {method.upper()} {path}",
+                "",
+                operation.get("description") or operation.get("summary", ""),
+                "",
+            ]
+            answers = ", ".join(
+                f"{code} {_cell(a.get('description', ''))}"
+                for code, a in operation.get("responses", {}).items()
+            )
             lines += [f"Answers: {answers}", ""]
     return "\n".join(lines)
 

@@ -143,8 +143,12 @@ SETTINGS = [
 
 # Published nDCG@10 on the SciFact test set: BM25 from the Anserini regressions, the models from the
 # MTEB results repository.
-CHART = {"BM25": 0.679, "all-MiniLM-L6-v2": 0.645, "multilingual-e5-small": 0.676,
-         "bge-small-en-v1.5": 0.713}
+CHART = {
+    "BM25": 0.679,
+    "all-MiniLM-L6-v2": 0.645,
+    "multilingual-e5-small": 0.676,
+    "bge-small-en-v1.5": 0.713,
+}
 
 
 def handbook_pdf() -> None:
@@ -155,7 +159,9 @@ def handbook_pdf() -> None:
     from reportlab.lib.units import mm
     from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate, Spacer, Table
 
-    title = ParagraphStyle("title", fontName="Helvetica-Bold", fontSize=22, leading=28, spaceAfter=14)
+    title = ParagraphStyle(
+        "title", fontName="Helvetica-Bold", fontSize=22, leading=28, spaceAfter=14
+    )
     head = ParagraphStyle("head", fontName="Helvetica-Bold", fontSize=15, leading=20, spaceAfter=8)
     body = ParagraphStyle("body", fontName="Helvetica", fontSize=11, leading=16.5, spaceAfter=9)
     story: list[object] = [Paragraph("The Ragloom handbook", title)]
@@ -163,21 +169,33 @@ def handbook_pdf() -> None:
         story.append(Paragraph(f"{number}. {heading}", head))
         story += [Paragraph(p, body) for p in paragraphs]
         if heading == "How retrieval works":
-            rows = [["Search type", "Good for", "Blind to"],
-                    ["Semantic", "everyday wording, paraphrases", "codes and rare names"],
-                    ["Keyword", "codes, names, error messages", "synonyms"],
-                    ["Hybrid", "questions of unknown kind", "little; it costs both searches"]]
+            rows = [
+                ["Search type", "Good for", "Blind to"],
+                ["Semantic", "everyday wording, paraphrases", "codes and rare names"],
+                ["Keyword", "codes, names, error messages", "synonyms"],
+                ["Hybrid", "questions of unknown kind", "little; it costs both searches"],
+            ]
             table = Table(rows, colWidths=[32 * mm, 62 * mm, 62 * mm], hAlign="LEFT")
-            table.setStyle([("GRID", (0, 0), (-1, -1), 0.5, colors.grey),
-                            ("FONT", (0, 0), (-1, 0), "Helvetica-Bold", 10),
-                            ("FONT", (0, 1), (-1, -1), "Helvetica", 10)])
+            table.setStyle(
+                [
+                    ("GRID", (0, 0), (-1, -1), 0.5, colors.grey),
+                    ("FONT", (0, 0), (-1, 0), "Helvetica-Bold", 10),
+                    ("FONT", (0, 1), (-1, -1), "Helvetica", 10),
+                ]
+            )
             story += [Spacer(1, 4), table]
         if number < len(PAGES):
             story.append(PageBreak())
     SimpleDocTemplate(
-        str(OUT / "handbook.pdf"), pagesize=A4, leftMargin=25 * mm, rightMargin=25 * mm,
-        topMargin=22 * mm, bottomMargin=22 * mm, title="The Ragloom handbook",
-        author="The Ragloom authors", invariant=1,
+        str(OUT / "handbook.pdf"),
+        pagesize=A4,
+        leftMargin=25 * mm,
+        rightMargin=25 * mm,
+        topMargin=22 * mm,
+        bottomMargin=22 * mm,
+        title="The Ragloom handbook",
+        author="The Ragloom authors",
+        invariant=1,
     ).build(story)
 
 
@@ -198,8 +216,9 @@ def node_guide_docx() -> None:
     doc.add_heading("The nodes of question answering", 1)
     table = doc.add_table(rows=1, cols=5)
     table.style = "Table Grid"
-    for cell, text in zip(table.rows[0].cells, ("Node", "Family", "Inputs", "Outputs", "What it does"),
-                          strict=True):
+    for cell, text in zip(
+        table.rows[0].cells, ("Node", "Family", "Inputs", "Outputs", "What it does"), strict=True
+    ):
         cell.text = text
     for row in PORTS:
         for cell, text in zip(table.add_row().cells, row, strict=True):
@@ -238,8 +257,9 @@ def retrieval_pptx() -> None:
     data = CategoryChartData()
     data.categories = list(CHART)
     data.add_series("nDCG@10 on SciFact", list(CHART.values()))
-    slide.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, Inches(1), Inches(1.6), Inches(8),
-                           Inches(5), data)
+    slide.shapes.add_chart(
+        XL_CHART_TYPE.COLUMN_CLUSTERED, Inches(1), Inches(1.6), Inches(8), Inches(5), data
+    )
     slide.notes_slide.notes_text_frame.text = (
         "bge-small-en-v1.5 reaches 0.713, ahead of BM25 with 0.679. Sources: Anserini regressions "
         "and the MTEB results repository."
@@ -267,9 +287,16 @@ def settings_xlsx() -> None:
         sheet.append(row)
     keys = book.create_sheet("Shortcuts")
     keys.append(["Keys", "What they do"])
-    for row in (("Ctrl+Enter", "Run the workflow"), ("Ctrl+Z", "Undo"), ("Ctrl+Shift+Z", "Redo"),
-                ("Ctrl+C, Ctrl+V", "Copy and paste nodes"), ("Delete", "Delete the selection"),
-                ("Tab", "Add a node"), ("Ctrl+K", "Find anything"), ("?", "Show all shortcuts")):
+    for row in (
+        ("Ctrl+Enter", "Run the workflow"),
+        ("Ctrl+Z", "Undo"),
+        ("Ctrl+Shift+Z", "Redo"),
+        ("Ctrl+C, Ctrl+V", "Copy and paste nodes"),
+        ("Delete", "Delete the selection"),
+        ("Tab", "Add a node"),
+        ("Ctrl+K", "Find anything"),
+        ("?", "Show all shortcuts"),
+    ):
         keys.append(row)
     for page in (sheet, keys):
         page.column_dimensions["A"].width = 20

@@ -28,6 +28,7 @@ from storage.folder import DataFolder
 from storage.jobs import JobRepository
 from storage.keys import KeyRepository
 from storage.knowledge import KnowledgeRepository
+from storage.projections import KeywordIndex, Projector, VectorIndex
 from storage.runs import RunRepository
 from storage.workflows import WorkflowRepository
 
@@ -45,6 +46,7 @@ class Services:
     settings: Settings
     folder: DataFolder
     database: Database
+    repository: KnowledgeRepository
     registry: Registry
     models: ModelService
     files: FileService
@@ -106,9 +108,10 @@ class Services:
     async def _open_stores(self) -> None:
         """Open the search indexes and load the default model."""
         try:
-            stores = await call(open_stores, self.settings, self.folder, self.database)
-            self.indexer.opened(stores)
+            projector = await call(_open_indexes, self.settings, self.folder, self.repository)
+            self.indexer.opened(projector)
             await self.models.warm()
+            await call(projector.reconcile_all)
         except Exception as error:
             self.startup_problem = explain(error)
             self.indexer.failed(error)
@@ -117,11 +120,10 @@ class Services:
         self.ready.set()
 
     async def _keep_house(self) -> None:
-        repository, blobs = KnowledgeRepository(self.database), self.folder.blobs
         while True:
             await asyncio.sleep(_HOUSEKEEPING_S)
             try:
-                freed = await call(_sweep, blobs, repository)
+                freed = await call(_sweep, self.folder.blobs, self.repository)
             except Exception:
                 log.exception("Unused originals could not be removed; trying again later")
             else:
@@ -171,6 +173,7 @@ def _wire(
         settings=settings,
         folder=folder,
         database=database,
+        repository=repository,
         registry=registry,
         models=models,
         files=files,
@@ -189,6 +192,19 @@ def _wire(
         ),
         _cleanup=cleanup,
     )
+
+
+def _open_indexes(
+    settings: Settings, folder: DataFolder, repository: KnowledgeRepository
+) -> Projector:
+    projector = Projector(
+        repository.db,
+        repository,
+        VectorIndex(folder.chroma, url=settings.chroma_url),
+        KeywordIndex(folder.tantivy),
+    )
+    projector.open()
+    return projector
 
 
 def _ingest_limits(settings: Settings) -> IngestLimits:

@@ -1,4 +1,7 @@
-"""Keeps the search indexes up with the database: in the background, and before every search."""
+"""Keeps the search indexes up with the database, in the background.
+
+Searches do not wait for that: what an index does not hold yet is searched in the database.
+"""
 
 from __future__ import annotations
 

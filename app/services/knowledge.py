@@ -30,6 +30,8 @@ from storage.errors import NotFound
 from storage.jobs import JobRepository
 from storage.knowledge import KnowledgeRepository
 
+Warnings = list[str]
+
 _MAX_NAME = 200
 _ALL_CHUNKS = 1_000_000
 #: Ends of an upload that leave nothing to show of a document without a version.
@@ -239,7 +241,7 @@ class KnowledgeService:
 
         return await call(read)
 
-    async def _settings(self, config: Mapping[str, Any]) -> tuple[KnowledgeConfig, list[str]]:
+    async def _settings(self, config: Mapping[str, Any]) -> tuple[KnowledgeConfig, Warnings]:
         settings, warnings = read_knowledge_config(config)
         if settings.embedding_model == "default":
             settings = settings.model_copy(update={"embedding_model": DEFAULT_EMBEDDER})

@@ -106,7 +106,6 @@ class SearchService:
     async def _run(self, kb: str, request: SearchRequest) -> tuple[_Plan, list[Chunk]]:
         query = self._checked(request.query)
         plan = await call(self._plan, kb, request)
-        await self._indexer.catch_up(plan.kb_id)
         depth = request.k if plan.search_type != "hybrid" else max(_DEPTH, request.k * 2)
         semantic: Mapping[str, float] = {}
         keyword: Mapping[str, float] = {}

@@ -201,8 +201,8 @@ class Chunk(Node["Chunk.Config"]):
 class QualityCheck(Node["QualityCheck.Config"]):
     """Leave out chunks that nobody should find.
 
-    Empty ones, ones without words, garbled text, and ones that repeat another chunk of the same
-    document.
+    Chunks without words, with garbled characters, or with the text of another chunk of the same
+    document. What was left out is listed with the reason.
     """
 
     type, version, title, family, icon = (
@@ -228,36 +228,35 @@ class QualityCheck(Node["QualityCheck.Config"]):
     ) -> Outputs:
         """Check every chunk."""
         found = await asyncio.to_thread(self._problems, chunks.items)
-        kept = tuple(c for c, why in zip(chunks.items, found, strict=True) if why is None)
+        kept = tuple(c for i, c in enumerate(chunks.items) if i not in found)
         rows = tuple(
-            (c.document_name, c.page, why, " ".join(c.content[:80].split()))
-            for c, why in zip(chunks.items, found, strict=True)
-            if why is not None
+            (c.document_name, c.page, found[i], " ".join(c.content[:80].split()))
+            for i, c in enumerate(chunks.items)
+            if i in found
         )
         return self.Outputs(
             chunks=chunks.model_copy(update={"items": kept}),
             dropped=Table(columns=("document", "page", "reason", "start"), rows=rows),
         )
 
-    def _problems(self, chunks: Sequence[ChunkValue]) -> list[str | None]:
-        """Why each chunk should go, or None where it stays."""
+    def _problems(self, chunks: Sequence[ChunkValue]) -> dict[int, str]:
+        """Index of each chunk that should go -> why."""
         if not self.config.enabled:
-            return [None] * len(chunks)
-        from app.documents.quality import chunk_problem
+            return {}
+        from app.documents.quality import QualityConfig, check
 
-        seen: set[tuple[str, str]] = set()
-        found: list[str | None] = []
-        for chunk in chunks:
-            key = (chunk.document_id, " ".join(chunk.content.split()).casefold())
-            why: str | None
-            if len(chunk.content.strip()) < self.config.min_chunk_size:
-                why = f"shorter than {self.config.min_chunk_size} characters"
-            elif key in seen:
-                why = "repeats an earlier chunk"
-            else:
-                why = chunk_problem(chunk.content)
-            seen.add(key)
-            found.append(why)
+        by_document: dict[str, list[int]] = {}
+        for index, chunk in enumerate(chunks):
+            by_document.setdefault(chunk.document_id, []).append(index)
+        settings = QualityConfig(flag=())
+        found: dict[int, str] = {}
+        for indices in by_document.values():
+            report = check([chunks[i].content for i in indices], settings)
+            found |= {indices[f.index]: f.reason for f in report.findings}
+        least = self.config.min_chunk_size
+        for index, chunk in enumerate(chunks):
+            if len(chunk.content) < least:
+                found.setdefault(index, f"shorter than {least} characters")
         return found
 
     @classmethod
@@ -265,7 +264,7 @@ class QualityCheck(Node["QualityCheck.Config"]):
         """One line in words."""
         if not config.get("enabled", True):
             return "off"
-        return "drops empty, garbled and repeated chunks"
+        return "leaves out empty, garbled and repeated chunks"
 
 
 class Index(Node["Index.Config"]):
@@ -345,13 +344,8 @@ class Index(Node["Index.Config"]):
         total: int,
         ctx: NodeContext,
     ) -> IndexReport:
-        loop = asyncio.get_running_loop()
-
         def progress(done: int, _of: int) -> None:
-            # The embedder calls from a thread of its own.
-            loop.call_soon_threadsafe(
-                ctx.progress, before + min(done, len(chunks)), total, document.filename
-            )
+            ctx.progress(before + min(done, len(chunks)), total, document.filename)
 
         return await ctx.world.knowledge.index(
             self.config.knowledge_base,

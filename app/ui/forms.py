@@ -9,6 +9,7 @@ from typing import Any
 
 from nicegui import events, ui
 
+from app.engine.problems import RagloomError
 from app.ui import parts, text
 from app.ui.schema import MODEL_KINDS, FieldSpec, fields
 
@@ -170,7 +171,7 @@ def _choice(spec: FieldSpec, value: Any, put: Change, _: Choices) -> ui.element:
         options[value] = f"{value} (not allowed)"
     if len(options) <= 4 and sum(len(o) for o in options.values()) <= 30 and not spec.optional:
         toggle = ui.toggle(options, value=value, on_change=lambda e: put(spec.name, e.value))
-        return _named(toggle.props("no-caps unelevated spread").classes("rl-segments"), spec)
+        return _named(toggle.props(parts.SEGMENTS + " spread").classes("rl-segments"), spec)
     select = ui.select(
         options, value=value, clearable=spec.optional, on_change=lambda e: put(spec.name, e.value)
     )
@@ -373,7 +374,11 @@ def _files(spec: FieldSpec, value: Any, put: Change, choices: Choices) -> ui.ele
     async def take(event: events.UploadEventArguments) -> None:
         if choices.keep_file is None:
             return
-        kept = await choices.keep_file(event.file.name, await event.file.read())
+        try:
+            kept = await choices.keep_file(event.file.name, await event.file.read())
+        except RagloomError as error:
+            parts.failed(error)
+            return
         chosen[:] = [*chosen, kept] if many else [kept]
         draw()
         store()

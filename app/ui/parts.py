@@ -13,6 +13,8 @@ from app.engine.problems import Problem, RagloomError
 from app.ui import text
 
 Handler = Callable[..., Any]
+#: Props of a toggle that looks like one control with segments: no colour of the kit.
+SEGMENTS = "no-caps unelevated toggle-color=rl toggle-text-color=rl"
 
 
 def tag(name: str, content: str = "", classes: str = "") -> TextElement:
@@ -144,7 +146,7 @@ def toast(
     """A message that goes away by itself; with `undo` it offers the way back for ten seconds."""
     seconds = 10.0 if undo else 9.0 if tone == "danger" else 4.0
     with context.client.layout:
-        box = div("rl-toast").props('role="status"')
+        box = div("rl-note").props('role="status"')
     with box:
         if tone == "danger":
             ui.icon("error")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from nicegui import ui
 
@@ -21,7 +22,7 @@ from app.ui.pages.drawer import Drawer
 from app.ui.pages.inspector import Actions, Inspector
 from app.ui.pages.runbar import RunBar
 from app.ui.pages.sessions import Sessions
-from app.ui.pages.workbench import Workbench, picker_choices
+from app.ui.pages.workbench import Workbench, keep_file, picker_choices
 from app.ui.pages.workflow_menu import WorkflowMenu
 
 
@@ -86,7 +87,7 @@ async def _build(
                             bench.add_node,
                         )
                         ui.element("div").props("data-rl-grip=palette")
-                with parts.div("rl-stage"):
+                with parts.div("rl-stage" + (" rl-past" if read_only else "")):
                     bench.canvas = FlowCanvas(
                         editor,
                         read_only=read_only,
@@ -98,7 +99,13 @@ async def _build(
                     _stage_tools(read_only)
                     if past is not None:
                         _banner(past)
-                    bench.bar = RunBar(bench.run, bench.stop, bench.show_node, bench.open_output)
+                    bench.bar = RunBar(
+                        bench.run,
+                        bench.stop,
+                        bench.show_node,
+                        bench.open_output,
+                        partial(keep_file, services),
+                    )
             with ui.element("section").classes("rl-drawer").props('aria-label="Run and problems"'):
                 ui.element("div").props("data-rl-grip=drawer")
                 bench.drawer = Drawer(bench.show_node, bench.history)
@@ -108,6 +115,7 @@ async def _build(
                 services.registry,
                 Actions(bench.set_config, bench.rename, bench.run_to, bench.set_policy),
                 choices,
+                bench.overview,
             )
     menu = WorkflowMenu(services, sessions, workflow, editor, autosave)
     menu.build(bar, read_only=read_only)

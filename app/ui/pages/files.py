@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -14,6 +13,8 @@ from app.engine.problems import RagloomError
 from app.services.container import Services
 
 T = TypeVar("T")
+#: Pixels across a page picture: sharp at the width it is shown.
+_WIDTH = 1_200
 
 
 def original_href(kb: str, document_id: str) -> str:
@@ -40,11 +41,11 @@ def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
 
     @app.get("/_ragloom/page/{kb}/{document_id}/{page}", include_in_schema=False)
     async def page_image(kb: str, document_id: str, page: int) -> Response:
-        image = await _or_404(get_services().files.page_image(kb, document_id, page))
+        path, _, _ = await _or_404(get_services().knowledge.original(kb, document_id))
+        blob = path.parent.name + path.name  # the blob folder splits hashes after two digits
+        image = await _or_404(get_services().files.page_image(blob, page, _WIDTH))
         headers = {"Cache-Control": "private, max-age=86400"}
-        if isinstance(image, Path):
-            return FileResponse(image, media_type="image/png", headers=headers)
-        return Response(image, media_type="image/png", headers=headers)
+        return FileResponse(image, media_type="image/png", headers=headers)
 
 
 async def _or_404(work: Awaitable[T]) -> T:

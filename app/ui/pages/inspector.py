@@ -64,8 +64,16 @@ def config_errors(registry: Registry, kind: str, values: dict[str, Any]) -> dict
 class Inspector:
     """Three tabs about one node; the page calls `show` whenever what it shows has changed."""
 
-    def __init__(self, registry: Registry, actions: Actions, choices: Choices) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        actions: Actions,
+        choices: Choices,
+        overview: Callable[[], None],
+    ) -> None:
+        """`overview` draws what is shown while no single node is selected."""
         self._registry, self._actions, self._choices = registry, actions, choices
+        self._overview = overview
         self._node: NodeFacts | None = None
         self._form: SchemaForm | None = None
         self._read_only = False
@@ -82,6 +90,7 @@ class Inspector:
             self._data_tab = ui.tab("Data")
             self._help_tab = ui.tab("Help")
         self._tabs.classes("rl-panel-tabs")
+        self._about = parts.div("rl-panel-room rl-grow").style("overflow: auto")
         panels = ui.tab_panels(self._tabs, value=self._config_tab, animated=False)
         with panels.classes("rl-panel-body"):
             with ui.tab_panel(self._config_tab):
@@ -91,7 +100,6 @@ class Inspector:
             with ui.tab_panel(self._help_tab):
                 self._help = parts.div("rl-panel-room")
         self._panels = panels
-        self.show(None)
 
     def open_data(self) -> None:
         """Bring the Data tab to the front."""
@@ -113,6 +121,7 @@ class Inspector:
             self._empty()
             return
         cls = self._registry.get(node.type)
+        self._switch(one_node=True)
         self._title.text = node.title
         self._id.text = node.node_id
         self._icon.name = cls.icon if cls else "help_center"
@@ -133,16 +142,22 @@ class Inspector:
             self._build_help(node)
 
     def _empty(self) -> None:
-        self._title.text, self._id.text, self._icon.name = "Nothing selected", "", "tune"
+        self._title.text, self._id.text = "Workflow", ""
+        self._icon.name = "account_tree"
+        self._icon.style("color: var(--rl-muted)")
         self._form = None
-        for room, words in (
-            (self._config, "Select a node to change its settings."),
-            (self._data, "Select a node to see what it received and produced."),
-            (self._help, "Select a node to read what it does."),
+        self._switch(one_node=False)
+        self._about.clear()
+        with self._about:
+            self._overview()
+
+    def _switch(self, *, one_node: bool) -> None:
+        for element, shown in (
+            (self._tabs, one_node),
+            (self._panels, one_node),
+            (self._about, not one_node),
         ):
-            room.clear()
-            with room:
-                parts.label(words, "rl-muted")
+            element.classes(remove="rl-hidden") if shown else element.classes(add="rl-hidden")
 
     def _build_config(self, node: NodeFacts) -> None:
         self._config.clear()

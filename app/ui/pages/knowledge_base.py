@@ -200,7 +200,7 @@ async def _search(services: Services, kb: str, q: str) -> None:
         kind = ui.toggle(
             {"hybrid": "Hybrid", "semantic": "Meaning", "keyword": "Words", "adaptive": "Adaptive"},
             value="hybrid",
-        ).classes("rl-segments").props("no-caps unelevated")  # fmt: skip
+        ).classes("rl-segments").props(parts.SEGMENTS)  # fmt: skip
         parts.label("Passages", "rl-muted rl-small").style("margin-left: 8px")
         k = ui.number(value=8, min=1, max=100, step=1).style("width: 76px")
         rerank = ui.switch("Rerank")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nicegui import ui
+from nicegui import events, ui
 
+from app.engine.problems import RagloomError
 from app.ui import answer, parts, text
 from app.ui.run_state import RunState
 
@@ -19,7 +20,8 @@ class RunInput:
     name: str
     title: str
     default: str = ""
-    long: bool = False
+    #: "text", or "files" for documents to attach.
+    kind: str = "text"
 
 
 class RunBar:
@@ -31,11 +33,12 @@ class RunBar:
         stop: Callable[[], Any],
         select: Callable[[str], Any],
         details: Callable[[], Any],
+        keep_file: Callable[[str, bytes], Awaitable[dict[str, Any]]],
     ) -> None:
         self._start, self._stop, self._select, self._details = start, stop, select, details
-        self._values: dict[str, str] = {}
-        self._inputs: tuple[RunInput, ...] = ()
-        self._shown = ""
+        self._keep_file = keep_file
+        self._values: dict[str, Any] = {}
+        self._inputs: tuple[RunInput, ...] | None = None
         with parts.div("rl-runbar"):
             with parts.div("rl-runbar-result rl-hidden") as self._result:
                 with parts.div("rl-row"):
@@ -57,29 +60,58 @@ class RunBar:
     @property
     def values(self) -> dict[str, Any]:
         """What is typed into the inputs."""
-        return {i.name: self._values.get(i.name, i.default) for i in self._inputs}
+        return {i.name: self._values.get(i.name, i.default) for i in self._inputs or ()}
 
     def set_inputs(self, inputs: Sequence[RunInput], values: dict[str, Any] | None = None) -> None:
         """Show the inputs the graph has; what was typed stays."""
         if values:
-            self._values.update({k: str(v) for k, v in values.items() if isinstance(v, str)})
+            self._values.update(values)
         if tuple(inputs) == self._inputs and not values:
             return
         self._inputs = tuple(inputs)
         self._fields.clear()
         with self._fields:
             for one in self._inputs:
+                if one.kind == "files":
+                    self._attach(one)
+                    continue
                 field = ui.input(
                     placeholder=one.default or one.title,
-                    value=self._values.get(one.name, one.default),
-                    on_change=lambda e, name=one.name: self._values.__setitem__(
-                        name, e.value or ""
-                    ),
+                    value=str(self._values.get(one.name, one.default)),
+                    on_change=lambda e, name=one.name: self._put(name, e.value or ""),
                 )
                 field.props["aria-label"] = one.title
                 field.classes("rl-grow").on("keydown.enter", self.press).mark(f"input-{one.name}")
             if not self._inputs:
-                parts.label("No input is asked for.", "rl-muted rl-small rl-grow")
+                parts.label("This workflow asks for nothing.", "rl-muted rl-small rl-grow").style(
+                    "align-self: center; padding-left: 8px"
+                )
+
+    def _put(self, name: str, value: Any) -> None:
+        self._values[name] = value
+
+    def _attach(self, one: RunInput) -> None:
+        """Documents for this run: a button, and what was chosen."""
+        with parts.div("rl-attach"):
+            upload = ui.upload(multiple=True, auto_upload=True)
+            button = parts.bare(f"Add to {one.title.lower()}", icon="attach_file")
+            button.on_click(lambda: upload.run_method("pickFiles"))
+            chosen = parts.label(self._chosen(one.name), "rl-muted rl-small rl-ellipsis")
+
+        async def take(event: events.UploadEventArguments) -> None:
+            try:
+                kept = await self._keep_file(event.file.name, await event.file.read())
+            except RagloomError as error:
+                parts.failed(error)
+                return
+            self._values[one.name] = [*(self._values.get(one.name) or []), kept]
+            chosen.text = self._chosen(one.name)
+
+        upload.on_upload(take)
+
+    def _chosen(self, name: str) -> str:
+        files = self._values.get(name) or []
+        return ", ".join(str(f.get("filename")) for f in files) or "none yet"
 
     async def press(self) -> None:
         """Run with what is typed in."""
@@ -139,10 +171,10 @@ class RunBar:
             words = f"{text.duration(run.duration_ms)}"
             if reused:
                 words += f" · {reused} of {len(run.steps)} reused"
-            parts.label(words, "rl-muted rl-small")
+            parts.label(words, "rl-muted rl-small rl-ellipsis")
             final = run.answer()
             if final and final.get("confidence") is not None and not final.get("abstained"):
-                parts.label("confidence", "rl-muted rl-small")
+                parts.label("confidence", "rl-muted rl-small rl-wide-only")
                 parts.score(final["confidence"])
             return
         tone = "rl-danger" if run.status == "failed" else "rl-warn"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from nicegui import ui
@@ -12,12 +13,13 @@ from app.engine.events import NodeFailedEvent, RunFinished, TokenEvent
 from app.engine.graph import Graph
 from app.engine.problems import InvalidWorkflow, Problem, RagloomError
 from app.services.container import Services
+from app.services.uploads import IncomingFile, UploadLimits, store
 from app.services.views import ExecutionView, WorkflowView
 from app.ui import live, parts
 from app.ui.canvas.board import RunBoard, statuses_of_steps
 from app.ui.canvas.editor import Change, GraphEditor
 from app.ui.canvas.flow import FlowCanvas, Selection
-from app.ui.canvas.ops import Refused, Rename, SetConfig, SetPolicy
+from app.ui.canvas.ops import Refused, Rename, SetConfig, SetInfo, SetPolicy
 from app.ui.canvas.saving import Autosave
 from app.ui.canvas.view import touched
 from app.ui.forms import Choices
@@ -30,6 +32,16 @@ from app.ui.run_state import RunState
 _DRAW_S = 0.08
 
 
+async def keep_file(services: Services, filename: str, data: bytes) -> dict[str, Any]:
+    """Keep an uploaded file; return its reference for settings and inputs."""
+    settings = services.settings
+    limits = UploadLimits(settings.max_upload_bytes, settings.max_request_bytes, 1)
+    kept = await store(IncomingFile(filename, data=data), services.folder.blobs, limits)
+    if kept.error:
+        raise RagloomError(kept.error["message"], fix=kept.error.get("fix", ""))
+    return {"filename": kept.filename, "blob": kept.blob, "size": kept.size}
+
+
 async def picker_choices(services: Services) -> Choices:
     """What the pickers of the inspector offer."""
     bases = await services.knowledge.list(limit=200, offset=0)
@@ -38,22 +50,33 @@ async def picker_choices(services: Services) -> Choices:
         words = str(model["name"]) if model["ready"] else f"{model['name']} (needs setting up)"
         models.setdefault(str(model["kind"]), {})[str(model["name"])] = words
     return Choices(
-        knowledge_bases={kb.name: kb.name for kb in bases.items}, models=models, refs=["main"]
+        knowledge_bases={kb.name: kb.name for kb in bases.items},
+        models=models,
+        refs=["main"],
+        keep_file=partial(keep_file, services),
     )
 
 
 def run_inputs(graph: Graph) -> list[RunInput]:
     """The values a run of this graph asks for, from its input nodes."""
     found: dict[str, RunInput] = {}
-    defaults = {"question": ("question", "Ask a question"), "text_input": ("text", "Text")}
     for node in graph.nodes.values():
-        if node.type not in defaults or node.disabled:
+        if node.type not in _INPUTS or node.disabled:
             continue
-        name, title = defaults[node.type]
+        name, title, kind = _INPUTS[node.type]
         name = str(node.config.get("name") or name)
         default = str(node.config.get("default") or "")
-        found.setdefault(name, RunInput(name, node.title or title, default))
+        found.setdefault(name, RunInput(name, node.title or title, default, kind))
     return list(found.values())
+
+
+#: Type of an input node -> usual name of its value, words for it, how it is given.
+_INPUTS = {
+    "question": ("question", "Ask a question", "text"),
+    "text_input": ("text", "Text", "text"),
+    "file_input": ("file", "File", "files"),
+    "files": ("files", "Files", "files"),
+}
 
 
 class Workbench:
@@ -102,6 +125,7 @@ class Workbench:
                 run = await self._services.runs.get(newest.items[0].execution_id)
         self.bar.set_inputs(run_inputs(self._editor.graph), past.input_data if past else None)
         self.bar.disable(self.read_only)
+        self._show_node()
         self.drawer.show_problems(self._editor.problems, self.titles())
         if run is None:
             return
@@ -162,6 +186,39 @@ class Workbench:
             tokens=self._run.tokens.get(spec.id, ""),
             stale=spec.id in self._stale,
         )
+
+    def overview(self) -> None:
+        """Draw what the workflow is as a whole, for the inspector while no node is selected."""
+        graph = self._editor.graph
+        titles = self.titles()
+        with parts.div("rl-overview"):
+            note = ui.textarea(
+                value=graph.description,
+                placeholder="What this workflow is for",
+                on_change=lambda e: self._apply(SetInfo(description=e.value or "")),
+            ).props("debounce=400")
+            note.props["aria-label"] = "Description"
+            if self.read_only:
+                note.props("readonly")
+            with parts.div("rl-col rl-gap-4"):
+                parts.label("Results", "rl-strong rl-small")
+                outputs = graph.named_outputs(self._services.registry)
+                for name, (node, port) in outputs.items():
+                    row = parts.tag("button", "", "rl-end")
+                    with row.on("click", lambda node=node: self.show_node(node)):
+                        parts.tag("span", name, "rl-mono rl-small")
+                        parts.tag("span", "from", "rl-muted rl-small")
+                        title = titles.get(node, (node, ""))[0]
+                        parts.tag("span", f"{title} · {port}", "rl-small rl-ellipsis")
+                if not outputs:
+                    parts.label("Nothing comes out yet.", "rl-muted rl-small")
+            if not self.read_only:
+                with parts.div("rl-keys"):
+                    for what, key in (
+                        ("Add a node", "Tab"), ("Run", "Ctrl Enter"), ("Undo", "Ctrl Z"), ("All keys", "?"),
+                    ):  # fmt: skip
+                        parts.tag("span", what, "rl-muted")
+                        parts.tag("kbd", key)
 
     def changed(self, change: Change) -> None:
         """Follow an edit, of this tab or another one."""

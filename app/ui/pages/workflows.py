@@ -33,8 +33,14 @@ def blank(name: str) -> dict[str, Any]:
 def templates() -> list[dict[str, Any]]:
     """The workflow files that come with the product."""
     folder = resources.files("app") / "demo" / "workflows"
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".json")), key=lambda f: f.name)
-    return [json.loads(f.read_text("utf-8")) for f in files]
+    files = [f for f in folder.iterdir() if f.name.endswith(".json")]
+    graphs = [json.loads(f.read_text("utf-8")) for f in files]
+    # The one to begin with comes first: the smallest that answers a question.
+    return sorted(graphs, key=lambda g: (not _asks(g), len(g["nodes"])))
+
+
+def _asks(graph: dict[str, Any]) -> bool:
+    return any(node["type"] == "question" for node in graph["nodes"])
 
 
 async def import_file(services: Services) -> None:
@@ -109,7 +115,7 @@ class WorkflowList:
                 "answer with citations comes out.",
             ),
         ):
-            for template in templates()[-1:]:
+            for template in templates()[:1]:
                 name = template["graph"]["name"]
                 parts.primary(f"Start from “{name}”", partial(self._create, template))
             parts.quiet("Empty canvas", self._create_blank)

@@ -69,7 +69,7 @@ class Runner:
         targets: Collection[str] | None = None,
         scope: str = "",
     ) -> RunFinished:
-        """Run a workflow, or only `targets` and what they need.
+        """Run a workflow, or only `targets` and what they need (a plan has its own targets).
 
         `emit` gets every event on the event loop, in order: exactly one of finished, skipped
         and failed for each node, and `RunFinished` last. A failed node ends in

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import networkx as nx
 from pydantic import ValidationError
@@ -16,6 +15,7 @@ from app.engine.problems import Problem, RagloomError
 from app.engine.registry import AnyNode, Registry
 from app.engine.values import PortValue, accepts
 from app.engine.wiring import Wiring, bypass
+from app.engine.wording import bad_setting, either, shortened
 
 
 def validate(graph: Graph, registry: Registry) -> list[Problem]:
@@ -72,7 +72,7 @@ class _Validation:
                 continue
             steps = nx.find_cycle(skeleton.subgraph(component))
             ids = [source for source, _ in steps]
-            path = " → ".join(self._title(n) for n in _shortened([*ids, ids[0]]))
+            path = " → ".join(self._title(n) for n in shortened([*ids, ids[0]]))
             yield Problem(
                 code="cycle",
                 message=f"These nodes wait for each other: {path}.",
@@ -134,7 +134,7 @@ class _Validation:
             cls.Config.model_validate(config)
         except ValidationError as error:
             for item in error.errors(include_url=False):
-                yield _bad_setting(node.id, title, cls, item)
+                yield bad_setting(node.id, title, cls, item)
 
     def _required_inputs(self, node: NodeSpec, cls: AnyNode) -> Iterable[Problem]:
         for port in cls.input_ports().values():
@@ -144,7 +144,7 @@ class _Validation:
                     code="unconnected_input",
                     message=f"“{self._title(node.id)}” needs {port.type_name} at its input "
                     f"“{port.name}”, but nothing is connected to it.",
-                    fix=f"Connect {_either(sources)} to it." if sources else self._add_source(port),
+                    fix=f"Connect {either(sources)} to it." if sources else self._add_source(port),
                     node=node.id,
                     port=port.name,
                     expected={"type": port.type_name, "sources": sources},
@@ -153,7 +153,7 @@ class _Validation:
     def _add_source(self, port: Port) -> str:
         makers = self.fits.makers_of(port.value_type)
         if makers:
-            return f"Add a node that gives {port.type_name}, such as {_either(makers)}."
+            return f"Add a node that gives {port.type_name}, such as {either(makers)}."
         return f"Connect an output of the type {port.type_name} to it."
 
     def _given_outputs(self, node: NodeSpec, cls: AnyNode) -> Iterable[Problem]:
@@ -207,7 +207,7 @@ class _Validation:
             message=f"The input “{port.name}” of “{self._title(node_id)}” takes one wire, "
             f"but {len(edges)} lead to it: {', '.join(sources[:5])}.",
             fix="Keep one of them"
-            + (f", or join them first with {_either(merges)}." if merges else "."),
+            + (f", or join them first with {either(merges)}." if merges else "."),
             node=node_id,
             port=port.name,
             found=sources,
@@ -261,12 +261,12 @@ class _Validation:
         converters = self.fits.converters(source, target.value_type)
         ways = []
         if inputs:
-            ways.append(f"connect it to {_either([f'{edge.target}.{i}' for i in inputs])}")
+            ways.append(f"connect it to {either([f'{edge.target}.{i}' for i in inputs])}")
         if sources:
-            ways.append(f"wire {_either(sources)} here instead")
+            ways.append(f"wire {either(sources)} here instead")
         if converters:
-            ways.append(f"put {_either(converters)} between the two")
-        fix = _either(ways) or f"connect an output of the type {target.type_name} instead"
+            ways.append(f"put {either(converters)} between the two")
+        fix = either(ways) or f"connect an output of the type {target.type_name} instead"
         return Problem(
             code="type_mismatch",
             message=f"{edge.source}.{edge.source_port} gives {source.type_name}, "
@@ -300,7 +300,7 @@ class _Validation:
             yield Problem(
                 code="unreachable_output",
                 message=f"The result “{name}” is taken from {reason}.",
-                fix=f"Take it from {_either(expected)}, or remove it from the results."
+                fix=f"Take it from {either(expected)}, or remove it from the results."
                 if expected
                 else "Remove it from the results.",
                 node=node_id if node_id in self.graph.nodes else None,
@@ -376,45 +376,3 @@ class _Validation:
             ):
                 alive |= {(node_id, port) for port in cls.output_ports()}
         return alive
-
-
-def _bad_setting(node_id: str, title: str, cls: AnyNode, item: Any) -> Problem:
-    path = ".".join(str(part) for part in item["loc"])
-    setting = cls.Config.model_fields.get(str(item["loc"][0])) if item["loc"] else None
-    known = list(cls.Config.model_fields)
-    found = item["input"]
-    if item["type"] == "extra_forbidden":
-        message = f"“{title}” has no setting “{path}”."
-        fix = f"Its settings: {', '.join(known)}." if known else "It has no settings; remove it."
-    elif item["type"] == "missing":
-        message, found = f"“{title}” needs the setting “{path}”.", None
-        fix = (setting and setting.description) or "Fill it in."
-    else:
-        reason = item["msg"].removeprefix("Value error, ").rstrip(".")
-        shown = f", found {_short(found)}" if not isinstance(found, (dict, list)) else ""
-        message = f"“{title}”, setting “{path}”: {reason}{shown}."
-        fix = (setting and setting.description) or "Choose a value that fits."
-    return Problem(
-        code="bad_config",
-        message=message,
-        fix=fix,
-        node=node_id,
-        field=path,
-        found=found if isinstance(found, (str, int, float, bool)) else None,
-        expected=item["msg"],
-    )
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
-
-
-def _shortened(ids: list[str]) -> list[str]:
-    return ids if len(ids) <= 12 else [*ids[:6], "…", *ids[-5:]]
-
-
-def _either(options: list[str]) -> str:
-    if len(options) <= 1:
-        return "".join(options)
-    return f"{', '.join(options[:-1])} or {options[-1]}"

@@ -202,6 +202,9 @@ def read_data(node: PlannedNode, input_data: Mapping[str, Any]) -> Mapping[str, 
 
 def problem_of(error: Exception, node: PlannedNode) -> Problem:
     """An exception of a node as a problem; the traceback goes to the log."""
+    # A task group wraps even a single failure; what counts is inside.
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
     if isinstance(error, RagloomError):
         logger.debug("Node %s failed", node.spec.id, exc_info=error)
         first = next(iter(error.problems), None)

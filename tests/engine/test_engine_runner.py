@@ -259,6 +259,11 @@ async def test_a_node_that_says_why_it_failed_is_quoted(bench):
     assert last.problem.fix == "Fill it."
 
 
+async def test_a_single_failure_of_a_task_group_is_told_as_itself(bench):
+    last = await bench.run(make_graph({"bad": work(failures=1, error="group")}))
+    assert (last.problem.code, last.problem.message) == ("node_failed", "Inside a group.")
+
+
 async def test_a_failed_node_may_be_skipped(bench):
     graph = make_graph(
         {"bad": work(failures=1, on_error="skip"), "after": "upper", "ok": "say", "j": "join"},
@@ -470,3 +475,23 @@ def test_any_dag_runs_in_topological_order(graph, concurrency):
     rank = {node: i for i, node in enumerate(order)}
     assert all(rank[a] < rank[b] for a, b in graph.skeleton().edges)
     assert nx.is_directed_acyclic_graph(graph.skeleton())
+
+
+@given(random_dags(), st.floats(0, 0.02))
+@settings(max_examples=30, deadline=None)
+def test_a_run_cancelled_at_any_moment_tells_the_end_of_every_node(graph, after):
+    for node in graph.nodes.values():
+        if node.type == "work":
+            node.config["seconds"] = 0.01
+
+    async def check():
+        bench = Bench()
+        task = asyncio.create_task(bench.run(graph, text="x"))
+        await asyncio.sleep(after)
+        task.cancel()
+        await asyncio.wait([task])
+        if bench.events:
+            assert bench.events[-1].kind == "run_finished"
+            assert set(bench.events.ended()) == set(graph.nodes)
+
+    asyncio.run(check())

@@ -201,7 +201,7 @@ class Work(Node["Work.Config"]):
         blocking: bool = Field(False, description="Block a thread instead of waiting.")
         stubborn: bool = Field(False, description="Ignore being cancelled.")
         failures: int = Field(0, ge=0, description="Fail so many times first.")
-        error: str = Field("plain", description="plain, node, cancel, wrong or type.")
+        error: str = Field("plain", description="plain, node, group, cancel or timeout.")
         progress: bool = Field(False, description="Report from a thread.")
 
     Outputs = TextOut
@@ -233,6 +233,8 @@ class Work(Node["Work.Config"]):
                 raise NodeFailed("The shelf is empty.", fix="Fill it.", code="empty_shelf")
             case "cancel":
                 raise asyncio.CancelledError
+            case "group":
+                raise ExceptionGroup("several", [NodeFailed("Inside a group.")])
             case "timeout":
                 raise TimeoutError("the far end did not answer")
             case _:

@@ -1,0 +1,53 @@
+"""Sentences about problems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.engine.problems import Problem
+from app.engine.registry import AnyNode
+
+
+def bad_setting(node_id: str, title: str, cls: AnyNode, item: Any) -> Problem:
+    """One fault that pydantic found in a node's settings, as a problem."""
+    path = ".".join(str(part) for part in item["loc"])
+    setting = cls.Config.model_fields.get(str(item["loc"][0])) if item["loc"] else None
+    known = list(cls.Config.model_fields)
+    found = item["input"]
+    if item["type"] == "extra_forbidden":
+        message = f"“{title}” has no setting “{path}”."
+        fix = f"Its settings: {', '.join(known)}." if known else "It has no settings; remove it."
+    elif item["type"] == "missing":
+        message, found = f"“{title}” needs the setting “{path}”.", None
+        fix = (setting and setting.description) or "Fill it in."
+    else:
+        reason = item["msg"].removeprefix("Value error, ").rstrip(".")
+        shown = f", found {_short(found)}" if not isinstance(found, (dict, list)) else ""
+        message = f"“{title}”, setting “{path}”: {reason}{shown}."
+        fix = (setting and setting.description) or "Choose a value that fits."
+    return Problem(
+        code="bad_config",
+        message=message,
+        fix=fix,
+        node=node_id,
+        field=path,
+        found=found if isinstance(found, (str, int, float, bool)) else None,
+        expected=item["msg"],
+    )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def shortened(ids: list[str]) -> list[str]:
+    """The beginning and the end of a long list."""
+    return ids if len(ids) <= 12 else [*ids[:6], "…", *ids[-5:]]
+
+
+def either(options: list[str]) -> str:
+    """“a, b or c”."""
+    if len(options) <= 1:
+        return "".join(options)
+    return f"{', '.join(options[:-1])} or {options[-1]}"

@@ -47,7 +47,7 @@ def one(folder: Path) -> tuple[float, float, float, float]:
         [
             sys.executable,
             "-m",
-            "app.cli",
+            "app",
             "serve",
             "--port",
             str(port),

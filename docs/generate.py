@@ -101,7 +101,7 @@ def rest() -> str:
     """Every route of the REST interface."""
     from app.main import create_app
 
-    schema = create_app(Settings()).openapi()
+    schema = create_app(Settings(), ui=False).openapi()
     lines = [
         NOTE,
         "# REST",

@@ -59,7 +59,7 @@ class Guard:
         self,
         app: App,
         *,
-        sessions: Sessions,
+        sessions: Callable[[], Sessions],
         hosts: HostPolicy,
         cookie: str,
         max_body: int,
@@ -145,7 +145,7 @@ class Guard:
         now = time.monotonic()
         if self._trusted.get(value, 0.0) > now:
             return True
-        if not await self.sessions.session_ok(value):
+        if not await self.sessions().session_ok(value):
             return False
         if len(self._trusted) >= _MAX_TRUSTED:
             self._trusted.clear()
@@ -162,7 +162,7 @@ class Guard:
         rest = urlencode([(k, v) for k, v in query if k != "token"])
         # Only a path of this server: "//other.example" would lead away.
         target = "/" + scope["path"].lstrip("/") + (f"?{rest}" if rest else "")
-        cookie = await self.sessions.redeem(token)
+        cookie = await self.sessions().redeem(token)
         if cookie is not None:
             await reply.redirect(target, self._set_cookie(cookie, scope))
         elif await self._has_session(headers):
@@ -182,7 +182,7 @@ class Guard:
             if not message.get("more_body") or len(body) > 10_000:
                 break
         form = dict(parse_qsl(body.decode("utf-8", "replace")))
-        cookie = await self.sessions.sign_in(form.get("api_key", "").strip())
+        cookie = await self.sessions().sign_in(form.get("api_key", "").strip())
         if cookie is None:
             await reply.login(401, "No such API key.")
         else:
@@ -190,7 +190,7 @@ class Guard:
 
     def _set_cookie(self, value: str, scope: Scope) -> str:
         secure = "; Secure" if scope["scheme"] == "https" else ""
-        age = self.sessions.session_days * 86_400
+        age = self.sessions().session_days * 86_400
         return f"{self.cookie}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}"
 
 

@@ -24,8 +24,7 @@ _SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 class Metrics:
     """Counters of one server."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "ragloom_http_requests",
@@ -62,8 +61,12 @@ class Metrics:
             ["status"],
             registry=self.registry,
         )
-        active = Gauge("ragloom_runs_active", "Runs under way.", registry=self.registry)
-        active.set_function(lambda: services.runs.active)
+        self._active = Gauge("ragloom_runs_active", "Runs under way.", registry=self.registry)
+
+    def attach(self, services: Services) -> None:
+        """Count what these services do from now on."""
+        self._services = services
+        self._active.set_function(lambda: services.runs.active)
         services.runs.observe(self._run_event)
 
     def render(self) -> tuple[bytes, str]:

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import Match
 
 from app.api.guard import BodyTooLarge
 from app.engine.problems import RagloomError
@@ -82,6 +83,15 @@ class Door(APIRoute):
                 return error_response(error)
 
         return handle
+
+
+async def nothing_here(request: Request) -> Response:
+    """Answer whatever else is asked of the API: the pages are no place to look for it."""
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is Match.PARTIAL:
+            raise StarletteHTTPException(405, f"{request.method} is not possible here.")
+    raise StarletteHTTPException(404)
 
 
 def install(app: FastAPI) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import APIRouter, Depends, FastAPI
 
@@ -14,17 +15,22 @@ from app.api.deps import require_key
 from app.api.guard import Guard
 from app.api.hosts import HostPolicy
 from app.api.metrics import Counted, Metrics
-from app.services.container import Services
+from app.settings import Settings
 
 _SLACK = 64 * 1024
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
-def make_server(services: Services) -> FastAPI:
-    """REST over `services`. `protect` it once everything else is mounted."""
-    metrics = Metrics(services)
+def make_server(settings: Settings) -> FastAPI:
+    """REST over the services in `app.state.services`, to be set before it starts.
+
+    `protect` it once everything else is mounted.
+    """
+    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        metrics.attach(app.state.services)
         counting = asyncio.create_task(metrics.follow_documents(), name="count-documents")
         try:
             yield
@@ -39,7 +45,6 @@ def make_server(services: Services) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.services = services
     app.state.metrics = metrics
     problems.install(app)
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)])
@@ -48,24 +53,26 @@ def make_server(services: Services) -> FastAPI:
     app.include_router(api)
     app.include_router(system.open_router)
     app.include_router(docs.router)
+    app.add_api_route(
+        "/api/{path:path}", problems.nothing_here, methods=_METHODS, include_in_schema=False
+    )
     app.add_middleware(Counted, metrics=metrics)
     return app
 
 
-def session_cookie(services: Services) -> str:
+def session_cookie(data: Path) -> str:
     """Name of the cookie of the pages: servers on other ports of this host have their own."""
-    place = hashlib.sha256(str(services.folder.path).encode()).hexdigest()
+    place = hashlib.sha256(str(data.resolve()).encode()).hexdigest()
     return f"ragloom_{place[:10]}"
 
 
-def protect(app: FastAPI, services: Services) -> None:
+def protect(app: FastAPI, settings: Settings) -> None:
     """Put the checks of every request around the server; the last thing to add to it."""
-    settings = services.settings
     app.add_middleware(
         Guard,
-        sessions=services.keys,
+        sessions=lambda: app.state.services.keys,
         hosts=HostPolicy(settings.host, settings.allowed_hosts),
-        cookie=session_cookie(services),
+        cookie=session_cookie(settings.data),
         max_body=settings.max_workflow_mb * 1024 * 1024 + _SLACK,
         max_upload=settings.max_request_bytes + _SLACK,
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 KEY_FILE = "api_key"
 LINK_FILE = "open_link"
+COOKIE_SIGNER_FILE = "page_secret"
 #: A link is for now: long enough to find the browser.
 LINK_LIFETIME_S = 24 * 3600
 _CONFIGURED, _FIRST = "RAGLOOM_API_KEY", "first key"
@@ -148,6 +149,17 @@ def take_link_file(folder: Path, token: str) -> bool:
         return False
     path.unlink(missing_ok=True)
     return float(ends) > time.time()
+
+
+def page_secret(folder: Path) -> str:
+    """What signs the cookies of the pages; the same as long as the data folder lives."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / COOKIE_SIGNER_FILE
+    secret = read_private(path)
+    if secret is None:
+        secret = secrets.token_urlsafe(32)
+        write_private(path, secret)
+    return secret
 
 
 def read_private(path: Path) -> str | None:

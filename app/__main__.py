@@ -1,0 +1,5 @@
+"""`python -m app` is `ragloom`."""
+
+from app.main import main
+
+main()

@@ -26,19 +26,6 @@ def encode(value: PortValue) -> dict[str, Any]:
     return value.model_dump(mode="json", fallback=str)
 
 
-def encode_tagged(outputs: Outputs) -> dict[str, Any]:
-    """JSON data that can be read back without knowing the ports: each value with its type."""
-    return {
-        port: None if value is None else {"type": value.type_name, "value": encode(value)}
-        for port, value in outputs.items()
-    }
-
-
-def decode_tagged(data: Mapping[str, Any], types: Mapping[str, type[PortValue]]) -> Outputs:
-    """Reverse of `encode_tagged`. Raises UndecodableValue."""
-    return {port: _untag(port, item, types) for port, item in data.items()}
-
-
 def decode_outputs(
     cls: AnyNode,
     data: Mapping[str, Any],

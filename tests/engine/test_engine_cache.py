@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from toy_nodes import Bench, make_graph, toy_registry
 
 from app.engine.cache import MemoryCache, size_of
-from app.engine.codec import UndecodableValue, decode_outputs, decode_tagged, encode_tagged
+from app.engine.codec import UndecodableValue, decode_outputs, encode
 from app.engine.graph import EdgeSpec, Graph, NodeSpec
 from app.engine.signature import Signature, Wire, why
 from app.engine.values import PORT_TYPES, Chunk, Chunks, Number, Text
@@ -262,16 +262,22 @@ async def test_the_least_recently_used_results_go_first():
 
 
 def test_values_come_back_from_their_data():
+    registry = toy_registry()
     chunk = Chunk(chunk_id="c", document_id="d", document_name="n", content="x", scores={"s": 1})
-    outputs = {"chunks": Chunks(items=(chunk,)), "n": Number(value=0.5), "none": None}
-    assert decode_tagged(encode_tagged(outputs), PORT_TYPES) == outputs
-    measure = toy_registry().get("measure")
-    assert decode_outputs(measure, {"length": {"value": 3}}, PORT_TYPES) == {
+    chunks = Chunks(items=(chunk,))
+    tagged = {"value": {"type": "Chunks", "value": encode(chunks)}}
+    assert decode_outputs(registry.get("first"), tagged, PORT_TYPES) == {"value": chunks}
+    assert decode_outputs(registry.get("measure"), {"length": {"value": 3}}, PORT_TYPES) == {
         "length": Number(value=3),
         "long": None,
     }
+    settled = {("f", "value"): Chunks}
+    untagged = {"value": encode(chunks)}
+    assert decode_outputs(registry.get("first"), untagged, PORT_TYPES, "f", settled) == {
+        "value": chunks
+    }
     with pytest.raises(UndecodableValue, match="does not name a known one"):
-        decode_tagged({"x": {"type": "Nothing", "value": 1}}, PORT_TYPES)
+        decode_outputs(registry.get("first"), untagged, PORT_TYPES)
 
 
 # -- properties ---------------------------------------------------------------------------

@@ -141,6 +141,10 @@ class VectorIndex:
         self._collections.clear()
         if self._client is not None:
             with contextlib.suppress(Exception):
+                if self._url is not None:
+                    # Chroma leaves the connections of both its clients open.
+                    for client in (self._client, self._client._admin_client):
+                        client._server._session.close()
                 self._client.close()
             self._client = None
 

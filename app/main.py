@@ -60,6 +60,7 @@ def _mount_pages(app: FastAPI, settings: Settings) -> None:
     from app.api.server import session_cookie
     from app.services.keys import page_secret
     from app.ui.pages import register
+    from app.ui.theme import FAVICON
 
     pages_app.storage.path = settings.data / "pages"
     register(app, lambda: app.state.services)
@@ -67,6 +68,8 @@ def _mount_pages(app: FastAPI, settings: Settings) -> None:
         app,
         title="Ragloom",
         dark=None,
+        favicon=FAVICON,
+        tailwind=False,  # the pages bring their own style; its runtime would scan every change
         reconnect_timeout=30,
         storage_secret=page_secret(settings.data),
         session_middleware_kwargs={

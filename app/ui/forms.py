@@ -386,8 +386,8 @@ def _files(spec: FieldSpec, value: Any, put: Change, choices: Choices) -> ui.ele
     draw()
     if choices.keep_file is not None:
         with element:
-            drop = ui.upload(multiple=many, auto_upload=True, on_upload=take)
-            drop.classes("rl-drop rl-drop-small").props('label="Add files" flat')
+            upload = ui.upload(multiple=many, auto_upload=True, on_upload=take)
+            parts.drop_zone("Add files", "Drop them here, or click.", upload).classes("rl-slim")
     return element
 
 

@@ -184,6 +184,27 @@ async def ask(box: ui.dialog) -> Any:
     return answer
 
 
+def drop_zone(title: str, hint: str, upload: ui.upload) -> ui.element:
+    """A place to drop files or folders on, or to click; `upload` does the work unseen."""
+    upload.classes("rl-hidden")
+    zone = ui.element("button").classes("rl-zone").props('type="button"')
+    with zone:
+        ui.icon("upload_file")
+        with div("rl-col").style("gap: 0; align-items: flex-start"):
+            label(title, "rl-strong")
+            label(hint, "rl-muted rl-small")
+    zone.on("click", js_handler=f"() => getElement({upload.id}).$refs.qRef.pickFiles()")
+    over = "(e) => { e.preventDefault(); e.currentTarget.classList.add('rl-over') }"
+    zone.on("dragover", js_handler=over)
+    zone.on("dragleave", js_handler="(e) => e.currentTarget.classList.remove('rl-over')")
+    zone.on(
+        "drop",
+        js_handler="(e) => { e.preventDefault(); e.currentTarget.classList.remove('rl-over'); "
+        f"ragloom.drop(e, {upload.id}) }}",
+    )
+    return zone
+
+
 def code_of(error: BaseException) -> str:
     """The stable code of an error of any layer; empty where it has none."""
     return str(getattr(error, "code", ""))

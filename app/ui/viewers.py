@@ -99,6 +99,11 @@ def chunks(items: Sequence[Mapping[str, Any]], kb: str | None, *, limit: int = 1
         more.on("click", rest)
 
 
+def condensed(content: str) -> str:
+    """A passage without empty lines, for a card that shows its beginning."""
+    return "\n".join(line for line in content.splitlines() if line.strip())[:900]
+
+
 def chunk_card(
     chunk: Mapping[str, Any], rank: int | None, kb: str | None, top: float | None = None
 ) -> ui.element:
@@ -124,11 +129,13 @@ def chunk_card(
                         " · ".join(f"{k} {text.score(v)}" for k, v in dict(chunk["scores"]).items())
                     )
         folded = len(content) > 320
-        body = parts.label(content, "rl-chunk-text" + (" rl-folded" if folded else ""))
+        start = condensed(content) if folded else content
+        body = parts.label(start, "rl-chunk-text" + (" rl-folded" if folded else ""))
         if folded:
             more = parts.tag("button", "Show all", "rl-more")
 
             def unfold() -> None:
+                body.text = content
                 body.classes(remove="rl-folded")
                 more.delete()
 

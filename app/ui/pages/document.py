@@ -10,7 +10,7 @@ from nicegui import ui
 
 from app.services.container import Services
 from app.services.views import ChunkView, DocumentView
-from app.ui import answer, parts, text
+from app.ui import answer, parts, text, viewers
 from app.ui.frame import Crumb, Frame, frame
 from app.ui.pages.common import missing
 from app.ui.pages.files import original_href, page_href
@@ -107,7 +107,7 @@ class DocumentViewer:
                     parts.label(str(chunk.ordinal + 1), "rl-rank")
                     where = answer.place({"page": chunk.page, "headings": chunk.headings})
                     parts.label(where, "rl-muted rl-small rl-ellipsis")
-                parts.label(chunk.content, "rl-chunk-text rl-folded")
+                parts.label(viewers.condensed(chunk.content), "rl-chunk-text rl-folded")
             card.style("cursor: pointer; flex: none")
             card.on("click", lambda chunk=chunk: self._from_list(chunk))
             self._cards[chunk.chunk_id] = card

@@ -183,9 +183,46 @@ class Inspector:
                 read_only=self._read_only,
             )
             if not self._read_only:
-                parts.quiet(
-                    "Run to here", lambda: self._actions.run_to(node.node_id), icon="play_arrow"
-                ).style("align-self: flex-start")
+                self._policy(node)
+                self._run_to(node)
+
+    def _policy(self, node: NodeFacts) -> None:
+        """How it is run: time limit, retries, what a failure does."""
+
+        def change(**policy: Any) -> None:
+            self._actions.set_policy(node.node_id, policy)
+
+        cls = self._registry.get(node.type)
+        with parts.tag("details", "", "rl-more-panel"):
+            parts.tag("summary", "When it runs")
+            with parts.div("rl-form"):
+                with parts.div("rl-field"):
+                    parts.label("Time limit (seconds)", "rl-field-title")
+                    limit = ui.number(
+                        value=node.timeout_s,
+                        min=1,
+                        placeholder=f"{cls.timeout_s:g}" if cls else None,
+                        on_change=lambda e: change(timeout_s=e.value or None),
+                    ).props("debounce=400 clearable")
+                    limit.props["aria-label"] = "Time limit in seconds"
+                with parts.div("rl-field"):
+                    parts.label("Retries", "rl-field-title")
+                    retries = ui.number(
+                        value=node.retries,
+                        min=0,
+                        max=10,
+                        step=1,
+                        on_change=lambda e: change(retries=int(e.value or 0)),
+                    ).props("debounce=400")
+                    retries.props["aria-label"] = "Retries"
+                if node.on_error in ("fail", "skip"):
+                    with parts.div("rl-field"):
+                        parts.label("When it fails", "rl-field-title")
+                        ui.toggle(
+                            {"fail": "Fail the run", "skip": "Skip its branch"},
+                            value=node.on_error,
+                            on_change=lambda e: change(on_error=e.value),
+                        ).props(parts.SEGMENTS + " spread").classes("rl-segments")
 
     def _raw(self, node: NodeFacts) -> None:
         with parts.notice(
@@ -199,33 +236,39 @@ class Inspector:
 
     def _build_data(self, node: NodeFacts) -> None:
         self._data.clear()
-        step = node.step
         with self._data:
-            if step is None:
+            if node.step is None:
                 parts.label("Not run yet.", "rl-muted")
                 if not self._read_only:
-                    parts.quiet(
-                        "Run to here", lambda: self._actions.run_to(node.node_id), icon="play_arrow"
-                    ).style("align-self: flex-start")
+                    self._run_to(node)
                 return
-            with parts.div("rl-row rl-wrap"):
-                _state(step)
-                if step.duration_ms is not None:
-                    parts.label(text.duration(step.duration_ms), "rl-small")
-                if node.stale:
-                    parts.badge("Settings changed since", "warn", "history")
-            if step.reason:
-                parts.label(_sentence(step.reason), "rl-muted rl-small")
-            if step.error:
-                parts.error_notice(step.error)
-            if step.truncated:
-                with parts.notice("accent", "Large values were cut when this run was stored."):
-                    pass
-            if step.status == "running" and node.tokens:
-                parts.label(node.tokens, "rl-pre rl-prose")
-            for heading, ports in (("Output", step.outputs), ("Input", step.inputs)):
-                for port, value in ports.items():
-                    self._port(heading, port, value)
+            self._step(node, node.step)
+
+    def _step(self, node: NodeFacts, step: StepView) -> None:
+        with parts.div("rl-row rl-wrap"):
+            _state(step)
+            if step.duration_ms is not None:
+                parts.label(text.duration(step.duration_ms), "rl-small")
+            if node.stale:
+                parts.badge("Settings changed since", "warn", "history")
+        if step.reason:
+            parts.label(_sentence(step.reason), "rl-muted rl-small")
+        if step.error:
+            parts.error_notice(step.error)
+        if step.truncated:
+            with parts.notice("accent", "Large values were cut when this run was stored."):
+                pass
+        if step.status == "running" and node.tokens:
+            parts.label(node.tokens, "rl-pre rl-prose")
+        for heading, ports in (("Output", step.outputs), ("Input", step.inputs)):
+            for port, value in ports.items():
+                self._port(heading, port, value)
+
+    def _run_to(self, node: NodeFacts) -> None:
+        run = parts.quiet(
+            "Run to here", lambda: self._actions.run_to(node.node_id), icon="play_arrow"
+        )
+        run.style("align-self: flex-start")
 
     def _port(self, heading: str, port: str, value: Any) -> None:
         with parts.div("rl-port"):

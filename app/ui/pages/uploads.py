@@ -12,7 +12,8 @@ from app.services.ingest import IncomingFile
 from app.services.views import TaskView
 from app.ui import jobs, live, parts
 
-ACCEPTED = ".pdf,.docx,.pptx,.xlsx,.html,.htm,.md,.markdown,.txt,.csv,.json,.rst,.ipynb"
+#: The table under the list is read again at most this often, in seconds.
+_REFRESH_S = 1.0
 
 
 class Uploads:
@@ -21,23 +22,27 @@ class Uploads:
     def __init__(self, services: Services, kb: str, changed: Callable[[], Awaitable[None]]) -> None:
         self._services, self._kb, self._changed = services, kb, changed
         self._rows: dict[str, _Row] = {}
+        self._due = False
         limit = services.settings.max_upload_mb
-        self.drop = ui.upload(
-            multiple=True, auto_upload=True, max_file_size=limit * 1_000_000,
-            on_upload=self._take, on_rejected=self._refuse,
-        ).classes("rl-drop")  # fmt: skip
-        self.drop.props(f'label="Drop documents here, or choose them with +" accept="{ACCEPTED}"')
-        self.drop.mark("upload")
+        upload = ui.upload(
+            multiple=True,
+            auto_upload=True,
+            max_file_size=services.settings.max_upload_bytes,
+            on_upload=self._take,
+            on_rejected=self._refuse,
+        ).mark("upload")
+        parts.drop_zone(
+            "Add documents",
+            f"Drop files or folders here, or click. PDF, Word, PowerPoint, Excel, HTML, Markdown, text; up to {limit} MB each.",
+            upload,
+        )
         with parts.div("rl-list rl-hidden") as self._list:
             self._room = parts.div()
         live.follow(self._watch(), "documents on their way")
 
     def _refuse(self) -> None:
         limit = self._services.settings.max_upload_mb
-        parts.toast(
-            f"A file was left out: it is larger than {limit} MB, or of a kind that cannot be read here.",
-            tone="danger",
-        )
+        parts.toast(f"A file was left out: it is larger than {limit} MB.", tone="danger")
 
     async def _take(self, event: events.UploadEventArguments) -> None:
         data = await event.file.read()
@@ -51,9 +56,9 @@ class Uploads:
     async def _watch(self) -> None:
         async for task in self._services.ingest.watch(kb=self._kb):
             with self._list:
-                await self._show(task)
+                self._show(task)
 
-    async def _show(self, task: TaskView) -> None:
+    def _show(self, task: TaskView) -> None:
         row = self._rows.get(task.document_id)
         over = task.status not in ("queued", "running")
         if row is None:
@@ -66,7 +71,19 @@ class Uploads:
         if over:
             del self._rows[task.document_id]
             row.leave(task)
+            self._refresh_soon()
+
+    def _refresh_soon(self) -> None:
+        if self._due:
+            return
+        self._due = True
+
+        async def refresh() -> None:
+            self._due = False
             await self._changed()
+
+        with self._list:
+            ui.timer(_REFRESH_S, refresh, once=True)
 
 
 class _Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from app.ui import parts, text
 from app.ui.frame import frame
 from app.ui.pages.common import MoreList, run_badge
 from app.ui.pages.sessions import Sessions
+from app.ui.thumbnail import thumbnail
 
 
 def blank(name: str) -> dict[str, Any]:
@@ -43,6 +45,14 @@ def _asks(graph: dict[str, Any]) -> bool:
     return any(node["type"] == "question" for node in graph["nodes"])
 
 
+def graphs_in(listed: Sequence[WorkflowView], full: Sequence[WorkflowView]) -> list[WorkflowView]:
+    """Entries of a list with their graphs filled in."""
+    return [
+        one.model_copy(update={"graph": whole.graph})
+        for one, whole in zip(listed, full, strict=True)
+    ]
+
+
 async def import_file(services: Services) -> None:
     """Ask for a workflow file and open what it became."""
     limit = 10_000_000
@@ -67,8 +77,11 @@ async def import_file(services: Services) -> None:
                 parts.toast(" ".join(warnings))
             ui.navigate.to(f"/workflows/{workflow.workflow_id}")
 
-        upload = ui.upload(auto_upload=True, max_file_size=limit, on_upload=take).classes("rl-drop")
-        upload.props('accept=".json,application/json" label="Choose or drop a file"')
+        upload = ui.upload(auto_upload=True, max_file_size=limit, on_upload=take)
+        upload.props('accept=".json,application/json"').mark("import-file")
+        parts.drop_zone(
+            "Choose a workflow file", "Drop it here, or click. JSON, up to 10 MB.", upload
+        )
         with parts.div("rl-dialog-actions"):
             parts.bare("Close", box.close)
     await parts.ask(box)
@@ -130,7 +143,10 @@ class WorkflowList:
         page = await self._services.workflows.list(
             limit=limit, offset=offset, text=self._search.value or ""
         )
-        return page.items, page.total
+        graphs = await asyncio.gather(
+            *(self._services.workflows.get(w.workflow_id) for w in page.items)
+        )
+        return graphs_in(page.items, graphs), page.total
 
     async def _refresh(self) -> None:
         total = await self._listing.reset()
@@ -171,6 +187,9 @@ class WorkflowList:
 
     def _card(self, workflow: WorkflowView) -> None:
         with parts.link(f"/workflows/{workflow.workflow_id}", "rl-card"):
+            with parts.div("rl-thumb").props("aria-hidden=true"):
+                # Numbers and names of our own colours only: nothing of the file is in it as text.
+                ui.html(thumbnail(workflow.graph or {}, self._services.registry), sanitize=False)
             with parts.div("rl-row"):
                 parts.label(workflow.name, "rl-strong rl-ellipsis rl-grow")
                 more = parts.icon_button("more_horiz", "More")

@@ -130,7 +130,28 @@
     };
     attempt();
   };
+  // ---- dropped folders: every file in them, with its path as its name
+  const filesOf = async (entry, path = "") => {
+    if (entry.isFile) {
+      const file = await new Promise((done, fail) => entry.file(done, fail));
+      return [path ? new File([file], path + file.name, { type: file.type }) : file];
+    }
+    const reader = entry.createReader();
+    const inside = [];
+    for (;;) {
+      const some = await new Promise((done, fail) => reader.readEntries(done, fail));
+      if (!some.length) break;
+      inside.push(...some);
+    }
+    return (await Promise.all(inside.map((one) => filesOf(one, path + entry.name + "/")))).flat();
+  };
+  const drop = async (event, uploader) => {
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+    const files = entries.length ? (await Promise.all(entries.map((entry) => filesOf(entry)))).flat() : [...event.dataTransfer.files];
+    const shown = files.filter((file) => !file.name.split("/").pop().startsWith("."));
+    getElement(uploader).$refs.qRef.addFiles(shown);
+  };
   const copy = (text) => navigator.clipboard?.writeText(text);
 
-  window.ragloom = { cycleTheme, panel, press, scrollTo, copy, store };
+  window.ragloom = { cycleTheme, drop, panel, press, scrollTo, copy, store };
 })();

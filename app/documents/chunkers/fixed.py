@@ -15,9 +15,15 @@ if TYPE_CHECKING:
 def fixed(source: ChunkInput) -> Iterator[Span]:
     """Yield windows of `chunk_size` tokens that overlap by `chunk_overlap`, cut between words."""
     text, tokens, config = source.text, source.tokens, source.config
-    start = 0
+    start = last_end = 0
     while start < len(text):
-        end = word_cut(text, start, tokens.advance(start, config.chunk_size))
+        hard_end = tokens.advance(start, config.chunk_size)
+        end = word_cut(text, start, hard_end)
+        if end <= last_end:
+            end = hard_end  # a word that does not fit after the overlap is cut
+        if end <= last_end:
+            start = last_end
+            continue
         yield start, end
         if end >= len(text):
             return
@@ -26,4 +32,4 @@ def fixed(source: ChunkInput) -> Iterator[Span]:
         if config.chunk_overlap:
             back = tokens.advance(start, max(1, tokens.count(start, end) - config.chunk_overlap))
             back = word_cut(text, start, back)
-        start = back if start < back <= end else end
+        start, last_end = (back if start < back <= end else end), end

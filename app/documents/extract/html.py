@@ -13,60 +13,18 @@ from app.documents.extract.options import ExtractOptions
 from app.documents.model import ExtractedDocument
 from app.documents.text import one_line
 
-_DROPPED = frozenset(
-    [
-        "script",
-        "style",
-        "noscript",
-        "template",
-        "nav",
-        "svg",
-        "iframe",
-        "object",
-        "embed",
-        "head",
-        "button",
-        "select",
-        "dialog",
-        "textarea",
-        "canvas",
-        "audio",
-        "video",
-        "map",
-        "math-annotation",
-    ]
-)
+_DROPPED_LIST = """
+    script style noscript template nav svg iframe object embed head button select dialog textarea
+    canvas audio video map
+"""
+_DROPPED = frozenset(_DROPPED_LIST.split())
 _HEADINGS = {f"h{i}": i for i in range(1, 7)}
-_BLOCKS = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "body",
-        "center",
-        "dd",
-        "details",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "header",
-        "hr",
-        "html",
-        "main",
-        "p",
-        "section",
-        "summary",
-        "legend",
-        "tbody",
-    ]
-)
-_DROPPED_ROLES = frozenset({"navigation", "search", "menu", "menubar", "toolbar", "banner-nav"})
+_BLOCK_LIST = """
+    address article aside blockquote body center dd details div dl dt fieldset figcaption figure
+    footer form header hr html main p section summary legend tbody
+"""
+_BLOCKS = frozenset(_BLOCK_LIST.split())
+_DROPPED_ROLES = frozenset({"navigation", "search", "menu", "menubar", "toolbar"})
 _TEXT, _COMMENT = "-text", "-comment"
 #: Deeper nesting than this is read as flat text.
 _MAX_DEPTH = 400

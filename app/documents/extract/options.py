@@ -12,7 +12,9 @@ from app.documents.model import Frozen
 class ExtractOptions(Frozen):
     """Options of one extraction; every bound ends in a clear error."""
 
-    password: SecretStr | None = Field(None, description="Password of an encrypted PDF or office file.")
+    password: SecretStr | None = Field(
+        None, description="Password of an encrypted PDF or office file."
+    )
     tables: bool = Field(True, description="Look for tables in PDFs and keep their rows apart.")
     max_pages: int = Field(5_000, ge=1, le=1_000_000, description="Most pages, slides, sheets.")
     max_chars: int = Field(50_000_000, ge=1_000, description="Most characters of text.")

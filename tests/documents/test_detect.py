@@ -1,0 +1,76 @@
+"""Types come from content; what cannot be read is refused in words that help."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from app.documents import media
+from app.documents.detect import detect
+from app.documents.errors import DocumentError
+
+
+def zipped(**members: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as container:
+        for name, text in members.items():
+            container.writestr(name.replace("__", "/"), text)
+    return buffer.getvalue()
+
+
+CONTENT_TYPES = "[Content_Types].xml"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "media_type"),
+    [
+        ("a.pdf", b"%PDF-1.7\n", media.PDF),
+        ("a.docx", b"junk before\n%PDF-1.4", media.PDF),
+        ("a.doc", zipped(**{CONTENT_TYPES: "", "word__document.xml": ""}), media.DOCX),
+        ("a", zipped(**{CONTENT_TYPES: "", "ppt__presentation.xml": ""}), media.PPTX),
+        ("a.xlsm", zipped(**{CONTENT_TYPES: "", "xl__workbook.xml": ""}), media.XLSX),
+        ("a.txt", b"<!DOCTYPE html><html><body>x</body></html>", media.HTML),
+        ("a.html", b"no tags at all", media.HTML),
+        ("a.md", b"<!-- c -->\n# Title", media.MARKDOWN),
+        ("a.csv", b"a,b\n1,2", media.CSV),
+        ("a.txt", b"BM is not always a bitmap", media.TEXT),
+        ("a.py", b"print()", media.TEXT),
+        ("noname", "Größe".encode("utf-16"), media.TEXT),
+    ],
+)
+def test_known_types(tmp_path: Path, name: str, content: bytes, media_type: str) -> None:
+    path = tmp_path / "upload"
+    path.write_bytes(content)
+    assert detect(path, name) == media_type
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "words"),
+    [
+        ("a.pdf", b"", "empty", "is empty"),
+        ("a.txt", b" \n\x00 ", "empty", "is empty"),
+        ("a.pdf", b"just text", "wrong_type", "named .pdf but is plain text"),
+        ("a.docx", b"<html><p>x", "wrong_type", "is an HTML page"),
+        ("a.docx", zipped(a="b"), "wrong_type", "zip archive"),
+        ("a.txt", b"\x00\x01\x02\x03" * 9, "wrong_type", "not recognised"),
+        ("a.zip", zipped(a="b"), "unsupported_type", "zip archive"),
+        ("a.epub", zipped(mimetype="application/epub+zip"), "unsupported_type", "EPUB"),
+        ("a.png", b"\x89PNG\r\n\x1a\n", "unsupported_type", "PNG"),
+        ("a.rtf", b"{\\rtf1 x}", "unsupported_type", "RTF"),
+        ("a.gz", b"\x1f\x8b\x08", "unsupported_type", "gzip"),
+        ("a.bin", b"\x00\x01\x02\x03" * 9, "unsupported_type", "not recognised"),
+        ("a.docx", b"PK\x03\x04 cut off", "damaged", "zip directory"),
+        ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "unsupported_type", "Office 2003"),
+    ],
+)
+def test_refusals(tmp_path: Path, name: str, content: bytes, code: str, words: str) -> None:
+    path = tmp_path / "upload"
+    path.write_bytes(content)
+    with pytest.raises(DocumentError) as caught:
+        detect(path, name)
+    assert caught.value.code == code
+    assert words in caught.value.message
+    assert caught.value.fix

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.deps import Limit, Offset, Ref, Svc
 from app.api.problems import Door
-from app.engine.values import Chunk
+from app.services.outputs import search_result
 from app.services.views import (
     ChunkView,
     CommitView,
@@ -129,21 +129,6 @@ async def get_chunk(kb: str, chunk_id: str, services: Svc) -> ChunkView:
 async def search_knowledge_base(kb: str, body: SearchBody, services: Svc) -> SearchResults:
     """Search by meaning, by words, or by both."""
     found = await services.search.search(kb, body.query, body.config)
-    return SearchResults(
-        results=[_result(chunk, body.config.include_metadata) for chunk in found.results],
-        metadata=found.metadata,
-    )
-
-
-def _result(chunk: Chunk, with_metadata: bool) -> SearchResult:
-    metadata = {**chunk.metadata, "headings": list(chunk.headings), "language": chunk.language}
-    return SearchResult(
-        chunk_id=chunk.chunk_id,
-        document_id=chunk.document_id,
-        document_name=chunk.document_name,
-        content=chunk.content,
-        score=chunk.score,
-        scores=chunk.scores,
-        page=chunk.page,
-        metadata=metadata if with_metadata else {},
-    )
+    with_metadata = body.config.include_metadata
+    results = [SearchResult(**search_result(chunk, with_metadata)) for chunk in found.results]
+    return SearchResults(results=results, metadata=found.metadata)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -23,7 +23,7 @@ from app.api.problems import Door
 from app.api.sse import event_stream
 from app.engine.problems import InvalidWorkflow, Problem
 from app.services.container import Services
-from app.services.outputs import shape_outputs
+from app.services.outputs import execution_data
 from app.services.views import ExecutionView, Page, StepView, WorkflowView
 from app.services.workflows import RevisionView
 
@@ -58,6 +58,17 @@ class ExecuteBody(BaseModel):
     workflow_id: str | None = Field(None, description="As in the path; may be left out.")
     revision: int | None = Field(None, ge=1, description="An older revision; else the newest.")
     use_cache: bool = Field(True, description="Reuse results of steps that did not change.")
+    trigger: Literal["api", "cli"] = Field("api", description="Where the run comes from.")
+
+
+class ExecuteUnsaved(BaseModel):
+    """A workflow and what to run it with."""
+
+    model_config = ConfigDict(extra="forbid")
+    workflow: dict[str, Any] = Field(description="A file `ragloom/1`, or a list of steps.")
+    input_data: dict[str, Any] = Field({}, description='Such as {"question": "…"}.')
+    use_cache: bool = Field(True, description="Reuse results of steps that did not change.")
+    trigger: Literal["api", "cli"] = Field("api", description="Where the run comes from.")
 
 
 class Execution(BaseModel):
@@ -191,10 +202,24 @@ async def execute_workflow(
     run_id = await services.runs.start(
         workflow_id=workflow_id,
         input_data=body.input_data,
-        trigger="api",
+        trigger=body.trigger,
         revision=body.revision,
         use_cache=body.use_cache,
     )
+    return await _followed(run_id, request, services)
+
+
+@router.post("/workflow_executions", response_model=Execution)
+async def execute_unsaved(body: ExecuteUnsaved, request: Request, services: Svc) -> Response:
+    """Run a workflow that is not kept here; answers like the execution of one that is."""
+    graph, _ = await services.workflows.parse(body.workflow)
+    run_id = await services.runs.start(
+        graph=graph, input_data=body.input_data, trigger=body.trigger, use_cache=body.use_cache
+    )
+    return await _followed(run_id, request, services)
+
+
+async def _followed(run_id: str, request: Request, services: Services) -> Response:
     place = {"Location": f"/api/v1/workflow_executions/{run_id}"}
     if wants_events(request):
         return event_stream(_run_events(services, run_id), place)
@@ -232,8 +257,7 @@ async def cancel_execution(execution_id: str, services: Svc) -> Execution:
 
 def execution(run: ExecutionView) -> Execution:
     """A run as REST shows it."""
-    data = run.model_dump(exclude={"graph", "outputs", "steps"})
-    return Execution(**data, outputs=shape_outputs(run.outputs, run.graph), steps=run.steps)
+    return Execution(**execution_data(run))
 
 
 async def _run_events(services: Services, run_id: str) -> AsyncIterator[tuple[str, BaseModel]]:

@@ -1,4 +1,4 @@
-"""Named results of a run in the shape a program wants them.
+"""Results in the shape a program wants them.
 
 Runs keep the whole value of a port. Here an answer becomes its text, and where the workflow says
 which type an output has (`output_format`), the part of the value that fits it.
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.engine.values import PORT_TYPES, PortValue
+from app.engine.values import PORT_TYPES, Chunk, PortValue
+from app.services.views import ExecutionView
 
 #: Values are dumped whole, so their keys tell their type (numbers and flags share theirs).
 _TYPE_BY_KEYS = {
@@ -81,6 +82,27 @@ def shape_outputs(outputs: Mapping[str, Any], graph: Mapping[str, Any] | None) -
                 shaped.setdefault(part, value.get(part))
             break
     return shaped
+
+
+def execution_data(run: ExecutionView) -> dict[str, Any]:
+    """A run as programs get it: outputs shaped, steps with whole values, JSON data."""
+    data = run.model_dump(mode="json", exclude={"graph"})
+    return {**data, "outputs": shape_outputs(run.outputs, run.graph)}
+
+
+def search_result(chunk: Chunk, with_metadata: bool = True) -> dict[str, Any]:
+    """A passage that was found, as programs get it."""
+    metadata = {**chunk.metadata, "headings": list(chunk.headings), "language": chunk.language}
+    return {
+        "chunk_id": chunk.chunk_id,
+        "document_id": chunk.document_id,
+        "document_name": chunk.document_name,
+        "content": chunk.content,
+        "score": chunk.score,
+        "scores": chunk.scores,
+        "page": chunk.page,
+        "metadata": metadata if with_metadata else {},
+    }
 
 
 def type_of(value: Any) -> str | None:

@@ -17,7 +17,7 @@ from app.engine.problems import Problem, RagloomError
 log = logging.getLogger(__name__)
 
 #: Process exit codes: 1 for what went wrong on the way, 2 for how it was called.
-EXIT_FAILED, EXIT_USAGE, EXIT_IN_USE, EXIT_NOT_FOUND, EXIT_DISK = 1, 2, 3, 4, 5
+EXIT_FAILED, EXIT_USAGE, EXIT_IN_USE, EXIT_NOT_FOUND, EXIT_DISK, EXIT_MODEL = 1, 2, 3, 4, 5, 6
 
 _BAD_REQUEST = (422, EXIT_USAGE)
 #: code -> (HTTP status, exit code)
@@ -26,6 +26,8 @@ _OUTCOMES: dict[str, tuple[int, int]] = {
     "conflict": (409, EXIT_FAILED),
     "name_taken": (409, EXIT_FAILED),
     "data_folder_in_use": (409, EXIT_IN_USE),
+    "port_in_use": (409, EXIT_IN_USE),
+    "not_running": (409, EXIT_FAILED),
     "storage_full": (507, EXIT_DISK),
     "too_large": (413, EXIT_USAGE),
     "too_many_files": (413, EXIT_USAGE),
@@ -39,7 +41,7 @@ _OUTCOMES: dict[str, tuple[int, int]] = {
     "provider_rate_limit": (429, EXIT_FAILED),
     "provider_unreachable": (502, EXIT_FAILED),
     "provider_error": (502, EXIT_FAILED),
-    "model_unavailable": (422, EXIT_FAILED),
+    "model_unavailable": (422, EXIT_MODEL),
     "cancelled": (409, EXIT_FAILED),
     "internal_error": (500, EXIT_FAILED),
 }

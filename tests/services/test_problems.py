@@ -35,7 +35,7 @@ def _validation_error() -> ValidationError:
         (TooLarge(10), "too_large", 413, 2),
         (OSError(errno.ENOSPC, "no space"), "storage_full", 507, 5),
         (DocumentError("encrypted", "It is encrypted.", "Decrypt it."), "encrypted", 422, 2),
-        (ModelUnavailable("No key.", fix="Set it."), "model_unavailable", 422, 1),
+        (ModelUnavailable("No key.", fix="Set it."), "model_unavailable", 422, 6),
         (
             InvalidWorkflow("No.", problems=[Problem(code="cycle", message="c")]),
             "invalid_workflow",

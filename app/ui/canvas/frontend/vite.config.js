@@ -9,6 +9,7 @@ export default defineConfig({
     outDir: '../dist',
     emptyOutDir: true,
     target: 'es2022',
+    license: { fileName: 'LICENSES.md' },
     lib: { entry: 'src/index.js', formats: ['es'], fileName: () => 'index.js' },
     rolldownOptions: { external: ['vue'] },
   },

@@ -1,0 +1,557 @@
+"""The canvas in a real browser: what a person does with the mouse and the keyboard."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+HERE = Path(__file__).parent
+BUNDLE = HERE.parents[1] / "app" / "ui" / "canvas" / "dist" / "index.js"
+
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed"),
+    pytest.mark.skipif(not BUNDLE.exists(), reason="the canvas is not built: hatch_build.py"),
+    pytest.mark.xdist_group("canvas"),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path_factory.mktemp("canvas") / "server.log").open("w")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "canvas_app.py"), str(port)],
+        stdout=log,
+        stderr=log,
+        env=environment,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/?id=warm").close()
+                break
+            except urllib.error.URLError:
+                assert process.poll() is None, Path(log.name).read_text()
+                time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+        log.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+class Desk:
+    """One browser page over one editor, and what Python says about it."""
+
+    def __init__(self, context: BrowserContext, url: str, name: str, query: str = "") -> None:
+        self.url, self.name, self.query = url, name, query
+        self.errors: list[str] = []
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(8000)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on(
+            "console",
+            lambda message: (
+                self.errors.append(message.text) if message.type in ("error", "warning") else None
+            ),
+        )
+        self.open()
+
+    def open(self) -> None:
+        self.page.goto(f"{self.url}/?id={self.name}{self.query}")
+        self.page.wait_for_function("window.did_handshake")
+        self.page.wait_for_selector(".rl-empty-hint, .rl-node")
+        self.page.wait_for_timeout(350)
+
+    def state(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/state/{self.name}") as answer:
+            return dict(json.load(answer))
+
+    def do(self, **body: Any) -> None:
+        request = urllib.request.Request(
+            f"{self.url}/do/{self.name}",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(request).close()
+
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        return {node["id"]: node for node in self.state()["graph"]["nodes"]}
+
+    def edges(self) -> set[str]:
+        return {f"{e['source']} {e['key']} {e['target']}" for e in self.state()["graph"]["edges"]}
+
+    def events(self, kind: str) -> list[Any]:
+        return [event for event in self.state()["events"] if event[0] == kind]
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + 5
+        while not condition():
+            assert time.monotonic() < deadline, self.state()
+            self.page.wait_for_timeout(30)
+
+    def node(self, id_: str) -> Locator:
+        return self.page.locator(f'.vue-flow__node[data-id="{id_}"]')
+
+    def title(self, id_: str) -> Locator:
+        return self.node(id_).locator(".rl-title")
+
+    def port(self, id_: str, side: str, name: str) -> Locator:
+        return self.node(id_).locator(f'.vue-flow__handle.{side}[data-handleid="{name}"]')
+
+    def wires(self) -> Locator:
+        return self.page.locator(".vue-flow__edge")
+
+    def middle(self, target: Locator) -> tuple[float, float]:
+        box = target.bounding_box()
+        assert box is not None
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def drag(
+        self, start: tuple[float, float], end: tuple[float, float], hold: bool = False
+    ) -> None:
+        mouse = self.page.mouse
+        mouse.move(*start)
+        mouse.down()
+        mouse.move(start[0] + 8, start[1] + 4)
+        mouse.move(*end, steps=6)
+        if not hold:
+            mouse.up()
+
+    def pull(self, source: Locator, target: Locator, hold: bool = False) -> None:
+        self.drag(self.middle(source), self.middle(target), hold)
+
+    def drop_from_palette(self, type_: str, x: float, y: float) -> None:
+        item = self.page.locator(f'[data-palette="{type_}"]')
+        canvas = self.page.locator(".rl-canvas").bounding_box()
+        assert canvas is not None
+        item.drag_to(
+            self.page.locator(".vue-flow__pane"),
+            target_position={"x": x, "y": y},
+        )
+
+    def empty_spot(self) -> tuple[float, float]:
+        box = self.page.locator(".rl-canvas").bounding_box()
+        assert box is not None
+        return box["x"] + 300, box["y"] + 90
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    made = browser.new_context(viewport={"width": 1360, "height": 800})
+    made.grant_permissions(["clipboard-read", "clipboard-write"])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(context: BrowserContext, server: str, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    made = Desk(context, server, request.function.__name__, getattr(request, "param", ""))
+    yield made
+    made.page.close()
+    assert made.errors == []
+
+
+def test_the_graph_is_shown_with_what_each_node_will_do(desk: Desk) -> None:
+    assert desk.page.locator(".rl-node").count() == 3
+    assert desk.wires().count() == 3
+    assert desk.node("retrieve").locator(".rl-summary").inner_text() == "top 5 by meaning"
+    assert desk.node("generate").locator(".rl-port-name").all_inner_texts() == [
+        "query", "answer", "chunks", "hint",
+    ]  # fmt: skip
+    box = desk.node("retrieve").locator(".rl-node").bounding_box()
+    zoom = float(desk.page.locator(".rl-zoom").inner_text().split()[0]) / 100
+    assert box is not None
+    assert box["width"] / zoom == pytest.approx(240, abs=1)
+    assert box["height"] / zoom % 8 == pytest.approx(0, abs=0.5)
+
+
+def test_a_node_dragged_from_the_palette_lands_where_it_was_dropped(desk: Desk) -> None:
+    desk.drop_from_palette("rerank", 400, 120)
+    desk.node("rerank").wait_for()
+    box = desk.node("rerank").bounding_box()
+    canvas = desk.page.locator(".rl-canvas").bounding_box()
+    assert box is not None
+    assert canvas is not None
+    assert abs(box["x"] - canvas["x"] - 400) < 60
+    assert abs(box["y"] - canvas["y"] - 120) < 60
+    x, y = desk.nodes()["rerank"]["position"]
+    assert (x % 16, y % 16) == (0, 0)
+    assert "is-selected" in (desk.node("rerank").locator(".rl-node").get_attribute("class") or "")
+
+
+def test_a_click_in_the_palette_adds_a_node_too(desk: Desk) -> None:
+    desk.page.locator('[data-palette="merge"]').click()
+    desk.node("merge").wait_for()
+    assert "merge" in desk.nodes()
+
+
+@pytest.mark.parametrize("desk", ["&empty=true"], indirect=True)
+def test_the_first_node_is_dropped_at_a_readable_size(desk: Desk) -> None:
+    assert desk.page.locator(".rl-empty-hint").is_visible()
+    desk.drop_from_palette("question", 300, 300)
+    desk.node("question").wait_for()
+    assert desk.page.locator(".rl-zoom").inner_text() == "100 %"
+    assert desk.page.locator(".rl-empty-hint").count() == 0
+
+
+def test_connect_and_refuse_with_the_reason(desk: Desk) -> None:
+    desk.drop_from_palette("rerank", 500, 100)
+    desk.node("rerank").wait_for()
+    desk.pull(desk.port("retrieve", "source", "chunks"), desk.port("rerank", "target", "chunks"))
+    desk.until(lambda: "retrieve chunks>chunks rerank" in desk.edges())
+    assert desk.wires().count() == 4
+
+    desk.pull(desk.port("retrieve", "source", "chunks"), desk.port("rerank", "target", "query"))
+    toast = desk.page.locator(".rl-toast")
+    toast.wait_for()
+    assert "Chunks does not fit: “query” of “Rerank” takes Query." in toast.inner_text()
+    desk.until(lambda: desk.events("refused"))
+    assert len(desk.edges()) == 4
+    assert desk.wires().count() == 4
+
+
+def test_ports_that_do_not_fit_are_dimmed_while_a_wire_is_drawn(desk: Desk) -> None:
+    desk.page.mouse.move(0, 0)
+    desk.pull(
+        desk.port("question", "source", "query"),
+        desk.port("generate", "target", "chunks"),
+        hold=True,
+    )
+    classes = {
+        name: desk.port("generate", "target", name).get_attribute("class") or ""
+        for name in ("query", "chunks", "hint")
+    }
+    assert "is-fit" in classes["query"]
+    assert "is-dim" in classes["chunks"]
+    assert "is-dim" in classes["hint"]
+    assert "is-dim" in (desk.port("generate", "source", "answer").get_attribute("class") or "")
+    hint = desk.page.locator(".rl-toast.is-live")
+    hint.wait_for()
+    assert hint.inner_text() == "Query does not fit: chunks takes Chunks."
+    desk.page.mouse.up()
+    assert desk.page.locator(".is-dim, .is-fit").count() == 0
+    assert len(desk.edges()) == 3
+
+
+def test_a_wire_dropped_on_nothing_offers_what_fits(desk: Desk) -> None:
+    desk.drag(desk.middle(desk.port("retrieve", "source", "chunks")), desk.empty_spot())
+    offered = desk.page.locator(".rl-quick-title")
+    offered.first.wait_for()
+    assert offered.all_inner_texts() == ["Rerank", "Generate answer", "Validate", "Merge"]
+    desk.page.keyboard.type("rer")
+    desk.page.keyboard.press("Enter")
+    desk.until(lambda: "retrieve chunks>chunks rerank" in desk.edges())
+    (event,) = desk.events("pane")
+    assert event[1]["port"] == "chunks"
+    assert event[2] == ["rerank", "generate", "validate", "merge"]
+
+
+def test_a_wire_dropped_on_a_card_takes_the_port_that_fits(desk: Desk) -> None:
+    desk.do(ops=[{"op": "disconnect", "edges": [["retrieve", "chunks", "generate", "chunks"]]}])
+    desk.pull(desk.port("retrieve", "source", "chunks"), desk.title("generate"))
+    desk.until(lambda: "retrieve chunks>chunks generate" in desk.edges())
+
+
+def test_a_click_on_a_port_lists_what_fits_it(desk: Desk) -> None:
+    desk.port("generate", "target", "query").click()
+    offered = desk.page.locator(".rl-quick-title")
+    offered.first.wait_for()
+    assert "Question" in offered.all_inner_texts()
+    assert "Retrieve" not in offered.all_inner_texts()
+    desk.page.keyboard.press("Escape")
+    assert offered.count() == 0
+
+
+def test_tab_and_double_click_search_for_a_node(desk: Desk) -> None:
+    desk.page.mouse.move(*desk.empty_spot())
+    desk.page.keyboard.press("Tab")
+    desk.page.locator(".rl-quick-input").wait_for()
+    desk.page.keyboard.type("answer writ")
+    desk.page.keyboard.press("Enter")
+    desk.node("generate-2").wait_for()
+    desk.page.mouse.dblclick(*desk.empty_spot())
+    desk.page.locator(".rl-quick-input").wait_for()
+    desk.page.keyboard.press("Escape")
+    assert "generate-2" in desk.nodes()
+
+
+def test_delete_undo_redo_from_the_keyboard(desk: Desk) -> None:
+    desk.title("retrieve").click()
+    desk.page.keyboard.press("Delete")
+    desk.until(lambda: "retrieve" not in desk.nodes())
+    assert desk.wires().count() == 1
+    desk.page.keyboard.press("Control+z")  # focus went with the node: still answered
+    desk.until(lambda: "retrieve" in desk.nodes())
+    desk.node("retrieve").wait_for()
+    desk.page.wait_for_timeout(100)
+    assert desk.wires().count() == 3
+    desk.page.keyboard.press("Control+Shift+z")
+    desk.until(lambda: "retrieve" not in desk.nodes())
+    desk.page.keyboard.press("Control+z")
+    desk.until(lambda: "retrieve" in desk.nodes())
+
+
+def test_a_wire_is_selected_and_deleted(desk: Desk) -> None:
+    x1, y1 = desk.middle(desk.port("retrieve", "source", "chunks"))
+    x2, y2 = desk.middle(desk.port("generate", "target", "chunks"))
+    desk.page.mouse.click((x1 + x2) / 2, (y1 + y2) / 2)
+    desk.until(lambda: desk.events("selection")[-1:] == [["selection", [], 1]])
+    desk.page.keyboard.press("Delete")
+    desk.until(lambda: "retrieve chunks>chunks generate" not in desk.edges())
+    assert len(desk.edges()) == 2
+
+
+def test_dragging_moves_on_the_grid_and_is_one_step(desk: Desk) -> None:
+    before = desk.nodes()["generate"]["position"]
+    x, y = desk.middle(desk.title("generate"))
+    desk.drag((x, y), (x + 90, y + 130))
+    desk.until(lambda: desk.nodes()["generate"]["position"] != before)
+    after = desk.nodes()["generate"]["position"]
+    assert after[0] % 16 == after[1] % 16 == 0
+    desk.page.keyboard.press("Control+z")
+    desk.until(lambda: desk.nodes()["generate"]["position"] == before)
+    desk.page.wait_for_timeout(100)
+    back = desk.middle(desk.title("generate"))
+    assert abs(back[0] - x) < 3
+    assert abs(back[1] - y) < 3
+
+
+def test_copy_and_paste_through_the_clipboard(desk: Desk) -> None:
+    desk.page.keyboard.press("Control+a")
+    desk.page.keyboard.press("Control+c")
+    text = desk.page.evaluate("navigator.clipboard.readText()")
+    assert json.loads(text)["graph"]["format"] == "ragloom/1"
+    desk.page.mouse.move(*desk.empty_spot())
+    desk.page.keyboard.press("Control+v")
+    desk.until(lambda: len(desk.nodes()) == 6)
+    assert "retrieve-2 chunks>chunks generate-2" in desk.edges()
+    assert desk.nodes()["retrieve-2"]["config"] == {"k": 5}
+    desk.page.evaluate("navigator.clipboard.writeText('only words')")
+    desk.page.keyboard.press("Control+v")
+    desk.page.locator(".rl-toast").wait_for()
+    assert "holds no nodes" in desk.page.locator(".rl-toast").inner_text()
+
+
+def test_the_bar_over_a_node_duplicates_disables_and_runs(desk: Desk) -> None:
+    desk.title("retrieve").hover()
+    bar = desk.node("retrieve").locator(".rl-bar")
+    bar.get_by_label("Run to here").click()
+    desk.until(lambda: desk.events("node") == [["node", "run_to", "retrieve"]])
+    bar.get_by_label("Disable").click()
+    desk.until(lambda: desk.nodes()["retrieve"].get("disabled"))
+    assert desk.node("retrieve").locator('[data-state="disabled"]').count() == 1
+    bar.get_by_label("Duplicate").click()
+    desk.node("retrieve-2").wait_for()
+
+
+def test_shortcuts_leave_text_fields_alone(desk: Desk) -> None:
+    desk.title("retrieve").click()
+    field = desk.page.locator("input[data-field]")
+    field.click()
+    desk.page.keyboard.type("d1?")
+    desk.page.keyboard.press("Backspace")
+    desk.page.keyboard.press("Delete")
+    desk.page.keyboard.press("Control+a")
+    assert field.input_value() == "d1"
+    assert "retrieve" in desk.nodes()
+    assert not desk.nodes()["retrieve"].get("disabled")
+    assert desk.events("command") == []
+
+
+def test_rename_on_the_card(desk: Desk) -> None:
+    desk.title("retrieve").click()
+    desk.page.keyboard.press("F2")
+    desk.node("retrieve").locator(".rl-title-input").wait_for()
+    desk.page.keyboard.type("Look <b>it</b> up")
+    desk.page.keyboard.press("Enter")
+    desk.until(lambda: desk.nodes()["retrieve"]["title"] == "Look <b>it</b> up")
+    assert desk.title("retrieve").inner_text() == "Look <b>it</b> up"
+
+
+def test_statuses_tick_count_and_go_stale(desk: Desk) -> None:
+    desk.do(
+        method="set_statuses",
+        args=[
+            {
+                "question": {"state": "done", "duration_ms": 0.2},
+                "retrieve": {"state": "done", "duration_ms": 420, "items": {"chunks": 5}},
+                "generate": {"state": "running", "elapsed_ms": 3000},
+            }
+        ],
+    )
+    line = desk.node("retrieve").locator(".rl-status")
+    desk.page.wait_for_selector('[data-state="running"]')
+    assert line.inner_text() == "check\nDone in 0.42 s"
+    assert desk.page.locator(".rl-wire-count").all_text_contents() == ["5"]
+    assert desk.page.locator(".rl-wire.is-flowing").count() == 2
+    running = desk.node("generate").locator(".rl-status-text")
+    first = running.inner_text()
+    assert first.startswith("Running 3.")
+    desk.page.wait_for_timeout(400)
+    assert running.inner_text() != first
+
+    failed = {"state": "failed", "error": "The model is not there. Install it."}
+    desk.do(method="set_statuses", args=[{"generate": failed}])
+    desk.page.wait_for_selector('[data-state="failed"]')
+    assert running.inner_text() == "The model is not there."
+    assert desk.page.locator(".rl-wire.is-flowing").count() == 0
+
+    desk.do(ops=[{"op": "set_config", "node": "retrieve", "config": {"k": 9}}])
+    line.locator(".rl-status-stale").wait_for()
+    assert desk.node("question").locator(".rl-status-stale").count() == 0
+
+    desk.open()  # a reload shows the same
+    assert desk.page.locator('[data-state="failed"]').count() == 0
+
+
+def test_two_tabs_show_the_same_graph(desk: Desk, context: BrowserContext) -> None:
+    other = Desk(context, desk.url, desk.name)
+    desk.title("retrieve").click()
+    desk.page.keyboard.press("Delete")
+    desk.until(lambda: other.page.locator(".rl-node").count() == 2)
+    other.page.bring_to_front()
+    other.page.keyboard.press("Control+z")
+    desk.until(lambda: desk.page.locator(".rl-node").count() == 3)
+    other.page.close()
+    assert other.errors == []
+
+
+def test_a_reload_shows_what_python_holds(desk: Desk) -> None:
+    desk.drop_from_palette("merge", 500, 100)
+    desk.node("merge").wait_for()
+    desk.open()
+    assert desk.page.locator(".rl-node").count() == 4
+    desk.page.keyboard.press("Control+z")
+    desk.until(lambda: "merge" not in desk.nodes())
+
+
+def test_tidy_and_fit(desk: Desk) -> None:
+    desk.do(ops=[{"op": "move_nodes", "positions": {"question": [900, 900], "generate": [0, 0]}}])
+    desk.page.get_by_label("Tidy up").click()
+    desk.until(
+        lambda: (
+            desk.nodes()["question"]["position"][0]
+            < desk.nodes()["retrieve"]["position"][0]
+            < desk.nodes()["generate"]["position"][0]
+        )
+    )
+    desk.page.wait_for_timeout(400)
+    canvas = desk.page.locator(".rl-canvas").bounding_box()
+    assert canvas is not None
+    for id_ in desk.nodes():
+        x, y = desk.middle(desk.node(id_))
+        assert canvas["x"] < x < canvas["x"] + canvas["width"]
+        assert canvas["y"] < y < canvas["y"] + canvas["height"]
+    desk.page.keyboard.press("Control+z")
+    desk.until(lambda: desk.nodes()["question"]["position"] == [900, 900])
+
+
+def test_arrows_walk_along_the_wires_and_commands_reach_the_page(desk: Desk) -> None:
+    desk.title("question").click()
+    desk.page.keyboard.press("ArrowRight")
+    desk.until(lambda: desk.events("selection")[-1][1] == ["retrieve"])
+    desk.page.keyboard.press("ArrowRight")
+    desk.until(lambda: desk.events("selection")[-1][1] == ["generate"])
+    desk.page.keyboard.press("Enter")
+    desk.until(lambda: desk.events("node") == [["node", "open", "generate"]])
+    for key in ("Control+s", "Control+Enter", "?"):
+        desk.page.keyboard.press(key)
+    desk.until(lambda: desk.events("command") == [["command", c] for c in ("save", "run", "help")])
+
+
+def test_problems_are_on_the_card(desk: Desk) -> None:
+    desk.do(ops=[{"op": "disconnect", "edges": [["retrieve", "chunks", "generate", "chunks"]]}])
+    badge = desk.node("generate").locator(".rl-badge-button")
+    badge.wait_for()
+    assert "chunks" in (badge.get_attribute("title") or "")
+    badge.click()
+    desk.until(lambda: desk.events("node") == [["node", "problems", "generate"]])
+
+
+@pytest.mark.parametrize("desk", ["&read_only=true"], indirect=True)
+def test_a_past_run_can_be_looked_at_but_not_edited(desk: Desk) -> None:
+    desk.title("retrieve").click()
+    desk.until(lambda: desk.events("selection"))
+    desk.page.keyboard.press("Delete")
+    desk.page.keyboard.press("Tab")
+    x, y = desk.middle(desk.title("retrieve"))
+    desk.drag((x, y), (x + 100, y + 100))
+    desk.page.wait_for_timeout(200)
+    assert desk.page.locator(".rl-bar, .rl-quick").count() == 0
+    assert desk.nodes()["retrieve"]["position"] == [336.0, 0.0]
+
+
+def test_dark_mode_follows_the_page(desk: Desk) -> None:
+    def shade(selector: str) -> float:
+        colour = desk.page.locator(selector).first.evaluate(
+            """el => { const c = document.createElement('canvas').getContext('2d');
+                       c.fillStyle = getComputedStyle(el).backgroundColor; c.fillRect(0, 0, 1, 1);
+                       return [...c.getImageData(0, 0, 1, 1).data] }"""
+        )
+        return float(sum(colour[:3]) / 3)
+
+    assert shade(".rl-canvas") > 230
+    assert shade(".rl-node") > 230
+    desk.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    desk.page.wait_for_selector(".rl-canvas.is-dark")
+    desk.page.wait_for_timeout(250)
+    assert shade(".rl-canvas") < 40
+    assert shade(".rl-node") < 60
+    fill = desk.page.locator(".vue-flow__minimap-mask").evaluate("e => getComputedStyle(e).fill")
+    assert fill not in ("", "rgb(240, 240, 240)", "rgba(240, 240, 240, 0.6)")
+
+
+def test_awkward_ids_work(desk: Desk) -> None:
+    awkward = 'a "quoted" \\ id | with > everything'
+    graph = {
+        "directed": True,
+        "multigraph": True,
+        "graph": {"format": "ragloom/1", "name": "", "description": "", "outputs": {}},
+        "nodes": [
+            {"id": awkward, "type": "question", "config": {}, "position": [0, 0]},
+            {"id": "retrieve", "type": "retrieve", "config": {}, "position": [336, 0]},
+        ],
+        "edges": [],
+    }
+    desk.do(ops=[{"op": "replace_graph", "graph": graph}])
+    desk.until(lambda: desk.page.locator(".rl-node").count() == 2)
+    source = desk.page.locator('.vue-flow__handle.source[data-handleid="query"]')
+    desk.pull(source, desk.port("retrieve", "target", "query"))
+    desk.until(lambda: len(desk.edges()) == 1)
+    assert desk.wires().count() == 1

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from app.services.ingest import IncomingFile
 from app.services.views import JobView
+from app.settings import load_settings
 
 if TYPE_CHECKING:
     from app.services.container import Services
@@ -21,6 +24,20 @@ FACTS = {
     "engines.txt": "The two-stroke engine burns oil together with petrol.\n\n"
     "Its part number is XK-4471-B and it weighs eleven kilograms.\n",
 }
+
+
+@asynccontextmanager
+async def opened(folder: Path, **flags: Any) -> AsyncIterator[Services]:
+    """Services over a data folder, closed at the end."""
+    from app.services.container import Services
+
+    settings = load_settings(environ={}, data=folder, demo=False, port=0, **flags)
+    services = await Services.open(settings, background=False)
+    try:
+        yield services
+    finally:
+        await services.close()
+
 
 Fill = Callable[..., Awaitable[JobView]]
 

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.ingest import IncomingFile
 from app.services.views import SearchConfig
-from app.settings import Settings, load_settings
 from storage.errors import DataFolderInUse, NotFound
-from tests.services.conftest import FACTS, Fill, text_files
+from tests.services.conftest import FACTS, Fill, opened, text_files
+
+# Opening the stores takes longer than most of these tests: they share them, and no knowledge base.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def services(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
+    async with opened(tmp_path_factory.mktemp("shared") / "data") as services:
+        yield services
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def kb(services: Services) -> str:
-    return (await services.knowledge.create("Docs")).knowledge_base_id
+    """An empty knowledge base of its own."""
+    return (await services.knowledge.create(f"Docs {uuid.uuid4()}")).knowledge_base_id
 
 
 def long_text(words: int, seed: str = "") -> str:
@@ -162,12 +174,8 @@ async def test_a_cancelled_file_can_be_tried_again(services: Services, kb: str) 
         await services.ingest.retry(kb, "doc_none")
 
 
-async def test_limits(settings: Settings) -> None:
-    small = load_settings(
-        environ={}, data=settings.data, demo=False, max_upload_mb=1, max_request_mb=2, max_files=3
-    )
-    services = await Services.open(small, background=False)
-    try:
+async def test_limits(tmp_path: Path) -> None:
+    async with opened(tmp_path, max_upload_mb=1, max_request_mb=2, max_files=3) as services:
         kb = (await services.knowledge.create("Docs")).knowledge_base_id
         big = await services.ingest.submit(kb, [IncomingFile("b.txt", data=b"x" * 1_100_000)])
         assert big.status == "failed"
@@ -178,8 +186,6 @@ async def test_limits(settings: Settings) -> None:
         assert caught.value.code == "too_many_files"
         with pytest.raises(RagloomError):
             await services.ingest.submit(kb, [])
-    finally:
-        await services.close()
 
 
 async def test_unknown_places_are_not_found(services: Services, kb: str) -> None:
@@ -191,31 +197,24 @@ async def test_unknown_places_are_not_found(services: Services, kb: str) -> None
         await services.ingest.job("job_none")
 
 
-async def test_what_was_accepted_goes_on_after_a_restart(settings: Settings) -> None:
-    services = await Services.open(settings, background=False)
-    kb = (await services.knowledge.create("Docs")).knowledge_base_id
+async def test_what_was_accepted_goes_on_after_a_restart(tmp_path: Path) -> None:
     files = text_files({f"{n}.txt": long_text(3_000, str(n)) for n in range(6)})
-    job = await services.ingest.submit(kb, files)
-    await asyncio.sleep(0.3)
-    await services.close()
-
-    services = await Services.open(settings, background=False)
-    try:
+    async with opened(tmp_path) as services:
+        kb = (await services.knowledge.create("Docs")).knowledge_base_id
+        job = await services.ingest.submit(kb, files)
+        await asyncio.sleep(0.3)
+    async with opened(tmp_path) as services:
         done = await services.ingest.wait(job.job_id, 90)
         assert done.status == "completed"
         assert {r.status for r in done.results} == {"success"}
         stats = await services.knowledge.stats(kb)
         assert (stats.document_count, stats.commits) == (6, 7)
-    finally:
-        await services.close()
 
 
-async def test_a_second_owner_of_the_data_folder_is_told_who_has_it(
-    services: Services, settings: Settings
-) -> None:
+async def test_a_second_owner_of_the_data_folder_is_told_who_has_it(services: Services) -> None:
     services.folder.set_url("http://127.0.0.1:8080")
     with pytest.raises(DataFolderInUse) as caught:
-        await Services.open(settings)
+        await Services.open(services.settings)
     assert "http://127.0.0.1:8080" in caught.value.message
     assert "--data" in caught.value.fix
 

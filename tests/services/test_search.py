@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import AsyncIterator
+
 import pytest
+import pytest_asyncio
 
 from app.engine.context import SearchRequest
 from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.views import SearchConfig
 from storage.errors import NotFound
-from tests.services.conftest import Fill
+from tests.services.conftest import FACTS, Fill, opened, text_files
+
+# Opening the stores takes longer than most of these tests: they share them, and no knowledge base.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
-async def kb(services: Services, fill: Fill) -> str:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def services(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
+    async with opened(tmp_path_factory.mktemp("shared") / "data") as services:
+        yield services
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def kb(services: Services) -> str:
+    """A knowledge base that nobody changes."""
     kb = (await services.knowledge.create("Docs")).knowledge_base_id
+    job = await services.ingest.submit(kb, text_files(FACTS))
+    await services.ingest.wait(job.job_id, 60)
+    return kb
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def own(services: Services, fill: Fill) -> str:
+    """A knowledge base to change."""
+    kb = (await services.knowledge.create(f"Own {uuid.uuid4()}")).knowledge_base_id
     await fill(kb)
     return kb
 
@@ -87,25 +110,25 @@ async def test_filters_languages_and_threshold(services: Services, kb: str) -> N
     assert (await services.search.search(kb, "tide", strict)).results == []
 
 
-async def test_search_at_an_earlier_commit(services: Services, kb: str, fill: Fill) -> None:
-    before = (await services.knowledge.stats(kb)).commit
+async def test_search_at_an_earlier_commit(services: Services, own: str, fill: Fill) -> None:
+    before = (await services.knowledge.stats(own)).commit
     assert before is not None
-    await fill(kb, {"tides.md": "# Tides\n\nThe harbour of Seahouses is dry at noon."})
-    now = await services.search.search(kb, "Lowick harbour", SearchConfig(k=10))
+    await fill(own, {"tides.md": "# Tides\n\nThe harbour of Seahouses is dry at noon."})
+    now = await services.search.search(own, "Lowick harbour", SearchConfig(k=10))
     assert not any("Lowick" in c.content for c in now.results)
     for ref in (before, before[:12]):
-        then = await services.search.search(kb, "Lowick harbour", SearchConfig(k=10, ref=ref))
+        then = await services.search.search(own, "Lowick harbour", SearchConfig(k=10, ref=ref))
         assert "Lowick" in then.results[0].content
     with pytest.raises(NotFound):
-        await services.search.search(kb, "x", SearchConfig(ref="nowhere"))
+        await services.search.search(own, "x", SearchConfig(ref="nowhere"))
 
 
-async def test_indexes_and_database_agree(services: Services, kb: str) -> None:
+async def test_indexes_and_database_agree(services: Services, own: str) -> None:
     """What is found while the indexes lag is what is found once they have caught up."""
     query = SearchConfig(k=5)
-    before = await services.search.search(kb, "boats leave with the tide", query)
-    await services.indexer.catch_up(kb)
-    after = await services.search.search(kb, "boats leave with the tide", query)
+    before = await services.search.search(own, "boats leave with the tide", query)
+    await services.indexer.catch_up(own)
+    after = await services.search.search(own, "boats leave with the tide", query)
     assert [c.chunk_id for c in before.results] == [c.chunk_id for c in after.results]
     assert [c.score for c in before.results] == pytest.approx(
         [c.score for c in after.results], abs=1e-3
@@ -147,13 +170,13 @@ async def test_nodes_search_through_the_world(services: Services, kb: str) -> No
     assert caught.value.code == "not_found"
 
 
-async def test_the_lexicon_follows_the_documents(services: Services, kb: str, fill: Fill) -> None:
+async def test_the_lexicon_follows_the_documents(services: Services, own: str, fill: Fill) -> None:
     knowledge = services.world.knowledge
-    words = await knowledge.vocabulary(kb)
+    words = await knowledge.vocabulary(own)
     assert words["lowick"] >= 1
-    assert "AGT" not in await knowledge.glossary(kb)
-    await fill(kb, {"tides.md": "The astronomical gauge table (AGT) predicts tides."})
-    assert (await knowledge.glossary(kb))["AGT"] == "astronomical gauge table"
-    words = await knowledge.vocabulary(kb)
+    assert "AGT" not in await knowledge.glossary(own)
+    await fill(own, {"tides.md": "The astronomical gauge table (AGT) predicts tides."})
+    assert (await knowledge.glossary(own))["AGT"] == "astronomical gauge table"
+    words = await knowledge.vocabulary(own)
     assert "lowick" not in words
     assert words["gauge"] == 1

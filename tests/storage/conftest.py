@@ -14,6 +14,7 @@ from storage.database import Database
 from storage.folder import DataFolder
 from storage.knowledge import KnowledgeRepository
 from storage.projections import KeywordIndex, Projector, VectorIndex
+from storage.runs import RunRepository
 from storage.search import ChunkSearch
 from tests.storage.corpus import Corpus, Stores
 
@@ -42,6 +43,11 @@ def knowledge(db: Database) -> KnowledgeRepository:
 @pytest.fixture
 def corpus(knowledge: KnowledgeRepository) -> Corpus:
     return Corpus(knowledge)
+
+
+@pytest.fixture
+def runs(db: Database, folder: DataFolder) -> RunRepository:
+    return RunRepository(db, folder.payloads, cap_bytes=2_000)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 from app.documents import media
 from app.documents.archive import check_zip
 from app.documents.extract.builder import Blocks
+from app.documents.extract.docx_numbering import Numbering
 from app.documents.extract.docx_styles import Styles
 from app.documents.extract.docx_text import (
     W,
@@ -60,6 +61,7 @@ class _Reader:
         self._document = document
         self._blocks = blocks
         self.styles = Styles(document)
+        self._numbering = Numbering(document)
         self.pages = _Pages(document.element.body)
         self._items: list[str] = []
         self._list_page: int | None = None
@@ -85,16 +87,18 @@ class _Reader:
         self.pages.pass_over(element)
         if begins_page:
             page = self.pages.current
-        level, depth = self.styles.heading_level(element), self.styles.list_depth(element)
-        if level is None and depth is not None and text.strip():
+        level, item = self.styles.heading_level(element), self.styles.list_item(element)
+        marker = self._numbering.marker(*item) if item is not None and text.strip() else ""
+        if level is None and item is not None and marker:
             if not self._items:
                 self._list_page = page
-            self._items.append("  " * depth + "- " + " ".join(text.split()))
+            self._items.append("  " * item[1] + marker + " ".join(text.split()))
             return
         if text.strip():
             self._end_list()
         if level is not None:
-            self._blocks.heading(text, level, page=page)
+            number = marker if marker != "- " else ""
+            self._blocks.heading(number + text, level, page=page)
         else:
             kind: BlockKind = "code" if self.styles.is_code(element) else "paragraph"
             self._blocks.add(kind, text, page=page)

@@ -38,21 +38,22 @@ class Styles:
         value = own.get(f"{W}val", "9") if own is not None else "9"
         return int(value) + 1 if value.isdigit() and int(value) < 9 else None
 
-    def list_depth(self, paragraph: Any) -> int | None:
-        """Return the depth (from 0) of a list item, None for other paragraphs."""
+    def list_item(self, paragraph: Any) -> tuple[str | None, int] | None:
+        """Return (numbering id, depth from 0) of a list item, None for other paragraphs."""
         properties = [paragraph.find(f"{W}pPr/{W}numPr")]
         styles = self._chain(paragraph)
         properties += [style.find(f"{W}pPr/{W}numPr") for style in styles]
+        number = depth = None
         for numbering in properties:
             if numbering is None:
                 continue
-            number = numbering.find(f"{W}numId")
-            if number is not None and number.get(f"{W}val") == "0":
-                return None
-            depth = numbering.find(f"{W}ilvl")
-            value = depth.get(f"{W}val", "0") if depth is not None else "0"
-            return min(int(value), 8) if value.isdigit() else 0
-        return 0 if any(_LIST.match(self._name(style)) for style in styles) else None
+            number = number or _value(numbering.find(f"{W}numId"))
+            depth = depth or _value(numbering.find(f"{W}ilvl"))
+        if number == "0":
+            return None
+        if number is None and not any(_LIST.match(self._name(style)) for style in styles):
+            return None
+        return number, min(int(depth), 8) if depth and depth.isdigit() else 0
 
     def is_code(self, paragraph: Any) -> bool:
         """Whether a paragraph is set in a style for program text."""
@@ -73,3 +74,7 @@ class Styles:
     def _name(style: Any) -> str:
         name = style.find(f"{W}name")
         return (name.get(f"{W}val") or "") if name is not None else ""
+
+
+def _value(element: Any) -> str | None:
+    return element.get(f"{W}val") if element is not None else None

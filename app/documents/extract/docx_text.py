@@ -15,6 +15,8 @@ _SKIPPED = frozenset(
 )
 #: What stands for a character.
 _MARKS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "ptab": "\t"}
+#: What stands in front of a part of a formula: denominators, exponents, indices.
+_MATHS = {"den": "/", "sup": "^", "sub": "_"}
 
 
 def local(element: Any) -> str:
@@ -57,6 +59,8 @@ def _texts(paragraph: Any) -> Iterator[str]:
             if not (name == "br" and child.get(f"{W}type") == "page"):
                 yield _MARKS[name]
         elif name not in _SKIPPED:
+            if name in _MATHS and "".join(child.itertext()).strip():
+                yield _MATHS[name]
             stack.append(iter(child))
 
 
@@ -69,14 +73,19 @@ def text_boxes(paragraph: Any) -> Iterator[str]:
 
 
 def table_rows(table: Any) -> list[list[str]]:
-    """Return the cells' texts; a cell that spans columns is followed by empty ones."""
-    rows = []
+    """Return the cells' texts; one that spans rows is in each, one that spans columns in the first."""
+    rows: list[list[str]] = []
     for row in table.iter(f"{W}tr"):
         if next(row.iterancestors(f"{W}tbl")) is not table:
             continue  # a row of a nested table, which is part of its cell's text
         cells: list[str] = []
         for cell in _cells(row):
-            cells.append(" ".join(_flat(cell)))
+            merge = cell.find(f"{W}tcPr/{W}vMerge")
+            goes_on = merge is not None and merge.get(f"{W}val") != "restart"
+            if goes_on and rows and len(cells) < len(rows[-1]):
+                cells.append(rows[-1][len(cells)])
+            else:
+                cells.append(" ".join(_flat(cell)))
             span = cell.find(f"{W}tcPr/{W}gridSpan")
             value = span.get(f"{W}val", "1") if span is not None else "1"
             cells += [""] * (min(int(value), 64) - 1 if value.isdigit() else 0)

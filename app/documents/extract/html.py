@@ -21,7 +21,7 @@ _DROPPED = frozenset(_DROPPED_LIST.split())
 _HEADINGS = {f"h{i}": i for i in range(1, 7)}
 _BLOCK_LIST = """
     address article aside blockquote body center dd details div dl dt fieldset figcaption figure
-    footer form header hr html main p section summary legend tbody
+    footer form header hr html main p section summary legend table tbody tr td th caption
 """
 _BLOCKS = frozenset(_BLOCK_LIST.split())
 _DROPPED_ROLES = frozenset({"navigation", "search", "menu", "menubar", "toolbar"})
@@ -213,16 +213,36 @@ def is_data_table(table: Any) -> bool:
 
 
 def table_rows(table: Any) -> list[list[str]]:
-    """Return the texts of the cells; a cell that spans columns is followed by empty ones."""
+    """Return the cells' texts; one that spans rows is in each, one that spans columns in the first."""
     rows: list[list[str]] = []
+    hanging: dict[int, tuple[str, int]] = {}  # column -> text and rows to go of a cell from above
     for row in table.css("tr"):
         cells: list[str] = []
         for cell in _cells(row):
-            cells.append(flat_text(cell))
-            span = cell.attributes.get("colspan") or "1"
-            cells += [""] * (min(int(span), 64) - 1 if span.isdigit() else 0)
+            _hang(cells, hanging)
+            text, down = flat_text(cell), _span(cell, "rowspan")
+            for column in range(_span(cell, "colspan")):
+                if down > 1:
+                    hanging[len(cells)] = (text if column == 0 else "", down - 1)
+                cells.append(text if column == 0 else "")
+        _hang(cells, hanging)
         rows.append(cells)
     return rows
+
+
+def _hang(cells: list[str], hanging: dict[int, tuple[str, int]]) -> None:
+    """Continue the cells of rows above that reach into the next columns of this row."""
+    while (column := len(cells)) in hanging:
+        text, left = hanging.pop(column)
+        cells.append(text)
+        if left > 1:
+            # Under the same column in the next row; this row is past it.
+            hanging[column] = (text, left - 1)
+
+
+def _span(cell: Any, name: str) -> int:
+    value = cell.attributes.get(name) or "1"
+    return min(max(int(value), 1), 64) if value.isdigit() and len(value) < 6 else 1
 
 
 def _cells(row: Any) -> Iterator[Any]:

@@ -90,8 +90,7 @@ class _Reader:
     def _shape(self, shape: Any, page: int) -> None:
         boxes = self._boxes(shape, page)
         if getattr(shape, "has_table", False) and shape.has_table:
-            rows = [[cell.text for cell in row.cells] for row in shape.table.rows]
-            self.blocks.table(rows, page=page, boxes=boxes)
+            self.blocks.table(table_rows(shape.table), page=page, boxes=boxes)
         elif getattr(shape, "has_chart", False) and shape.has_chart:
             self._chart(shape.chart, page, boxes)
         elif shape.has_text_frame:
@@ -119,6 +118,18 @@ class _Reader:
     def _reading_order(self, shape: Any) -> tuple[int, int]:
         left, top, _, _ = _place(shape)
         return round(top / self._height / _ROW), left
+
+
+def table_rows(table: Any) -> list[list[str]]:
+    """Return the cells' texts; one that spans rows is in each, one that spans columns in the first."""
+    rows: list[list[str]] = []
+    for row in table.rows:
+        cells: list[str] = []
+        for column, cell in enumerate(row.cells):
+            above = cell.is_spanned and cell._tc.get("vMerge") in ("1", "true") and rows
+            cells.append(rows[-1][column] if above else "" if cell.is_spanned else cell.text)
+        rows.append(cells)
+    return rows
 
 
 def chart_rows(chart: Any) -> Iterator[list[str]]:

@@ -10,10 +10,10 @@ import json
 import logging
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.engine.problems import RagloomError
-from app.services.ingest import IncomingFile
+from app.services.uploads import IncomingFile, UploadLimits, store
 
 if TYPE_CHECKING:
     from app.services.container import Services
@@ -47,6 +47,9 @@ async def ensure_demo(services: Services) -> None:
     for name in WORKFLOWS:
         graph = json.loads((root / "workflows" / f"{name}.json").read_text("utf-8"))
         if graph["graph"]["name"] not in existing:
+            for node in graph["nodes"]:
+                if node["type"] == "files":
+                    node["config"]["files"] = await _references(services, files)
             await services.workflows.create(graph)
     finished = await services.ingest.wait(job.job_id, timeout_s=300)
     failed = [r for r in finished.results if r.status != "success"]
@@ -59,3 +62,11 @@ async def ensure_demo(services: Services) -> None:
         )
     marker.write_text("The demo was created here; delete this file to create it again.\n", "utf-8")
     log.info("The demo is ready")
+
+
+async def _references(services: Services, files: list[IncomingFile]) -> list[dict[str, Any]]:
+    """The files by name and content hash, as the settings of a node name them."""
+    settings = services.settings
+    limits = UploadLimits(settings.max_upload_bytes, settings.max_request_bytes, len(files))
+    kept = [await store(file, services.folder.blobs, limits) for file in files]
+    return [{"filename": file.filename, "blob": file.blob, "size": file.size} for file in kept]

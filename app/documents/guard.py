@@ -12,7 +12,6 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
-from app.documents.errors import DocumentError
 from app.documents.extract import registered_references
 from app.documents.extract.options import ExtractOptions
 from app.documents.guard_process import ParseLimits, WorkerProcess, cancelled
@@ -128,7 +127,7 @@ class WorkerPool:
     def _run(self, job: _Job, worker: WorkerProcess | None) -> WorkerProcess | None:
         """Do one job; return the worker if it is fit for another."""
         try:
-            if worker is None or not worker.alive or worker.jobs >= JOBS_PER_WORKER:
+            if worker is None or worker.jobs >= JOBS_PER_WORKER or not worker.alive:
                 _close(worker)
                 worker = WorkerProcess(self.limits)
             self._begin(job, worker)
@@ -138,9 +137,9 @@ class WorkerPool:
                 self._end(job)
         except BaseException as error:  # whoever waits must hear of it
             job.future.set_exception(error)
-            if not isinstance(error, DocumentError):
-                _close(worker)
-                return None
+        if worker is not None and not worker.alive:
+            _close(worker)
+            return None
         return worker
 
     def _begin(self, job: _Job, worker: WorkerProcess) -> None:

@@ -15,7 +15,7 @@ import time
 from pydantic import Field, TypeAdapter, ValidationError
 
 from app.documents.errors import DocumentError
-from app.documents.model import ExtractedDocument, Frozen
+from app.documents.model import Block, ExtractedDocument, Frozen
 from app.documents.worker import HEADER
 
 log = logging.getLogger(__name__)
@@ -39,8 +39,15 @@ class _Failure(Frozen):
 
 
 class _Answer(Frozen):
+    """One message. Blocks come in batches, the document without them comes last: parsing a large
+    one at once would hold the interpreter, and with it the event loop, for too long.
+    """
+
+    blocks: tuple[Block, ...] = ()
     document: ExtractedDocument | None = None
     error: _Failure | None = None
+    #: False where the worker ends after this answer.
+    fit: bool = True
 
 
 _ANSWER = TypeAdapter(_Answer)
@@ -53,6 +60,7 @@ class WorkerProcess:
         """Start the process; it dies with the thread that started it."""
         self._limits = limits
         self._stopped = False
+        self._fit = True
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
         self.jobs = 0
         settings = {
@@ -77,7 +85,7 @@ class WorkerProcess:
     @property
     def alive(self) -> bool:
         """Whether it can take another document."""
-        return self._process.poll() is None
+        return self._fit and not self._stopped and self._process.poll() is None
 
     def kill(self) -> None:
         """End the process; the thread that waits for its answer gets a "cancelled"."""
@@ -99,26 +107,31 @@ class WorkerProcess:
             DocumentError: what the worker says, or timeout, crashed, too_large, cancelled.
         """
         self.jobs += 1
+        self._fit = False  # until it has answered
         deadline = time.monotonic() + self._limits.timeout_s
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(HEADER.pack(len(request)) + request)
         except BrokenPipeError:
             raise self._ended() from None
-        (size,) = HEADER.unpack(self._read(HEADER.size, deadline))
-        if size > self._limits.max_answer_mb * 2**20 + 4096:
-            self.kill()
-            raise self._crashed("sent more than it may")
-        try:
-            answer = _ANSWER.validate_json(self._read(size, deadline))
-        except ValidationError:
-            self.kill()
-            raise self._crashed("answered with something unexpected") from None
-        if answer.error is not None:
-            raise DocumentError(answer.error.code, answer.error.message, answer.error.fix)
-        if answer.document is None:
-            raise self._crashed("answered with nothing")
-        return answer.document
+        blocks: list[Block] = []
+        room = self._limits.max_answer_mb * 2**20 + 4096
+        while True:
+            (size,) = HEADER.unpack(self._read(HEADER.size, deadline))
+            room -= size
+            if room < 0:
+                raise self._crashed("sent more than it may")
+            try:
+                answer = _ANSWER.validate_json(self._read(size, deadline))
+            except ValidationError:
+                raise self._crashed("answered with something unexpected") from None
+            if answer.error is not None:
+                self._fit = answer.fit
+                raise DocumentError(answer.error.code, answer.error.message, answer.error.fix)
+            blocks += answer.blocks
+            if answer.document is not None:
+                self._fit = True
+                return answer.document.model_copy(update={"blocks": tuple(blocks)})
 
     def _read(self, size: int, deadline: float) -> bytes:
         assert self._process.stdout is not None
@@ -129,7 +142,6 @@ class WorkerProcess:
         while len(data) < size:
             left = deadline - time.monotonic()
             if left <= 0 or not poll.poll(left * 1000):
-                self._process.kill()
                 raise DocumentError(
                     "timeout",
                     f"Reading the file took longer than {self._limits.timeout_s:g} s.",

@@ -1,7 +1,7 @@
 """A process that reads one document after another for its parent, inside limits.
 
-Protocol, both ways: four bytes of length (big endian), then that much JSON. Nothing a hostile file
-may do to this process reaches the parent but such a message, which the parent checks.
+Protocol, both ways: messages of four bytes of length (big endian), then that much JSON. Nothing a
+hostile file may do to this process reaches the parent but such messages, which the parent checks.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def main() -> None:
 
     sys.addaudithook(_refuse)
     while (request := _read(requests)) is not None:
-        answer, go_on = run(request)
-        _write(answers, answer, settings["max_answer_bytes"])
+        messages, go_on = run(request)
+        _write(answers, messages, settings["max_answer_bytes"])
         if not go_on:
             return
 
@@ -89,18 +89,16 @@ def _read(pipe: BinaryIO) -> dict[str, Any] | None:
     return dict(request)
 
 
-def _write(pipe: BinaryIO, answer: bytes, limit: int) -> None:
-    if len(answer) > limit:
-        answer = json.dumps(
-            {
-                "error": {
-                    "code": "too_large",
-                    "message": f"The document's text takes more than {limit // 2**20:,} MB.",
-                    "fix": "Split the document into several files.",
-                }
-            }
-        ).encode()
-    pipe.write(HEADER.pack(len(answer)) + answer)
+def _write(pipe: BinaryIO, messages: list[bytes], limit: int) -> None:
+    if sum(map(len, messages)) > limit:
+        error = {
+            "code": "too_large",
+            "message": f"The document's text takes more than {limit // 2**20:,} MB.",
+            "fix": "Split the document into several files.",
+        }
+        messages = [json.dumps({"error": error}).encode()]
+    for message in messages:
+        pipe.write(HEADER.pack(len(message)) + message)
     pipe.flush()
 
 

@@ -6,24 +6,32 @@ import json
 import warnings
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from app.documents.errors import DocumentError
 from app.documents.extract import extract, register_reference
 from app.documents.extract.options import ExtractOptions
+from app.documents.model import Block, ExtractedDocument
 
 
-def run(request: dict[str, Any]) -> tuple[bytes, bool]:
-    """Return the answer and whether this process is fit for another request."""
+_BLOCKS = TypeAdapter(tuple[Block, ...])
+#: Blocks of one message.
+BATCH = 500
+
+
+def run(request: dict[str, Any]) -> tuple[list[bytes], bool]:
+    """Return the messages to answer with, and whether this process is fit for another request."""
     go_on = True
     try:
         warnings.simplefilter("ignore")
-        for media_type, reference in request["extractors"].items():
-            register_reference(media_type, reference)
+        for media_type, (reference, extensions) in request["extractors"].items():
+            register_reference(media_type, reference, tuple(extensions))
         document = extract(
             request["path"],
             request["filename"],
             ExtractOptions.model_validate(request["options"]),
         )
-        return b'{"document":' + document.model_dump_json().encode() + b"}", True
+        return _messages(document), True
     except DocumentError as error:
         failure = error
     except MemoryError:
@@ -33,7 +41,16 @@ def run(request: dict[str, Any]) -> tuple[bytes, bool]:
     except Exception as error:
         failure, go_on = damaged(f"{type(error).__name__}: {error}"[:200]), False
     body = {"code": failure.code, "message": failure.message, "fix": failure.fix}
-    return json.dumps({"error": body}).encode(), go_on
+    return [json.dumps({"error": body, "fit": go_on}).encode()], go_on
+
+
+def _messages(document: ExtractedDocument) -> list[bytes]:
+    batches = [document.blocks[i : i + BATCH] for i in range(0, len(document.blocks), BATCH)]
+    rest = document.model_copy(update={"blocks": ()})
+    return [
+        *(b'{"blocks":' + _BLOCKS.dump_json(batch) + b"}" for batch in batches),
+        b'{"document":' + rest.model_dump_json().encode() + b"}",
+    ]
 
 
 def damaged(reason: str) -> DocumentError:

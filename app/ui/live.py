@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from nicegui import background_tasks, context
 
 
-def follow(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-    """Run `work` in the background once the browser is connected; it ends with the page."""
+def follow(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+    """Run `work` in the background once the browser is connected; it ends with the page.
+
+    Waiting for the connection in the page's own task would send the page before it is complete.
+    """
     client = context.client
+    running: list[asyncio.Task[None]] = []
 
-    async def run() -> None:
-        try:
-            await client.connected()
-        except (TimeoutError, asyncio.CancelledError):
-            work.close()
-            raise
-        await work
-
-    task: asyncio.Task[None] = background_tasks.create(run(), name=name)
+    def start() -> None:
+        if not running and not client.is_deleted:
+            running.append(background_tasks.create(work(), name=name))
 
     def stop() -> None:
-        if not task.done():
+        for task in running:
             task.cancel()
 
     client.on_delete(stop)
-    return task
+    if client.has_socket_connection:
+        start()
+    else:
+        client.on_connect(start)

@@ -216,7 +216,8 @@ async def confirm(title: str, hint: str, action: str) -> bool:
         label(hint, "rl-muted")
         with div("rl-dialog-actions"):
             bare("Cancel", lambda: box.submit(False))
-            ui.button(action, on_click=lambda: box.submit(True), color=None).classes("rl-bad")
+            yes = ui.button(action, on_click=lambda: box.submit(True), color=None)
+            yes.classes("rl-bad").mark("confirm")
     return bool(await ask(box))
 
 

@@ -55,6 +55,7 @@ async def _build(services: Services, kb: KnowledgeBaseView, tab: str, q: str) ->
                 parts.label(", ".join(text.language(code) for code in languages), "rl-muted")
             if stats.indexing:
                 parts.badge("Indexing", "accent", "sync")
+                ui.timer(1.0, refresh_facts, once=True)
             elif stats.failed_documents:
                 parts.badge(
                     text.count(stats.failed_documents, "failed document"), "danger", "error_outline"
@@ -258,7 +259,7 @@ async def _history(services: Services, kb: str, tabs: ui.tabs) -> None:
 
 
 def _commit_row(commit: CommitView) -> None:
-    with parts.div("rl-list-row").style(
+    with parts.div("rl-list-row rl-commit-row").style(
         "grid-template-columns: 84px minmax(0,1fr) 150px 110px 100px"
     ):
         parts.label(commit.commit_id[:8], "rl-mono rl-muted")

@@ -38,7 +38,7 @@ class Uploads:
         )
         with parts.div("rl-list rl-hidden") as self._list:
             self._room = parts.div()
-        live.follow(self._watch(), "documents on their way")
+        live.follow(self._watch, "documents on their way")
 
     def _refuse(self) -> None:
         limit = self._services.settings.max_upload_mb

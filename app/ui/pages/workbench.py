@@ -351,7 +351,7 @@ class Workbench:
         self.canvas.clear_statuses()
         with self.root:
             self.bar.show(self._run)
-            live.follow(self._watch(run_id), f"watch {run_id}")
+            live.follow(partial(self._watch, run_id), f"watch {run_id}")
 
     async def _watch(self, run_id: str) -> None:
         drawn = 0.0

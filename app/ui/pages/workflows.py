@@ -196,7 +196,7 @@ class WorkflowList:
                 more.on("click", js_handler="(e) => { e.preventDefault(); e.stopPropagation() }")
                 with more, ui.menu():
                     ui.menu_item("Duplicate", partial(self._duplicate, workflow))
-                    ui.menu_item("Delete", partial(self._delete, workflow))
+                    ui.menu_item("Delete", partial(self._delete, workflow)).mark("delete")
             description = workflow.description or "No description."
             parts.label(description, "rl-muted rl-small rl-clamp rl-card-text")
             with parts.div("rl-row rl-wrap").style("margin-top: auto"):

@@ -1,0 +1,208 @@
+"""The pages over real services, without a browser."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fastapi import FastAPI
+from nicegui import ui
+from nicegui.testing import User
+from nicegui.testing.user_simulation import user_simulation
+
+from app.services.uploads import IncomingFile
+from app.ui.canvas.flow import FlowCanvas
+from app.ui.pages.workflows import blank, templates
+
+if TYPE_CHECKING:
+    from app.services.container import Services
+
+NASTY = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+async def user(services: Services) -> AsyncIterator[User]:
+    """A browserless visitor of the pages."""
+    from app.ui.pages import register
+
+    async with user_simulation() as visitor:
+        register(FastAPI(), lambda: services)
+        yield visitor
+
+
+async def until(check: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for something that happens in the background."""
+    for _ in range(100):
+        if await check():
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("it did not happen")
+
+
+async def fill(services: Services, name: str = "Harbour") -> str:
+    kb = await services.knowledge.create(name)
+    text = f"# Tides {NASTY}\n\nThe harbour of Lowick has the highest tide at noon on Fridays.\n"
+    job = await services.ingest.submit(
+        kb.knowledge_base_id, [IncomingFile("tides.md", data=text.encode())], None
+    )
+    await services.ingest.wait(job.job_id, 60)
+    return kb.knowledge_base_id
+
+
+def asking(kb: str) -> dict[str, Any]:
+    graph = templates()[0]
+    for node in graph["nodes"]:
+        if "knowledge_base" in node["config"]:
+            node["config"]["knowledge_base"] = kb
+        if node["type"] == "question":
+            node["config"]["default"] = "When is the highest tide at Lowick?"
+    return graph
+
+
+async def test_an_empty_list_of_workflows_leads_on(user: User, services: Services) -> None:
+    await user.open("/")
+    await user.should_see("No workflow here yet")
+    user.find(kind=ui.button, content="Empty canvas").click()
+    await until(lambda: _has_workflows(services, 1))
+
+
+async def _has_workflows(services: Services, count: int) -> bool:
+    return (await services.workflows.list(limit=10, offset=0)).total == count
+
+
+async def test_workflows_are_listed_and_deleting_one_can_be_undone(
+    user: User, services: Services
+) -> None:
+    await services.workflows.create(blank(NASTY))
+    await user.open("/")
+    await user.should_see(NASTY)
+    user.find(marker="delete").click()
+    await until(lambda: _has_workflows(services, 0))
+    await user.should_see("was deleted")
+    user.find(kind=ui.button, content="Undo").click()
+    await until(lambda: _has_workflows(services, 1))
+
+
+async def test_the_canvas_page_runs_and_answers_with_citations(
+    user: User, services: Services
+) -> None:
+    kb = await fill(services)
+    workflow = await services.workflows.create(asking(kb))
+    await user.open(f"/workflows/{workflow.workflow_id}")
+    user.find(FlowCanvas).trigger("ready", {"origin": "t"})
+    await user.should_see("Nothing is in the way of a run.")
+    user.find(marker="run").click()
+
+    async def answered() -> bool:
+        runs = await services.runs.list(workflow_id=workflow.workflow_id, limit=1, offset=0)
+        return bool(runs.items) and runs.items[0].status == "completed"
+
+    await until(answered)
+    await user.should_see("highest tide at noon", retries=30)
+    await user.should_see("confidence", retries=30)
+    # The run is on the list, and opens as it was.
+    run = (await services.runs.list(limit=1, offset=0)).items[0]
+    await user.open("/runs")
+    await user.should_see("When is the highest tide at Lowick?")
+    await user.open(f"/workflows/{workflow.workflow_id}?run={run.execution_id}")
+    await user.should_see("A past run")
+    await user.should_see("Back to the current version")
+    await user.should_see("highest tide at noon")
+
+
+async def test_settings_of_a_node_are_edited_checked_and_saved(
+    user: User, services: Services
+) -> None:
+    kb = await fill(services)
+    workflow = await services.workflows.create(asking(kb))
+    await user.open(f"/workflows/{workflow.workflow_id}")
+    canvas = user.find(FlowCanvas)
+    canvas.trigger("selectionChange", {"nodes": ["retrieve"], "edges": []})
+    await user.should_see("How many passages to find.")
+    with user:
+        field = next(e for e in user.find(ui.number).elements if e.props.get("aria-label") == "K")
+        field.set_value(500)
+    await user.should_see("less than or equal to", retries=10)
+    with user:
+        field.set_value(12)
+    await user.should_not_see("less than or equal to", retries=10)
+
+    async def saved() -> bool:
+        graph = (await services.workflows.get(workflow.workflow_id)).graph or {}
+        node = next(n for n in graph["nodes"] if n["id"] == "retrieve")
+        return bool(node["config"].get("k") == 12)
+
+    await until(saved)
+
+
+async def test_a_workflow_that_cannot_run_says_why(user: User, services: Services) -> None:
+    graph = asking("nowhere")
+    graph["edges"] = [e for e in graph["edges"] if e["target"] != "answer"]
+    workflow = await services.workflows.create(graph)
+    await user.open(f"/workflows/{workflow.workflow_id}")
+    await user.should_not_see("Nothing is in the way of a run.")
+    user.find(marker="run").click()
+    await asyncio.sleep(0.3)
+    assert (await services.runs.list(limit=1, offset=0)).total == 0
+
+
+async def test_an_unknown_workflow_document_or_run_leads_back(
+    user: User, services: Services
+) -> None:
+    await user.open("/workflows/wf_gone")
+    await user.should_see("All workflows")
+    await user.open("/knowledge/kb_gone")
+    await user.should_see("All knowledge")
+    kb = await fill(services)
+    await user.open(f"/knowledge/{kb}/documents/doc_gone")
+    await user.should_see("All knowledge")
+
+
+async def test_a_knowledge_base_is_made_searched_and_read(user: User, services: Services) -> None:
+    await user.open("/knowledge")
+    await user.should_see("No knowledge base yet")
+    kb = await fill(services)
+    await user.open("/knowledge")
+    await user.should_see("Harbour")
+    await user.open(f"/knowledge/{kb}")
+    await user.should_see("tides.md")
+    await user.should_see("Healthy", retries=60)
+    await user.open(f"/knowledge/{kb}?tab=Search&q=highest%20tide")
+    await user.should_see("1 passage", retries=30)
+    document = (await services.knowledge.documents(kb, limit=1, offset=0)).items[0]
+    chunk = (await services.knowledge.chunks(kb, document.document_id, limit=1, offset=0)).items[0]
+    await user.open(f"/knowledge/{kb}/documents/{document.document_id}?chunk={chunk.chunk_id}")
+    await user.should_see("The harbour of Lowick")
+    with user:
+        lit = [e for e in user.find(kind=ui.element).elements if "rl-on" in e.classes]
+    assert {e.tag for e in lit} == {"div", "mark"}
+
+
+async def test_a_key_is_shown_once(user: User, services: Services) -> None:
+    await user.open("/settings")
+    await user.should_see("API keys")
+    await user.should_see("bge-small-en-v1.5")
+    key, _ = await services.keys.create("robot")
+    await user.open("/settings")
+    await user.should_see("robot")
+    user.find(kind=ui.button, content="Revoke").click()
+    await user.should_see("Programs that use it are refused from now on.")
+    user.find(marker="confirm").click()
+
+    async def revoked() -> bool:
+        return any(k.key_id == key.key_id and k.revoked_at for k in await services.keys.list())
+
+    await until(revoked)
+
+
+async def test_everything_is_found_from_one_place(services: Services) -> None:
+    from app.ui.finder import find
+
+    kb = await fill(services)
+    await services.workflows.create(asking(kb))
+    assert {hit.kind for hit in await find(services, "")} == {"Workflows", "Knowledge bases"}
+    (hit,) = await find(services, "tides")
+    assert hit.kind == "Documents"
+    assert hit.href.startswith(f"/knowledge/{kb}/documents/")

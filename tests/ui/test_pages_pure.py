@@ -1,0 +1,212 @@
+"""What pages compute before anything is drawn."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field
+
+from app.engine.events import (
+    NodeFailedEvent,
+    NodeFinished,
+    NodeSkipped,
+    NodeStarted,
+    RunFinished,
+    RunStarted,
+    TokenEvent,
+)
+from app.engine.problems import Problem
+from app.engine.registry import Registry
+from app.nodes import register_all
+from app.services.views import ChunkView
+from app.ui import text
+from app.ui.forms import filter_rows, filters_of
+from app.ui.pages.document import pieces
+from app.ui.pages.workflows import templates
+from app.ui.run_state import RunState
+from app.ui.schema import fields
+from app.ui.thumbnail import thumbnail
+from app.ui.viewers import condensed
+
+NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        (timedelta(seconds=3), "just now"),
+        (timedelta(minutes=5), "5 min ago"),
+        (timedelta(hours=3), "3 h ago"),
+        (timedelta(days=1), "yesterday"),
+        (timedelta(days=6), "6 days ago"),
+        (timedelta(days=60), "9 Jan 2026"),
+    ],
+)
+def test_times_are_told_relative_to_now(before: timedelta, words: str) -> None:
+    assert text.ago((NOW - before).isoformat(), NOW) == words
+
+
+def test_numbers_are_rounded_sensibly() -> None:
+    assert [text.duration(ms) for ms in (0.2, 42, 420, 12_000, 125_000, None)] == [
+        "<1 ms",
+        "42 ms",
+        "0.42 s",
+        "12 s",
+        "2 min 5 s",
+        "",
+    ]
+    assert [text.size(n) for n in (12, 4_300, 2_500_000)] == ["12 B", "4 kB", "2.5 MB"]
+    assert text.count(1, "chunk") == "1 chunk"
+    assert text.count(1234, "chunk") == "1.2k chunks"
+
+
+class _Inner(BaseModel):
+    filename: str
+
+
+class _Settings(BaseModel):
+    name: str = Field("a", description="Its name.")
+    kind: Literal["one", "two"] = "one"
+    k: int = Field(5, ge=1, le=100)
+    weight: float = Field(0.5, ge=0, le=1)
+    limit: float | None = None
+    on: bool = True
+    tags: list[str] = []
+    filters: dict[str, Any] = Field({}, json_schema_extra={"widget": "filters"})
+    prompt: str = Field("", json_schema_extra={"widget": "template"})
+    model: str = Field("extractive", json_schema_extra={"widget": "llm_model"})
+    words: dict[str, str] = {}
+    file: _Inner | None = Field(None, json_schema_extra={"widget": "files"})
+    raw: dict[str, Any] = {}
+
+
+def test_a_schema_decides_the_fields_of_its_form() -> None:
+    found = {f.name: f for f in fields(_Settings.model_json_schema())}
+    assert {name: f.kind for name, f in found.items()} == {
+        "name": "text",
+        "kind": "choice",
+        "k": "integer",
+        "weight": "number",
+        "limit": "number",
+        "on": "flag",
+        "tags": "strings",
+        "filters": "filters",
+        "prompt": "template",
+        "model": "model",
+        "words": "mapping",
+        "file": "files",
+        "raw": "json",
+    }
+    assert (found["k"].low, found["k"].high) == (1, 100)
+    assert found["limit"].optional
+    assert found["kind"].choices == ("one", "two")
+
+
+def test_every_setting_of_every_node_has_a_field_and_a_description() -> None:
+    registry = Registry()
+    register_all(registry)
+    for cls in registry:
+        for field in fields(cls.Config.model_json_schema()):
+            assert field.description, f"{cls.type}.{field.name}"
+
+
+def test_filters_survive_the_form() -> None:
+    filters = {"page": {"$gte": 3, "$lte": 9}, "language": "en", "filename": {"$in": ["a", "b"]}}
+    assert filters_of(filter_rows(filters)) == filters
+    assert filters_of([["page", "$eq", ""], ["", "$eq", "3"]]) == {}
+
+
+def _chunk(ordinal: int, start: int, end: int) -> ChunkView:
+    return ChunkView(
+        chunk_id=f"c{ordinal}",
+        document_id="d",
+        document_name="d.txt",
+        ordinal=ordinal,
+        content="",
+        start=start,
+        end=end,
+    )
+
+
+def test_the_text_is_cut_at_passages_and_nothing_of_it_is_lost() -> None:
+    whole = "0123456789" * 3
+    cut = pieces(whole, [_chunk(1, 10, 22), _chunk(0, 2, 12)])
+    assert "".join(piece for piece, _ in cut) == whole
+    assert [(piece, id_) for piece, id_ in cut if id_] == [
+        ("23456789", "c0"),
+        ("012345678901", "c1"),
+    ]
+
+
+def test_a_passage_inside_another_is_not_shown_twice() -> None:
+    cut = pieces("abcdefgh", [_chunk(0, 0, 8), _chunk(1, 2, 4)])
+    assert "".join(piece for piece, _ in cut) == "abcdefgh"
+
+
+TITLES = {"q": ("Question", "question"), "r": ("Retrieve", "retrieve"), "v": ("Check", "validate")}
+
+
+def test_a_run_is_followed_from_its_events() -> None:
+    run = RunState()
+    answer = {"text": "Yes.", "sentences": [], "citations": []}
+    for event in (
+        RunStarted(run_id="x", at=100.0, node_ids=("q", "r", "v")),
+        NodeStarted(run_id="x", at=100.1, node_id="r"),
+        TokenEvent(run_id="x", node_id="r", text="Ye"),
+        TokenEvent(run_id="x", node_id="r", text="s."),
+        NodeFinished(
+            run_id="x",
+            at=100.4,
+            node_id="r",
+            duration_ms=300,
+            outputs={"chunks": {"items": [{"chunk_id": "c1"}]}, "answer": answer},
+        ),
+        NodeSkipped(run_id="x", at=100.4, node_id="v", reason="its branch was not taken"),
+        RunFinished(run_id="x", at=100.5, status="completed", duration_ms=500),
+    ):
+        run.apply(event, TITLES)
+    assert run.status == "completed"
+    assert run.tokens["r"] == "Yes."
+    assert run.found_by() == {"c1": ["r"]}
+    assert run.answer() == answer
+    assert run.steps["r"].name == "Retrieve"
+    assert run.offsets["r"] == pytest.approx(0.1)
+    assert run.steps["v"].status == "skipped"
+
+
+def test_what_a_stopped_run_left_running_is_cancelled() -> None:
+    run = RunState()
+    run.apply(RunStarted(run_id="x", node_ids=("q", "r")), TITLES)
+    run.apply(NodeStarted(run_id="x", node_id="q"), TITLES)
+    run.apply(
+        NodeFailedEvent(
+            run_id="x", node_id="r", duration_ms=1, problem=Problem(code="e", message="No.")
+        ),
+        TITLES,
+    )
+    run.apply(RunFinished(run_id="x", status="cancelled", duration_ms=3), TITLES)
+    assert run.steps["q"].status == "cancelled"
+    assert run.steps["r"].error is not None
+    assert run.steps["r"].error["message"] == "No."
+
+
+def test_a_picture_of_a_workflow_holds_nothing_of_the_file_as_text() -> None:
+    registry = Registry()
+    register_all(registry)
+    node = {"id": '"><script>', "type": "<img onerror=x>", "title": "<b>", "position": [0, 0]}
+    graph = {"nodes": [node, {"id": "b", "type": "question"}], "edges": []}
+    drawn = thumbnail(graph, registry)
+    assert drawn.count("<rect") == 2
+    assert "script" not in drawn
+    assert "img" not in drawn
+
+
+def test_the_first_template_asks_a_question() -> None:
+    first = templates()[0]
+    assert any(node["type"] == "question" for node in first["nodes"])
+
+
+def test_cards_leave_empty_lines_out() -> None:
+    assert condensed("Title\n\n\nText\n") == "Title\nText"

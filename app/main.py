@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -121,18 +122,28 @@ async def _serve(settings: Settings, listening: socket.socket, say: Say) -> None
 
     from app.services.container import Services
 
-    services = await Services.open(settings)
+    answering = asyncio.Event()
+    services = await Services.open(settings, after=answering)
     try:
-        services.folder.set_url(local_url(settings))
         key = await services.keys.first_key()
 
         class Server(uvicorn.Server):
+            @contextlib.contextmanager
+            def capture_signals(self) -> Iterator[None]:
+                # uvicorn's own raises the signal again, before the services are closed.
+                loop = asyncio.get_running_loop()
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    loop.add_signal_handler(number, self.handle_exit, number, None)
+                yield
+
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().startup(sockets)
+                services.folder.set_url(local_url(settings))
                 if key.created:
                     kept = services.folder.path / "api_key"
                     say(f"API key (shown once, kept in {kept}): {key.secret}")
                 say(f"Open {local_url(settings)}/?token={services.keys.open_link_token()}")
+                answering.set()
 
         config = uvicorn.Config(
             create_app(settings, services),

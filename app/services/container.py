@@ -65,11 +65,13 @@ class Services:
     _cleanup: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @classmethod
-    async def open(cls, settings: Settings, *, background: bool = True) -> Services:
+    async def open(
+        cls, settings: Settings, *, background: bool = True, after: asyncio.Event | None = None
+    ) -> Services:
         """Open the data folder: lock, migrate, and go on with what an earlier process left.
 
-        With `background`, search indexes and models open behind it and `ready` tells when; else
-        they are open on return. Raises DataFolderInUse, StorageFull.
+        With `background`, search indexes and models open behind it, once `after` is set, and
+        `ready` tells when; else they are open on return. Raises DataFolderInUse, StorageFull.
         """
         async with AsyncExitStack() as cleanup:
             folder = DataFolder(settings.data)
@@ -79,7 +81,7 @@ class Services:
             cleanup.push_async_callback(call, database.close)
             await call(database.upgrade)
             services = _wire(settings, folder, database, cleanup)
-            await services._start(background)
+            await services._start(background, after)
             services._cleanup = cleanup.pop_all()
         return services
 
@@ -87,16 +89,16 @@ class Services:
         """Stop everything in order; what is under way goes on at the next start."""
         await self._cleanup.aclose()
 
-    async def _start(self, background: bool) -> None:
+    async def _start(self, background: bool, after: asyncio.Event | None) -> None:
         cleanup = self._cleanup
         await call(self._recover)
         await self.runs.open()
         cleanup.push_async_callback(self.runs.close)
         self.ingest.start()
         cleanup.push_async_callback(self.ingest.close)
-        opening = asyncio.create_task(self._open_stores(), name="open-stores")
+        opening = asyncio.create_task(self._open_stores(after), name="open-stores")
         keeping = asyncio.create_task(self._keep_house(), name="housekeeping")
-        cleanup.push_async_callback(_ended, opening, keeping)
+        cleanup.push_async_callback(_ended, opening, keeping, after)
         if not background:
             await opening
 
@@ -105,8 +107,11 @@ class Services:
         if left := jobs.recover():
             log.info("Going on with %d documents that an earlier process left", left)
 
-    async def _open_stores(self) -> None:
+    async def _open_stores(self, after: asyncio.Event | None) -> None:
         """Open the search indexes and load the default model."""
+        if after is not None:
+            # Their imports take seconds that a server spends on answering first.
+            await after.wait()
         try:
             projector = await call(_open_indexes, self.settings, self.folder, self.repository)
             self.indexer.opened(projector)
@@ -232,7 +237,11 @@ def _sweep(blobs: Blobs, repository: KnowledgeRepository) -> int:
     return blobs.sweep(lambda shas: repository.used_blobs(list(shas)), older_than_s=_ORPHAN_AGE_S)
 
 
-async def _ended(opening: asyncio.Task[None], keeping: asyncio.Task[None]) -> None:
+async def _ended(
+    opening: asyncio.Task[None], keeping: asyncio.Task[None], after: asyncio.Event | None
+) -> None:
     keeping.cancel()
+    if after is not None and not after.is_set():
+        opening.cancel()
     # The thread that opens the indexes cannot be stopped, and must not find the database closed.
     await asyncio.gather(opening, keeping, return_exceptions=True)

@@ -1,0 +1,157 @@
+"""The server as a process: start, stop, one data folder, OpenAPI without a network."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests.api.conftest import ROOT, Server, start_server
+
+HEAVY = ("torch", "litellm", "chromadb", "dbos", "sentence_transformers", "onnxruntime", "tantivy")
+
+
+def test_nothing_heavy_is_imported_before_the_server_answers(tmp_path: Path) -> None:
+    script = f"""
+import sys
+from pathlib import Path
+from app.main import serve
+from app.settings import load_settings
+
+def say(line):
+    if line.startswith("Open "):
+        print([name for name in {HEAVY!r} if name in sys.modules], flush=True)
+        raise KeyboardInterrupt
+
+serve(load_settings(data=Path({str(tmp_path / "data")!r}), port=0, demo=False), say)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.strip().splitlines()[-1:] == ["[]"], done.stderr[-2_000:]
+
+
+def test_help_is_quick_to_import() -> None:
+    script = (
+        "import sys, app.main, app.cli; print('nicegui' in sys.modules, 'fastapi' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_health_and_readiness(server: Server) -> None:
+    health = httpx.get(f"{server.url}/health", trust_env=False)
+    assert (health.status_code, health.json()["status"]) == (200, "ok")
+    ready = httpx.get(f"{server.url}/ready", trust_env=False)
+    assert ready.status_code in (200, 503)
+    assert ready.json()["status"] in ("ready", "starting")
+
+
+def test_the_link_opens_the_pages_of_the_real_server(server: Server) -> None:
+    with httpx.Client(base_url=server.url, trust_env=False) as browser:
+        assert browser.get("/").status_code == 401
+        opened = browser.get(server.link, follow_redirects=True)
+        assert opened.status_code == 200
+        assert "Ragloom" in opened.text
+        assert "token=" not in str(opened.url)
+
+
+def test_key_and_link_are_printed_once(server: Server) -> None:
+    assert sum("token=" in line for line in server.lines) == 1
+    assert sum(server.key in line for line in server.lines) == 1
+    assert (server.data / "api_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_api_page_works_without_a_network(server: Server) -> None:
+    with httpx.Client(base_url=server.url, trust_env=False) as client:
+        page = client.get("/docs").text
+        assert "http://" not in page
+        assert "https://" not in page
+        assert "//cdn" not in page
+        schema = client.get("/openapi.json").json()
+        for path in (
+            "/api/v1/knowledge_bases",
+            "/api/v1/knowledge_bases/{kb}/documents",
+            "/api/v1/knowledge_bases/{kb}/search",
+            "/api/v1/workflows/{workflow_id}/execute",
+            "/api/v1/workflow_executions/{execution_id}",
+        ):
+            assert path in schema["paths"]
+        for name in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js"):
+            if name in page:
+                assert client.get(f"/docs/{name}").status_code == 200
+        assert client.get("/docs/../main.py").status_code in (401, 404)
+
+
+def test_what_is_not_there_is_said_in_the_form_of_the_api(server: Server) -> None:
+    with httpx.Client(base_url=server.url, headers=server.headers, trust_env=False) as client:
+        nothing = client.get("/api/v1/nothing")
+        assert (nothing.status_code, nothing.json()["error"]["code"]) == (404, "not_found")
+        wrong = client.delete("/api/v1/models")
+        assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_allowed")
+
+
+def test_a_second_server_on_the_data_folder_is_refused_with_the_way_out(server: Server) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "serve", "--port=0", "--data", server.data],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert str(server.process.pid) in done.stderr
+    assert server.url in done.stderr.replace("\n", "")
+    assert "--data" in done.stderr
+    assert httpx.get(f"{server.url}/health", trust_env=False).status_code == 200
+
+
+def test_a_taken_port_is_refused_with_the_way_out(server: Server, tmp_path: Path) -> None:
+    port = server.url.rsplit(":", 1)[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "serve", f"--port={port}", "--data", tmp_path / "other"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "--port" in done.stderr
+
+
+def test_sessions_and_keys_survive_a_restart_and_the_configured_key_works(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    key = "a-key-of-my-own-0123456789"
+    first = start_server(data, RAGLOOM_API_KEY=key)
+    with httpx.Client(trust_env=False) as browser:
+        assert browser.get(first.link).status_code == 303
+        assert first.key == key
+        assert not any("API key" in line for line in first.lines)
+        assert first.stop() == 0
+        assert first.process.stdout is not None
+        first.process.stdout.close()
+        second = start_server(data)
+        try:
+            assert browser.get(f"{second.url}/").status_code == 200
+            headers = {"Authorization": f"Bearer {key}"}
+            listed = browser.get(f"{second.url}/api/v1/models", headers=headers)
+            assert listed.status_code == 200
+            assert not any("API key" in line for line in second.lines)
+            record = json.loads((data / "lock").read_text())
+            assert record["url"] == second.url
+        finally:
+            assert second.stop() == 0
+            assert second.process.stdout is not None
+            second.process.stdout.close()

@@ -20,8 +20,8 @@ def looks_binary(head: bytes) -> bool:
     """Whether the first bytes of a file are not text in any encoding."""
     if not head or any(head.startswith(bom) for bom, _ in _BOMS):
         return False
-    if b"\x00" in head:
-        return _utf16_without_bom(head) is None
+    if _utf16_without_bom(head) is not None:
+        return False
     controls = sum(byte < 32 and byte not in (9, 10, 12, 13, 27) for byte in head)
     return controls > len(head) * 0.02
 

@@ -13,7 +13,6 @@ from app.documents.extract import extract, register_reference
 from app.documents.extract.options import ExtractOptions
 from app.documents.model import Block, ExtractedDocument
 
-
 _BLOCKS = TypeAdapter(tuple[Block, ...])
 #: Blocks of one message.
 BATCH = 500

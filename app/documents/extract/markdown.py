@@ -16,8 +16,10 @@ from app.documents.text import clean
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FIELD = re.compile(r"^([A-Za-z][\w -]{0,40}):[ \t]*(\S.*)$", re.MULTILINE)
-#: Lists and quotes nested deeper than this are read as text.
-_MAX_NESTING = 60
+#: markdown-it leaves out what is nested deeper than this, so that many markers in a row …
+_MAX_NESTING = 100
+#: … are cut back to one.
+_MANY_MARKERS = re.compile(r"^[ \t]*(?:(?:[>*+-]|\d{1,3}[.)])[ \t]*){21,}(?=\S)", re.MULTILINE)
 
 
 def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
@@ -31,7 +33,7 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
         }
         text = text[match.end() :]
     blocks = Blocks(options.max_chars)
-    _Reader(blocks).read(text)
+    _Reader(blocks).read(_MANY_MARKERS.sub("> ", text))
     return ExtractedDocument(
         media_type=media.MARKDOWN,
         title=str(fields.pop("title", "")),

@@ -1,0 +1,185 @@
+"""PDF: paragraphs with places, headings, tables; what is broken, locked or a picture says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.documents.errors import DocumentError
+from app.documents.extract import extract
+from app.documents.extract.options import ExtractOptions
+from app.documents.extract.pdf_fallback import extract_with_pypdf
+from app.documents.model import ExtractedDocument
+
+Read = Callable[..., ExtractedDocument]
+
+
+def simple_pdf(*pages: str, trailer: str = "") -> bytes:
+    """Write a PDF by hand: one content stream a page, Helvetica as F1, bold as F2."""
+    count = len(pages)
+    objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Pages /Count {count} /Kids [{' '.join(f'{5 + 2 * i} 0 R' for i in range(count))}] >>",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica-Bold >>",
+    ]
+    for i, content in enumerate(pages):
+        objects.append(
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents "
+            f"{6 + 2 * i} 0 R /Resources << /Font << /F1 3 0 R /F2 4 0 R >> >> >>"
+        )
+        objects.append(f"<< /Length {len(content)} >>\nstream\n{content}\nendstream")
+    body, offsets = "%PDF-1.4\n", []
+    for number, text in enumerate(objects, 1):
+        offsets.append(len(body))
+        body += f"{number} 0 obj\n{text}\nendobj\n"
+    start = len(body)
+    body += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n"
+    body += "".join(f"{offset:010} 00000 n \n" for offset in offsets)
+    body += (
+        f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R {trailer} >>\nstartxref\n{start}\n%%EOF"
+    )
+    return body.encode("latin-1")
+
+
+def line(x: int, y: int, text: str, size: int = 10, font: str = "F1") -> str:
+    return f"BT /{font} {size} Tf {x} {y} Td ({text}) Tj ET\n"
+
+
+def page_of(*paragraphs: str, head: str = "", number: str = "") -> str:
+    y, content = 720, ""
+    if head:
+        content += line(60, 770, head, 8)
+    for paragraph in paragraphs:
+        for text in paragraph.split("\n"):
+            size, font = (18, "F2") if text.startswith("#") else (10, "F1")
+            content += line(60, y, text.lstrip("# "), size, font)
+            y -= 14
+        y -= 14
+    if number:
+        content += line(300, 30, number, 8)
+    return content
+
+
+def test_headings_paragraphs_places_and_running_heads(read: Read) -> None:
+    pages = [
+        page_of(
+            f"# Chapter {n}",
+            "The first line of a paragraph that is\nlonger than the line it stands in.",
+            "A second paragraph here.",
+            head="The Annual Report 2024",
+            number=str(n),
+        )
+        for n in range(1, 5)
+    ]
+    document = read("a.pdf", simple_pdf(*pages))
+    assert document.pages == 4
+    first = [block for block in document.blocks if block.page == 1]
+    assert [(block.kind, block.text) for block in first] == [
+        ("heading", "Chapter 1"),
+        ("paragraph", "The first line of a paragraph that is longer than the line it stands in."),
+        ("paragraph", "A second paragraph here."),
+    ]
+    assert document.title == "Chapter 1"
+    upper, lower = first[1].boxes
+    assert upper.page == 1
+    assert upper.x0 == pytest.approx(0.1, abs=0.01)
+    # Its base line is 720 - 14 - 14 of 800 from the bottom.
+    assert upper.y1 == pytest.approx((800 - 692) / 800, abs=0.01)
+    assert upper.y0 < upper.y1 < lower.y1
+
+
+def test_ruled_table(read: Read) -> None:
+    rows = [("Name", "Weight"), ("Duck", "1.2 kg"), ("Goose", "3.1 kg")]
+    content = line(60, 740, "Weights of some birds that live near water.")
+    for i, row in enumerate(rows):
+        for j, cell in enumerate(row):
+            content += line(70 + 150 * j, 706 - 20 * i, cell)
+    for i in range(4):
+        content += f"60 {720 - 20 * i} m 360 {720 - 20 * i} l S\n"
+    for j in range(3):
+        content += f"{60 + 150 * j} 720 m {60 + 150 * j} 660 l S\n"
+    content += line(60, 630, "Text after the table goes on.")
+    pdf = simple_pdf(content)
+    document = read("a.pdf", pdf)
+    assert [(block.kind, block.text) for block in document.blocks] == [
+        ("paragraph", "Weights of some birds that live near water."),
+        ("table", "| Name | Weight |\n| --- | --- |\n| Duck | 1.2 kg |\n| Goose | 3.1 kg |"),
+        ("paragraph", "Text after the table goes on."),
+    ]
+    (box,) = document.blocks[1].boxes
+    assert (box.x0, box.y0) == pytest.approx((0.1, 0.1), abs=0.01)
+    assert all(block.kind != "table" for block in read("a.pdf", pdf, tables=False).blocks)
+    late = read("a.pdf", pdf, table_seconds=0)
+    assert late.metadata["pages_without_table_search"] == [1]
+
+
+def test_two_columns_are_read_one_after_the_other(shared_data: Path) -> None:
+    document = extract(shared_data / "docling-docs/pdf/amt_handbook_sample.pdf")
+    whole = next(b.text for b in document.blocks if "Boots self-locking nuts are made" in b.text)
+    # The sentence runs from the foot of the left column to the head of the right one.
+    assert "The wing type that is the most common ranges in size" in whole
+
+
+def test_words_cut_at_line_ends_are_whole(shared_data: Path) -> None:
+    text = extract(shared_data / "py-pdf-samples/026-latex-multicolumn/multicolumn.pdf").text
+    assert "consectetuer adipiscing elit" in text
+    assert "Morbi tristique".lower() in text.lower()
+
+
+def test_rotated_pages_have_places_as_shown(shared_data: Path) -> None:
+    document = extract(shared_data / "py-pdf-samples/015-arabic/habibi-rotated.pdf")
+    for block in document.blocks:
+        for box in block.boxes:
+            assert 0 <= box.x0 < box.x1 <= 1
+            assert 0 <= box.y0 < box.y1 <= 1
+
+
+def test_a_scan_says_so(shared_data: Path) -> None:
+    with pytest.raises(DocumentError, match="scan") as caught:
+        extract(shared_data / "docling-docs/ocr/ocr_test.pdf")
+    assert caught.value.code == "no_text"
+    assert "OCR" in caught.value.fix
+
+
+def test_a_locked_file_asks_for_its_password(shared_data: Path) -> None:
+    path = shared_data / "py-pdf-samples/005-libreoffice-writer-password"
+    path /= "libreoffice-writer-password.pdf"
+    with pytest.raises(DocumentError, match="password") as caught:
+        extract(path)
+    assert caught.value.code == "encrypted"
+    with pytest.raises(DocumentError) as caught:
+        extract(path, options=ExtractOptions(password="wrong"))
+    assert caught.value.code == "wrong_password"
+    document = extract(path, options=ExtractOptions(password="openpassword"))
+    assert document.text.startswith("Lorem ipsum")
+    assert "openpassword" not in repr(ExtractOptions(password="openpassword"))
+
+
+def test_a_cut_off_file_is_read_as_far_as_it_goes_or_refused(read: Read, shared_data: Path) -> None:
+    whole = (shared_data / "py-pdf-samples/004-pdflatex-4-pages/pdflatex-4-pages.pdf").read_bytes()
+    try:
+        assert read("a.pdf", whole[: len(whole) // 2]).text
+    except DocumentError as error:
+        assert error.code == "damaged"  # noqa: PT017
+    with pytest.raises(DocumentError) as caught:
+        read("a.pdf", whole[:200])
+    assert caught.value.code == "damaged"
+
+
+def test_too_many_pages(read: Read) -> None:
+    with pytest.raises(DocumentError, match="3 pages; 2 are allowed") as caught:
+        read("a.pdf", simple_pdf(*["x"] * 3), max_pages=2)
+    assert caught.value.code == "too_many_pages"
+
+
+def test_the_fallback_reads_the_same_words(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(simple_pdf(page_of("Some words here."), page_of("And more.")))
+    document = extract_with_pypdf(path, ExtractOptions(), None)
+    assert [(b.page, b.text) for b in document.blocks] == [
+        (1, "Some words here."),
+        (2, "And more."),
+    ]

@@ -1,0 +1,144 @@
+"""HTML, Markdown, plain text and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from app.documents.errors import DocumentError
+from app.documents.model import ExtractedDocument
+
+Read = Callable[..., ExtractedDocument]
+
+
+def outline(document: ExtractedDocument) -> list[tuple[str, str]]:
+    return [(block.kind, block.text) for block in document.blocks]
+
+
+HTML = """<!doctype html><html lang=en><head><title>A page</title>
+<meta name=description content="About things"><style>p {}</style></head><body>
+<nav><a href=/>Home</a></nav><script>alert("x")</script>
+<h1>Ducks &amp; geese</h1>
+<p>They <b>swim</b>
+well.<br>And fly.</p>loose text
+<ul><li>one<ul><li>inner</li></ul></li><li><p>two</p></li></ul><ol start=3><li>three</li></ol>
+<table><caption>Weights</caption><tr><th rowspan=2>Kind<th>kg</tr><tr><td>1.2</tr>
+<tr><td>Goose<td>3</tr></table>
+<pre><code>def f():
+    return 1</code></pre>
+<div hidden>not seen</div><div aria-hidden=true>nor this</div>
+<table><tr><td>layout only</td></tr></table>
+<img alt="A duck" src=x></body></html>"""
+
+
+def test_html(read: Read) -> None:
+    document = read("a.html", HTML)
+    assert document.title == "A page"
+    assert document.metadata == {"description": "About things"}
+    assert outline(document) == [
+        ("heading", "Ducks & geese"),
+        ("paragraph", "They swim well.\nAnd fly."),
+        ("paragraph", "loose text"),
+        ("list", "- one\n  - inner\n- two"),
+        ("list", "3. three"),
+        ("paragraph", "Weights"),
+        ("table", "| Kind | kg |\n| --- | --- |\n| Kind | 1.2 |\n| Goose | 3 |"),
+        ("code", "def f():\n    return 1"),
+        ("paragraph", "layout only"),
+        ("paragraph", "A duck"),
+    ]
+
+
+def test_deeply_nested_html_is_read(read: Read) -> None:
+    depth = 20_000
+    document = read("a.html", "<html>" + "<div>" * depth + "deep" + "</div>" * depth)
+    assert document.text == "deep"
+    lists = read("b.html", "<html>" + "<ul><li>x" * 500)
+    assert lists.text.count("x") > 300
+
+
+MARKDOWN = """---
+title: "The guide"
+tags: a, b
+---
+# Top
+
+A *line* with `code`,
+a [link](http://x.y) and ![a picture](p.png).
+
+1. first
+2. second
+   - inner
+     more of it
+
+| a | b |
+|---|---|
+| 1 | x\\|y |
+
+```python
+# not a heading
+print(1)
+```
+
+> quoted
+
+## Sub
+
+<div>raw <b>html</b></div>
+<!-- a comment -->
+"""
+
+
+def test_markdown(read: Read) -> None:
+    document = read("a.md", MARKDOWN)
+    assert document.title == "The guide"
+    assert document.metadata == {"tags": "a, b"}
+    assert outline(document) == [
+        ("heading", "Top"),
+        ("paragraph", "A line with code,\na link and a picture."),
+        ("list", "1. first\n2. second\n  - inner more of it"),
+        ("table", "| a | b |\n| --- | --- |\n| 1 | x\\|y |"),
+        ("code", "# not a heading\nprint(1)"),
+        ("paragraph", "quoted"),
+        ("heading", "Sub"),
+        ("paragraph", "raw html"),
+    ]
+    assert [block.level for block in document.blocks if block.kind == "heading"] == [1, 2]
+
+
+def test_markdown_without_front_matter_takes_its_first_heading_as_title(read: Read) -> None:
+    assert read("a.md", "text\n\n# Name\n\nmore").title == "Name"
+    assert read("notes.md", "only text").title == "notes"
+
+
+def test_deeply_nested_markdown_is_read(read: Read) -> None:
+    document = read("a.md", "> " * 5_000 + "deep\n\n" + "- " * 5_000 + "list")
+    assert "deep" in document.text
+
+
+def test_plain_text(read: Read) -> None:
+    document = read("a.txt", "One\r\ntwo.\r\n\r\n- a\n- b\n\f\nPage two\x00." + " It goes on." * 5)
+    assert [(b.kind, b.page, b.text) for b in document.blocks] == [
+        ("paragraph", 1, "One\ntwo."),
+        ("list", 1, "- a\n- b"),
+        ("paragraph", 2, "Page two." + " It goes on." * 5),
+    ]
+    assert document.pages == 2
+    assert read("b.txt", "x").pages is None
+
+
+def test_csv(read: Read) -> None:
+    expected = "| name | n |\n| --- | --- |\n| a, b | 1 |"
+    assert read("a.csv", 'name,n\n"a, b",1\n').text == expected
+    assert read("a.csv", "name;n\na, b;1\n").text == expected
+    assert read("a.tsv", "name\tn\na, b\t1\n").text == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.html", "<html><body></body></html>"), ("a.md", "<!-- -->")]
+)
+def test_a_file_without_words_is_refused(read: Read, name: str, content: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        read(name, content)
+    assert caught.value.code == "no_text"

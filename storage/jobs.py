@@ -98,7 +98,7 @@ class JobRepository:
             .where(col(Task.status) == "queued", ~same_document.exists())
             .order_by(col(Job.created_at), col(Task.job_id), col(Task.ordinal))
             .limit(1)
-            .with_for_update(skip_locked=True)
+            .with_for_update(skip_locked=True, of=Task)
         )
         with self._db.write() as session:
             task = session.exec(query).first()
@@ -227,7 +227,7 @@ class JobRepository:
     def retry(self, task_id: str) -> Task:
         """Queue a task that failed or was cancelled once more; others stay as they are."""
         with self._db.write() as session:
-            task = _task(session, task_id)
+            task = _task(session, task_id, lock=True)
             if task.status in {"error", "cancelled"}:
                 task.status, task.stage, task.done, task.total = "queued", "", 0, 0
                 task.error, task.attempts, task.updated_at = None, 0, time.time()
@@ -238,7 +238,7 @@ class JobRepository:
     def release(self, task_id: str) -> None:
         """Put a running task back into the queue, as if it had not been claimed."""
         with self._db.write() as session:
-            task = session.get(Task, task_id)
+            task = session.get(Task, task_id, with_for_update=True)
             if task is not None and task.status == "running":
                 task.status, task.stage, task.done, task.total = "queued", "", 0, 0
                 task.attempts -= 1
@@ -248,7 +248,7 @@ class JobRepository:
 
     def _end(self, task_id: str, *, status: str, **values: Any) -> Task:
         with self._db.write() as session:
-            task = _task(session, task_id)
+            task = _task(session, task_id, lock=True)
             # What was cancelled stays so, unless it had been committed by then.
             if task.status == "running" or status == "success":
                 task.status = status
@@ -260,15 +260,16 @@ class JobRepository:
         return task
 
 
-def _task(session: Session, task_id: str) -> Task:
-    task = session.get(Task, task_id)
+def _task(session: Session, task_id: str, *, lock: bool = False) -> Task:
+    task = session.get(Task, task_id, with_for_update=lock or None)
     if task is None:
         raise NotFound("task", task_id)
     return task
 
 
 def _cancel(session: Session, which: Any, statuses: Sequence[str]) -> list[str]:
-    tasks = session.exec(select(Task).where(which, col(Task.status).in_(statuses))).all()
+    query = select(Task).where(which, col(Task.status).in_(statuses)).with_for_update()
+    tasks = session.exec(query).all()
     for task in tasks:
         task.status = "cancelled"
         task.updated_at = time.time()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,10 +41,16 @@ class Corpus:
 
     knowledge: KnowledgeRepository
     name: str = "corpus"
-    kb: str = field(init=False)
+    kb: str = ""
 
     def __post_init__(self) -> None:
-        self.kb = self.knowledge.create(self.name).id
+        self.kb = self.kb or self.knowledge.create(self.name).id
+
+    @classmethod
+    def existing(cls, knowledge: KnowledgeRepository, name: str = "corpus") -> Corpus:
+        """The knowledge base of that name, made when there is none."""
+        found = [base.id for base in knowledge.list()[0] if base.name == name]
+        return cls(knowledge, name, *found)
 
     def put(
         self,

@@ -139,7 +139,7 @@ def main() -> int:
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(text, "utf-8")
     if stale and "--check" in sys.argv:
-        print(f"Out of date: {', '.join(stale)}. Run `make docs` and commit the result.")  # noqa: T201
+        print(f"Out of date: {', '.join(stale)}. Run `make docs` and commit the result.")
         return 1
     return 0
 

@@ -74,13 +74,13 @@ def pages(page: Page, base: str) -> dict[str, Callable[[], None]]:
     go("/knowledge")()
     kb = page.locator('a[href*="/knowledge/"]').first.get_attribute("href") or ""
     go(kb)()
-    document = page.locator('a[href*="/documents/"]', has_text="handbook.pdf").first
+    document = page.locator('a[href*="/documents/"]', has_text="The Ragloom handbook").first
     document_path = document.get_attribute("href") or ""
 
     def run() -> None:
         go(path)()
         page.keyboard.press("Control+Enter")
-        page.get_by_text(re.compile("confidence")).first.wait_for(timeout=60_000)
+        page.get_by_text(re.compile(r"^Done in|^Cached")).nth(3).wait_for(timeout=60_000)
         page.wait_for_timeout(900)
 
     return {

@@ -41,10 +41,18 @@ class SentenceTransformersEmbedder:
                 device="cpu",
             )
         except Exception as error:  # the libraries below raise many classes for "not here"
+            if folder is not None:
+                raise EmbedderError(
+                    "model_damaged",
+                    f"The embedding model in {folder} cannot be loaded: {_first_line(error)}",
+                    "Put the complete folder of a sentence-transformers model there.",
+                ) from error
             raise _unavailable(name, models_dir) from error
-        self.dim = int(self._model.get_sentence_embedding_dimension())
         self.max_tokens = int(self._model.max_seq_length or 512)
         self._lock = Lock()
+        self.dim = 0
+        # Asked of the model itself: releases name the method that tells it differently.
+        self.dim = int(self.embed(["dimension"]).shape[1])
 
     def embed(self, texts: Sequence[str], kind: Kind = "passage") -> np.ndarray:
         """Return unit vectors; the model's own query and document prompts are used."""

@@ -201,6 +201,40 @@ def test_a_model_that_is_not_here_is_told_how_to_get_it(tmp_path: Path) -> None:
         assert way in caught.value.fix
 
 
+def build_model(folder: Path) -> None:
+    """Write a sentence-transformers model: two small layers of untrained weights."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    parts = folder.parent / "parts"
+    vocabulary = model_files.embedded_file("tokenizer.json").with_name("vocab.txt")
+    BertTokenizerFast(vocab=str(vocabulary)).save_pretrained(parts)
+    shape = BertConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
+    )
+    BertModel(shape).save_pretrained(parts)
+    transformer = Transformer(str(parts), max_seq_length=64)
+    SentenceTransformer(modules=[transformer, Pooling(32)], device="cpu").save(str(folder))
+
+
+@pytest.mark.slow
+def test_a_sentence_transformers_folder(tmp_path: Path) -> None:
+    build_model(tmp_path / "small-model")
+    embedder = load_embedder("somebody/small-model", EmbedderOptions(models_dir=tmp_path))
+    assert (embedder.dim, embedder.max_tokens) == (32, 64)
+    vectors = embedder.embed(TEXTS)
+    assert vectors.shape == (3, 32)
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    assert embedder.embed(["a question"], "query").shape == (1, 32)
+    assert embedder.embed([]).shape == (0, 32)
+    (tmp_path / "small-model/model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(EmbedderError) as caught:
+        load_embedder(str(tmp_path / "small-model"))
+    assert caught.value.code == "model_damaged"
+
+
 class Provider(BaseHTTPRequestHandler):
     """Speaks OpenAI's embedding protocol."""
 

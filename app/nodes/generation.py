@@ -20,7 +20,8 @@ from app.nodes.prompts import (
     with_full_stop,
 )
 from app.nodes.supporting import sentence_support
-from app.retrieval.extractive import ABSTAIN_BELOW, Passage, candidates, select
+from app.retrieval.candidates import Passage
+from app.retrieval.extractive import ABSTAIN_BELOW, extract_answer
 from app.retrieval.sentences import split_sentences, units
 from app.retrieval.support import content_words
 
@@ -111,15 +112,16 @@ class Generate(Node["Generate.Config"]):
         return self.Outputs(answer=answer)
 
     async def _quote(self, query: Query, chunks: Chunks, ctx: NodeContext) -> Answer:
-        found = candidates([Passage(c.content, c.headings, c.document_name) for c in chunks.items])
-        if not found:
-            return self._abstain(query, 0.0)
-        scores = await ctx.world.models.rerank(
-            query.text, [candidate.reading for candidate in found], model=self.config.reranker
-        )
-        extract = select(
-            found,
-            scores,
+        async def score(question: str, texts: Sequence[str]) -> Sequence[float]:
+            return await ctx.world.models.rerank(question, texts, model=self.config.reranker)
+
+        extract = await extract_answer(
+            query.text,
+            [
+                Passage(c.content, c.headings, c.document_name, c.scores.get("rerank"))
+                for c in chunks.items
+            ],
+            score,
             max_sentences=self.config.max_sentences,
             abstain_below=self.config.abstain_below,
         )
@@ -131,7 +133,7 @@ class Generate(Node["Generate.Config"]):
         for number, picked in enumerate(extract.sentences, start=1):
             text = with_full_stop(picked.text)
             chunk = chunks.items[picked.passage]
-            citations.append(_citation(number, chunk, chunks, picked.quote, picked.score))
+            citations.append(_citation(number, chunk, chunks, picked.quote, picked.confidence))
             sentences.append(AnswerSentence(text=text, citations=(number,)))
             written.append(f"{text} [{number}]" if self.config.include_citations else text)
             ctx.token(written[-1] if number == 1 else f" {written[-1]}")

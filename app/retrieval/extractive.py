@@ -1,43 +1,42 @@
 """Answering by quoting: the sentences of the passages that best answer a question.
 
-The caller scores the candidates with a cross-encoder (`Candidate.reading` is what the model
-reads); this module proposes candidates and picks the answer. It needs no model of its own.
+Candidates are sentences, table rows with their header, list items, lists with the sentence that
+introduces them, and runs of short lines as forms have them. A cross-encoder, handed in by the
+caller, reads each of them with the question; the best ones are read again under their heading and
+after the sentence before, which tells an answer from words about the same thing. How the numbers
+here were found is told in `docs/how-answers-are-judged.md`.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from app.retrieval.sentences import Unit, units
+from app.retrieval.candidates import Candidate, Passage, propose
 
-#: Below this score of the best sentence there is no answer.
-ABSTAIN_BELOW = 0.35
-#: A further sentence joins the answer when it scores at least this share of the best one.
-_KEEP_RATIO = 0.75
+#: Scores texts against a question, 0..1, in the order given.
+Score = Callable[[str, Sequence[str]], Awaitable[Sequence[float]]]
+
+#: Confidence below which there is no answer.
+ABSTAIN_BELOW = 0.5
+#: How many candidates are read a second time.
+_SHORTLIST = 10
+#: Share of the passage's own score (its logit) in a candidate's.
+_PASSAGE_SHARE = 0.3
+#: A further sentence joins the answer when its score (a logit) comes this close to the best.
+_MARGIN = 2.0
+#: A question's number or code that the passage does not hold costs this much (a logit), one that
+#: the passage holds elsewhere costs the lesser.
+_MISSING_KEY, _DISTANT_KEY = 5.0, 1.0
+#: confidence = sigmoid(slope · score + offset), fitted to answerable and unanswerable questions.
+_SLOPE, _OFFSET = 0.6, -0.6
 #: Sentences that say the same: share of their words in common.
 _DUPLICATE = 0.8
+
 _WORD = re.compile(r"\w+")
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A chunk as the answerer sees it."""
-
-    text: str
-    headings: tuple[str, ...] = ()
-    title: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A quotable unit of a passage, and the words a model scores it by."""
-
-    passage: int
-    unit: Unit
-    #: The unit with what makes sense of it: heading, table header, the sentence before.
-    reading: str
+_KEY = re.compile(r"[\w][\w./:-]*\d[\w./:-]*|\d[\w./:-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,8 @@ class Picked:
     text: str
     #: Verbatim in the passage.
     quote: str
-    score: float
+    #: 0..1, how sure it is that this answers.
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,65 +57,131 @@ class Extract:
     """The answer: no sentences where nothing supports one."""
 
     sentences: tuple[Picked, ...]
-    #: Score of the best candidate, whether it was good enough or not.
+    #: Of the best candidate, whether it was good enough or not.
     confidence: float
 
 
-def candidates(passages: Sequence[Passage], *, limit: int = 200) -> list[Candidate]:
-    """Quotable units of the passages in their order, at most `limit`, headings left out."""
-    found: list[Candidate] = []
-    for index, passage in enumerate(passages):
-        for unit in units(passage.text):
-            readable = unit.readable
-            if unit.kind == "heading":
-                continue
-            if len(_WORD.findall(readable)) >= 2 or unit.kind == "row":
-                found.append(Candidate(index, unit, readable))
-    return found[:limit]
-
-
-def select(
-    found: Sequence[Candidate],
-    scores: Sequence[float],
+async def extract_answer(
+    question: str,
+    passages: Sequence[Passage],
+    score: Score,
     *,
     max_sentences: int = 3,
     abstain_below: float = ABSTAIN_BELOW,
+    limit: int = 160,
 ) -> Extract:
-    """Pick the best candidates, without repetition, in reading order.
+    """Pick the sentences that answer `question`, in reading order, each said once.
 
-    `scores` are 0..1, one for each candidate. The answer is empty where the best one is below
-    `abstain_below`.
+    At most `limit` candidates are scored, those of earlier passages first.
     """
+    asked = content(question)
+    found = [c for c in propose(passages) if c.adds_to(asked)][:limit]
     if not found:
         return Extract((), 0.0)
+    scores = await _scores(question, passages, found, score)
     order = sorted(range(len(found)), key=lambda i: -scores[i])
-    best = scores[order[0]]
-    if best < abstain_below:
-        return Extract((), best)
-    picked: list[int] = []
-    for i in order:
-        if len(picked) == max_sentences or scores[i] < max(abstain_below, best * _KEEP_RATIO):
-            break
-        if not any(similar(found[i].reading, found[j].reading) for j in picked):
-            picked.append(i)
-    picked.sort(key=lambda i: (found[i].passage, found[i].unit.start))
+    best = order[0]
+    confidence = _confidence(scores[best])
+    if confidence < abstain_below:
+        return Extract((), confidence)
+    picked = _pick(asked, found, scores, order, max_sentences, abstain_below)
     return Extract(
         tuple(
-            Picked(found[i].passage, found[i].unit.readable, found[i].unit.text, scores[i])
+            Picked(found[i].passage, found[i].text, found[i].quote, _confidence(scores[i]))
             for i in picked
         ),
-        best,
+        confidence,
     )
 
 
-def similar(a: str, b: str) -> bool:
-    """Whether two sentences say the same in (nearly) the same words."""
-    left, right = words(a), words(b)
+async def _scores(
+    question: str, passages: Sequence[Passage], found: Sequence[Candidate], score: Score
+) -> list[float]:
+    """Score of each candidate (a logit): read alone, under its heading, and in its context."""
+    alone = [_logit(p) for p in await score(question, [c.text for c in found])]
+    keys = keys_of(question)
+    total = [a - _missing(keys, c, passages) for a, c in zip(alone, found, strict=True)]
+    shortlist = sorted(range(len(found)), key=lambda i: -total[i])[:_SHORTLIST]
+    whole = {found[i].passage: passages[found[i].passage].relevance for i in shortlist}
+    unknown = [p for p, relevance in whole.items() if relevance is None]
+    readings = (
+        [found[i].under_heading for i in shortlist]
+        + [found[i].in_context for i in shortlist]
+        + [passages[p].reading for p in unknown]
+    )
+    again = await score(question, readings)
+    whole.update(zip(unknown, again[2 * len(shortlist) :], strict=True))
+    for n, i in enumerate(shortlist):
+        more = _logit(again[n]) + _logit(again[n + len(shortlist)])
+        total[i] += (more - 2 * alone[i]) / 3
+        total[i] += _PASSAGE_SHARE * _logit(whole[found[i].passage] or 0.0)
+    # Those not read again cannot overtake those that were.
+    worst = min(total[i] for i in shortlist)
+    read_again = set(shortlist)
+    return [t if i in read_again else min(t, worst) for i, t in enumerate(total)]
+
+
+def _pick(
+    asked: set[str],
+    found: Sequence[Candidate],
+    scores: Sequence[float],
+    order: Sequence[int],
+    max_sentences: int,
+    abstain_below: float,
+) -> list[int]:
+    best = order[0]
+    told = asked & content(found[best].full_text)
+    picked: list[int] = []
+    for i in order:
+        if len(picked) == max_sentences or scores[i] < scores[best] - _MARGIN:
+            break
+        if _confidence(scores[i]) < abstain_below:
+            break
+        # A further row, or line of a form, must meet the question as well as the best one does:
+        # the same column of another year is no part of the answer.
+        if i != best and found[i].tabular and not told <= content(found[i].full_text):
+            continue
+        if not any(_overlap(found[i], found[j]) for j in picked):
+            picked.append(i)
+    return sorted(picked, key=lambda i: (found[i].passage, found[i].start))
+
+
+def keys_of(question: str) -> frozenset[str]:
+    """Numbers, dates and codes of a question: what an answer has to be about to the letter."""
+    return frozenset(_plain(m) for m in _KEY.findall(question))
+
+
+def content(text: str) -> set[str]:
+    """Lower-cased words and numbers of a text."""
+    return set(_WORD.findall(text.lower().replace(",", "")))
+
+
+def _missing(keys: frozenset[str], candidate: Candidate, passages: Sequence[Passage]) -> float:
+    if not keys:
+        return 0.0
+    near = _plain(candidate.full_text)
+    far = _plain(f"{passages[candidate.passage].reading} {passages[candidate.passage].title}")
+    return sum(0.0 if key in near else _DISTANT_KEY if key in far else _MISSING_KEY for key in keys)
+
+
+def _overlap(a: Candidate, b: Candidate) -> bool:
+    """Whether two candidates quote the same place, or say the same in other words."""
+    if a.passage == b.passage and a.start < b.end and b.start < a.end:
+        return True
+    left, right = content(a.text), content(b.text)
     if not left or not right:
-        return a.strip() == b.strip()
+        return False
     return len(left & right) / min(len(left), len(right)) >= _DUPLICATE
 
 
-def words(text: str) -> set[str]:
-    """Lower-cased words and numbers of a text."""
-    return set(_WORD.findall(text.lower()))
+def _plain(text: str) -> str:
+    return text.lower().replace(",", "").rstrip(".:-/")
+
+
+def _logit(p: float) -> float:
+    p = min(max(p, 1e-9), 1 - 1e-9)
+    return math.log(p / (1 - p))
+
+
+def _confidence(score: float) -> float:
+    return 1 / (1 + math.exp(-max(-60.0, min(60.0, _SLOPE * score + _OFFSET))))

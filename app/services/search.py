@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.engine.context import SearchOutcome, SearchRequest, SearchType
 from app.engine.problems import RagloomError
@@ -22,23 +22,56 @@ from storage.filters import Candidates
 from storage.knowledge import KnowledgeRepository
 from storage.search import ChunkSearch
 
+if TYPE_CHECKING:
+    import numpy as np
+
 #: Each side of a hybrid search hands in at least this many, so that fusion sees both rankings.
 _DEPTH = 50
 #: Passages that are read again by the reranker, at least.
 _RERANKED = 20
+_MOST_NAMES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """Which indexes are asked, and how much they hand in."""
+
+    search_type: SearchType
+    semantic_weight: float
+    depth: int
+    reason: str = ""
+
+    @classmethod
+    def of(cls, query: str, request: SearchRequest) -> _How:
+        """As asked for; adaptive search looks at the query."""
+        search_type, weight, reason = request.search_type, request.semantic_weight, ""
+        if search_type == "adaptive":
+            choice = choose_search(query)
+            search_type, weight = choice.search_type, choice.semantic_weight
+            reason = choice.reason
+        depth = max(_DEPTH, request.k * 2) if search_type == "hybrid" else request.k
+        return cls(search_type, weight, depth, reason)
+
+    @property
+    def semantic(self) -> bool:
+        """Whether the vectors are asked."""
+        return self.search_type != "keyword"
+
+    @property
+    def keyword(self) -> bool:
+        """Whether the words are asked."""
+        return self.search_type != "semantic"
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Where and how to search, decided before any index is asked."""
+    """Where and how to search."""
 
     kb_id: str
     commit: str
     model: str
-    search_type: SearchType
-    semantic_weight: float
     candidates: Candidates | None
-    reason: str = ""
+    how: _How
 
 
 class SearchService:
@@ -57,6 +90,9 @@ class SearchService:
         self._indexer = indexer
         self._max_query_chars = max_query_chars
         self._chunks: ChunkSearch | None = None
+        #: Embedding model of a knowledge base, as it was at its last search.
+        self._known_models: dict[str, str] = {}
+        self._names: dict[str, str] = {}
 
     async def search(self, kb: str, query: str, config: SearchConfig) -> SearchResponse:
         """Search as REST asks for it; `metadata` says how it was done."""
@@ -77,7 +113,7 @@ class SearchService:
         if config.rerank:
             chunks = await self._rerank(query, chunks, config)
         metadata: dict[str, Any] = {
-            "search_type": plan.search_type,
+            "search_type": plan.how.search_type,
             "took_ms": round((time.perf_counter() - started) * 1000, 2),
             "commit": plan.commit,
             "ref": config.ref,
@@ -85,10 +121,10 @@ class SearchService:
             "total": len(chunks),
             "reranked": config.rerank,
         }
-        if plan.search_type == "hybrid":
-            metadata["semantic_weight"] = plan.semantic_weight
-        if plan.reason:
-            metadata["reason"] = plan.reason
+        if plan.how.search_type == "hybrid":
+            metadata["semantic_weight"] = plan.how.semantic_weight
+        if plan.how.reason:
+            metadata["reason"] = plan.how.reason
         return SearchResponse(results=list(chunks), metadata=metadata)
 
     async def run(self, kb: str, request: SearchRequest) -> SearchOutcome:
@@ -99,32 +135,38 @@ class SearchService:
             chunks=tuple(chunks),
             knowledge_base_id=plan.kb_id,
             commit=plan.commit,
-            search_type=plan.search_type,
+            search_type=plan.how.search_type,
             took_ms=(time.perf_counter() - started) * 1000,
         )
 
     async def _run(self, kb: str, request: SearchRequest) -> tuple[_Plan, list[Chunk]]:
         query = self._checked(request.query)
-        plan = await call(self._plan, kb, request)
-        depth = request.k if plan.search_type != "hybrid" else max(_DEPTH, request.k * 2)
-        semantic: Mapping[str, float] = {}
-        keyword: Mapping[str, float] = {}
-        if plan.search_type == "hybrid":
-            semantic, keyword = await asyncio.gather(
-                self._semantic(plan, query, depth), self._keyword(plan, query, depth)
-            )
-        elif plan.search_type == "semantic":
-            semantic = await self._semantic(plan, query, depth)
-        else:
-            keyword = await self._keyword(plan, query, depth)
-        ranked = _ranked(plan, semantic, keyword)
-        if request.score_threshold is not None:
-            ranked = [pair for pair in ranked if pair[1] >= request.score_threshold]
-        ranked = ranked[: request.k]
-        sides = {"semantic": semantic, "keyword": keyword}
-        if plan.search_type == "hybrid":
-            sides["hybrid"] = dict(ranked)
-        return plan, await call(self._hydrate, ranked, sides)
+        how = _How.of(query, request)
+        stores = await self._stores()
+        # The query is embedded while the words are looked up; that needs the model's name, which
+        # seldom changes.
+        guess = self._known_models.get(kb)
+        early = asyncio.create_task(self._embed(query, guess)) if guess and how.semantic else None
+        try:
+            plan, keyword = await call(self._look_up, stores, kb, query, request, how)
+            embedded = None
+            if how.semantic:
+                self._known_models[kb] = plan.model
+                same = early is not None and guess == plan.model
+                embedded = await (early if same else self._embed(query, plan.model))  # type: ignore[misc]
+            return plan, await call(self._finish, stores, plan, request, keyword, embedded)
+        finally:
+            if early is not None:
+                early.cancel()
+
+    def _names_of(self, document_ids: set[str]) -> Mapping[str, str]:
+        """File names of documents; they never change, so most are known from earlier searches."""
+        if unknown := document_ids - self._names.keys():
+            if len(self._names) > _MOST_NAMES:
+                self._names, unknown = {}, document_ids
+            for document in self._repository.documents(list(unknown)):
+                self._names[document.id] = document.filename
+        return self._names
 
     def _checked(self, query: str) -> str:
         query = query.strip()
@@ -141,40 +183,57 @@ class SearchService:
             )
         return query
 
-    def _plan(self, kb: str, request: SearchRequest) -> _Plan:
+    def _look_up(
+        self, stores: ChunkSearch, kb: str, query: str, request: SearchRequest, how: _How
+    ) -> tuple[_Plan, dict[str, float]]:
+        """Decide where to search, and search for the words."""
         row = self._repository.find(kb)
         commit = self._repository.resolve(row.id, request.ref)
-        candidates = self._repository.candidates(
-            commit.id, request.filters, request.target_languages
-        )
-        search_type, weight, reason = request.search_type, request.semantic_weight, ""
-        if search_type == "adaptive":
-            choice = choose_search(request.query)
-            search_type, weight = choice.search_type, choice.semantic_weight
-            reason = choice.reason
-        return _Plan(
+        plan = _Plan(
             kb_id=row.id,
             commit=commit.id,
             model=row.config["embedding_model"],
-            search_type=search_type,
-            semantic_weight=weight,
-            candidates=candidates,
-            reason=reason,
+            candidates=self._repository.candidates(
+                commit.id, request.filters, request.target_languages
+            ),
+            how=how,
         )
+        if not how.keyword:
+            return plan, {}
+        hits = stores.keyword(plan.kb_id, plan.commit, query, how.depth, plan.candidates)
+        return plan, dict(hits)
 
-    async def _semantic(self, plan: _Plan, query: str, depth: int) -> dict[str, float]:
-        model = await self._models.vector_name(plan.model)
-        vectors = await self._models.embed([query], kind="query", model=plan.model)
-        stores = await self._stores()
-        found = await call(
-            stores.semantic, plan.kb_id, plan.commit, model, vectors[0], depth, plan.candidates
-        )
-        return dict(found)
+    def _finish(
+        self,
+        stores: ChunkSearch,
+        plan: _Plan,
+        request: SearchRequest,
+        keyword: Mapping[str, float],
+        embedded: tuple[str, np.ndarray] | None,
+    ) -> list[Chunk]:
+        """Search for the meaning, join both sides, and read the chunks."""
+        semantic: dict[str, float] = {}
+        if embedded is not None:
+            model, vector = embedded
+            semantic = dict(
+                stores.semantic(
+                    plan.kb_id, plan.commit, model, vector, plan.how.depth, plan.candidates
+                )
+            )
+        sides: dict[str, Mapping[str, float]] = {"semantic": semantic, "keyword": keyword}
+        if plan.how.search_type == "hybrid":
+            ranked = convex_fusion(semantic, keyword, semantic_weight=plan.how.semantic_weight)
+            sides["hybrid"] = dict(ranked)
+        else:
+            ranked = list((semantic or keyword).items())
+        if request.score_threshold is not None:
+            ranked = [pair for pair in ranked if pair[1] >= request.score_threshold]
+        return self._hydrate(ranked[: request.k], sides)
 
-    async def _keyword(self, plan: _Plan, query: str, depth: int) -> dict[str, float]:
-        stores = await self._stores()
-        found = await call(stores.keyword, plan.kb_id, plan.commit, query, depth, plan.candidates)
-        return dict(found)
+    async def _embed(self, query: str, model: str) -> tuple[str, np.ndarray]:
+        """(name under which vectors are stored, vector of the query)."""
+        vectors = await self._models.embed([query], kind="query", model=model)
+        return await self._models.vector_name(model), vectors[0]
 
     async def _stores(self) -> ChunkSearch:
         if self._chunks is None:
@@ -202,8 +261,7 @@ class SearchService:
         self, ranked: Sequence[tuple[str, float]], sides: Mapping[str, Mapping[str, float]]
     ) -> list[Chunk]:
         rows = self._repository.chunks_by_ids([chunk_id for chunk_id, _ in ranked])
-        documents = self._repository.documents(list({row.document_id for row in rows}))
-        names = {document.id: document.filename for document in documents}
+        names = self._names_of({row.document_id for row in rows})
         score = dict(ranked)
         return [
             chunk_value(
@@ -214,14 +272,6 @@ class SearchService:
             )
             for row in rows
         ]
-
-
-def _ranked(
-    plan: _Plan, semantic: Mapping[str, float], keyword: Mapping[str, float]
-) -> list[tuple[str, float]]:
-    if plan.search_type == "hybrid":
-        return convex_fusion(semantic, keyword, semantic_weight=plan.semantic_weight)
-    return list((semantic or keyword).items())
 
 
 def chunk_value(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from sqlalchemy import (
@@ -25,7 +26,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
 
-from storage.errors import StorageFull
+from storage.errors import StorageError, StorageFull
 
 _BUSY_TIMEOUT_MS = 30_000
 #: SQLSTATE disk_full and insufficient_resources' neighbours that mean the same to a user.
@@ -49,6 +50,11 @@ class Database:
 
     def _create(self) -> Engine:
         if not self.is_sqlite:
+            if self.url.drivername.endswith("+psycopg") and find_spec("psycopg") is None:
+                raise StorageError(
+                    "PostgreSQL needs a driver that is not installed.",
+                    'Install it with pip install "ragloom[postgres]".',
+                )
             return create_engine(self.url, pool_pre_ping=True, pool_size=8, max_overflow=24)
         engine = create_engine(
             self.url, pool_size=8, max_overflow=32, connect_args={"check_same_thread": False}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: Versions whose texts are read at a time by `iter_texts`.
 _TEXT_BATCH = 50
+_FLOAT_BYTES = 4
 
 
 class _Totals(NamedTuple):
@@ -80,13 +81,8 @@ class Passages(History):
 
     def chunk_vectors(self, chunk_ids: Collection[str], model: str) -> dict[str, np.ndarray]:
         """Stored unit vectors (float32, read-only) by chunk id."""
-        query = (
-            select(Chunk.id, Vector.data)
-            .join(Vector, col(Vector.text_hash) == col(Chunk.text_hash))
-            .where(col(Vector.model) == model, self._db.among(Chunk.id, chunk_ids))
-        )
-        with self._db.read() as session:
-            return {id: _vector(data) for id, data in session.exec(query)}
+        ids, matrix = self.chunk_matrix(chunk_ids, model)
+        return dict(zip(ids, matrix, strict=True))
 
     def chunk_matrix(self, chunk_ids: Collection[str], model: str) -> tuple[list[str], np.ndarray]:
         """Ids of those chunks that have a vector of `model`, and the vectors: (n, dim), float32."""
@@ -140,21 +136,20 @@ class Passages(History):
 
         def measure() -> int:
             versions = {version for head in heads for version in self.version_ids(head)}
-            text = func.coalesce(func.sum(func.length(Chunk.content)), 0)
-            vectors = func.coalesce(func.sum(func.length(Vector.data)), 0)
-            query = (
-                select(text, vectors)
-                .select_from(Chunk)
-                .join(DocumentVersion, col(DocumentVersion.id) == col(Chunk.version_id))
-                .join(
-                    Vector,
-                    (col(Vector.text_hash) == col(Chunk.text_hash))
-                    & (col(Vector.model) == col(DocumentVersion.embedding_model)),
-                )
-                .where(self._db.among(Chunk.version_id, versions))
+            text = select(func.coalesce(func.sum(func.length(Chunk.content)), 0)).where(
+                self._db.among(Chunk.version_id, versions)
+            )
+            models = (
+                select(DocumentVersion.embedding_model, func.sum(DocumentVersion.chunk_count))
+                .where(self._db.among(DocumentVersion.id, versions))
+                .group_by(col(DocumentVersion.embedding_model))
             )
             with self._db.read() as session:
-                return sum(session.exec(query).one())
+                total = session.exec(text).one()
+                for model, chunks in session.exec(models):
+                    dim = select(Vector.dim).where(col(Vector.model) == model).limit(1)
+                    total += chunks * (session.exec(dim).first() or 0) * _FLOAT_BYTES
+            return int(total)
 
         return self._bytes.get((kb_id, *heads), measure)
 
@@ -184,16 +179,18 @@ class Passages(History):
     ) -> tuple[list[str], np.ndarray]:
         import numpy as np
 
-        query = (
-            select(Chunk.id, Vector.data)
-            .join(Vector, col(Vector.text_hash) == col(Chunk.text_hash))
-            .where(col(Vector.model) == model, self._db.among(column, ids))
-        )
+        chunks = select(Chunk.id, Chunk.text_hash).where(self._db.among(column, ids))
         with self._db.read() as session:
-            rows = session.exec(query).all()
-        found = [id for id, _ in rows]
-        matrix = np.frombuffer(b"".join(data for _, data in rows), "<f4")
-        return found, matrix.reshape(len(found), -1 if found else 0)
+            keys = session.connection().execute(chunks).all()
+            # Not one join: SQLite would walk through all vectors of the model.
+            vectors = select(Vector.text_hash, Vector.data).where(
+                col(Vector.model) == model,
+                self._db.among(Vector.text_hash, {key for _, key in keys}),
+            )
+            data = dict(session.exec(vectors).all())
+        found = [(id, data[key]) for id, key in keys if key in data]
+        matrix = np.frombuffer(b"".join(blob for _, blob in found), "<f4")
+        return [id for id, _ in found], matrix.reshape(len(found), -1 if found else 0)
 
     def _totals_at(self, commit_id: str) -> _Totals:
         def read() -> _Totals:

@@ -8,7 +8,7 @@ an index still catching up) are scored from the rows in SQL.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from storage.filters import Candidates
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 Hits = list[tuple[str, float]]
+#: Model, versions, chunks.
+_Filtered = tuple[str, frozenset[str], frozenset[str] | None]
 
 #: Up to so many candidates are scored one by one: faster than an index asked with a filter.
 EXACT_LIMIT = 2_000
 #: An index asked for more than this is slower than scoring every vector.
 _MOST_FETCHED = 8_192
+_MOST_WORDS_FETCHED = 640
 #: Versions whose vectors are in memory at a time when all are scored.
 _VERSIONS_AT_A_TIME = 200
 _MOST_OWNERS = 500_000
@@ -45,6 +48,8 @@ class ChunkSearch:
         # Which version a chunk belongs to never changes, so what a query learned stays known.
         self._owners: dict[str, str] = {}
         self._absent: Lru[tuple[str, ProjectionName, int], frozenset[str]] = Lru(32)
+        # A filter is rarely asked once: the few vectors it leaves are kept, 3 MB at most for each.
+        self._scored: Lru[_Filtered, tuple[list[str], np.ndarray]] = Lru(8)
         self._temporary: Lru[frozenset[str], BM25Index] = Lru(2)
 
     def semantic(
@@ -58,7 +63,9 @@ class ChunkSearch:
     ) -> Hits:
         """The `k` chunks nearest to a unit vector (float32, one dimension)."""
         if candidates is not None and len(candidates) <= EXACT_LIMIT:
-            return self._exact(candidates.version_ids, candidates, model, vector, k)
+            key = model, candidates.version_ids, candidates.chunk_ids
+            ids, matrix = self._scored.get(key, lambda: self._candidate_matrix(candidates, model))
+            return _score(ids, matrix, vector, k)
         members = self._members(commit_id, candidates)
         held, absent = self._held_and_absent("vectors", kb_id, commit_id)
         hits = self._exact(members & absent, candidates, model, vector, k) if absent else []
@@ -85,15 +92,31 @@ class ChunkSearch:
         hits: Hits = []
         if absent:
             hits = self._search_temporary(kb_id, absent, members, text, k, candidates)
-        if candidates is not None and len(candidates) <= EXACT_LIMIT:
-            field, among = _term_filter(candidates)
-            return _best(hits + self._keywords.query(kb_id, text, k, field=field, among=among), k)
+        return _best(hits + self._search_words(kb_id, members, held, text, k, candidates), k)
 
+    def _search_words(
+        self,
+        kb_id: str,
+        members: frozenset[str],
+        held: frozenset[str],
+        text: str,
+        k: int,
+        candidates: Candidates | None,
+    ) -> Hits:
         def ask(n: int) -> Hits:
             return self._keywords.query(kb_id, text, n)
 
-        found = self._overfetch(ask, k, members, held, candidates, most=None)
-        return _best(hits + (found or []), k)
+        few = candidates is not None and len(candidates) <= EXACT_LIMIT
+        if candidates is not None and few and candidates.chunk_ids is None:
+            among = candidates.version_ids
+            return self._keywords.query(kb_id, text, k, field="version_id", among=among)
+        # Many chunk ids make a slow query: only when asking for more has not helped.
+        most = _MOST_WORDS_FETCHED if few else None
+        found = self._overfetch(ask, k, members, held, candidates, most)
+        if found is None and candidates is not None and candidates.chunk_ids is not None:
+            among = candidates.chunk_ids
+            found = self._keywords.query(kb_id, text, k, field="chunk_id", among=among)
+        return found or []
 
     def _members(self, commit_id: str, candidates: Candidates | None) -> frozenset[str]:
         if candidates is not None:
@@ -156,27 +179,21 @@ class ChunkSearch:
         vector: np.ndarray,
         k: int,
     ) -> Hits:
-        """Score every vector of versions, or of the candidates among them."""
+        """Score every vector of versions, or those of the candidates among them."""
         chosen = None if candidates is None else candidates.chunk_ids
         hits: Hits = []
-        for ids, matrix in self._matrices(versions, candidates, model):
-            scores = matrix @ vector
-            scored = zip(ids, scores.tolist(), strict=True)
+        ordered = sorted(versions)
+        for start in range(0, len(ordered), _VERSIONS_AT_A_TIME):
+            batch = ordered[start : start + _VERSIONS_AT_A_TIME]
+            ids, matrix = self._knowledge.version_vectors(batch, model)
+            scored = _score(ids, matrix, vector, len(ids) if chosen is not None else k)
             hits = _best(hits + [hit for hit in scored if chosen is None or hit[0] in chosen], k)
         return hits
 
-    def _matrices(
-        self, versions: frozenset[str], candidates: Candidates | None, model: str
-    ) -> Iterator[tuple[list[str], np.ndarray]]:
-        chosen = None if candidates is None else candidates.chunk_ids
-        if chosen is not None and len(chosen) <= EXACT_LIMIT:
-            batches = iter([self._knowledge.chunk_matrix(chosen, model)])
-        else:
-            batches = (
-                self._knowledge.version_vectors(batch, model)
-                for batch in _batches(sorted(versions))
-            )
-        return (batch for batch in batches if batch[0])
+    def _candidate_matrix(self, candidates: Candidates, model: str) -> tuple[list[str], np.ndarray]:
+        if candidates.chunk_ids is None:
+            return self._knowledge.version_vectors(candidates.version_ids, model)
+        return self._knowledge.chunk_matrix(candidates.chunk_ids, model)
 
     def _search_temporary(
         self,
@@ -203,16 +220,16 @@ class ChunkSearch:
         return self._overfetch(ask, k, members, absent, candidates, most=None) or []
 
 
-def _term_filter(candidates: Candidates) -> tuple[str, frozenset[str]]:
-    if candidates.chunk_ids is None:
-        return "version_id", candidates.version_ids
-    return "chunk_id", candidates.chunk_ids
-
-
 def _best(hits: Hits, k: int) -> Hits:
     return sorted(hits, key=lambda hit: (-hit[1], hit[0]))[:k]
 
 
-def _batches(versions: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(versions), _VERSIONS_AT_A_TIME):
-        yield versions[start : start + _VERSIONS_AT_A_TIME]
+def _score(ids: Sequence[str], matrix: np.ndarray, vector: np.ndarray, k: int) -> Hits:
+    """The `k` best rows of a matrix."""
+    import numpy as np
+
+    if not ids:
+        return []
+    scores = matrix @ vector
+    rows = range(len(ids)) if k >= len(ids) else np.argpartition(scores, -k)[-k:].tolist()
+    return _best([(ids[row], float(scores[row])) for row in rows], k)

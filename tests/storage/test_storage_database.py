@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 
 from storage import migrate
 from storage.database import Database
-from storage.errors import StorageFull
+from storage.errors import StorageError, StorageFull
 from storage.knowledge import KnowledgeRepository
 from storage.tables import KnowledgeBase
 
@@ -95,6 +95,13 @@ def test_a_full_disk_is_reported_and_changes_nothing(db: Database) -> None:
 def test_any_number_of_ids_fits_a_query(db: Database) -> None:
     knowledge = KnowledgeRepository(db)
     assert knowledge.chunks_by_ids([f"{i:032x}" for i in range(50_000)]) == []
+
+
+def test_a_missing_driver_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.database.find_spec", lambda _: None)
+    with pytest.raises(StorageError) as refused:
+        Database("postgresql+psycopg://localhost/x")
+    assert "ragloom[postgres]" in refused.value.fix
 
 
 def _limit_pages(db: Database, pages: int) -> None:

@@ -15,9 +15,9 @@ _PAGE = """<!doctype html>
 body {{ font: 15px/1.55 system-ui, sans-serif; max-width: 30rem; margin: 14vh auto; padding: 0 20px; }}
 h1 {{ font-size: 1.35rem; margin: 0 0 .6rem; }}
 code {{ padding: 2px 6px; border-radius: 4px; background: color-mix(in srgb, currentColor 10%, transparent); }}
-form {{ display: flex; gap: 8px; margin-top: .5rem; }}
+form span {{ display: flex; gap: 8px; margin-top: .4rem; }}
 input {{ flex: 1; font: inherit; padding: 8px 10px; border-radius: 6px; border: 1px solid color-mix(in srgb, currentColor 35%, transparent); background: transparent; color: inherit; }}
-button {{ font: inherit; padding: 8px 14px; border-radius: 6px; border: 0; background: #3b5bdb; color: #fff; cursor: pointer; }}
+button {{ font: inherit; padding: 8px 14px; border-radius: 6px; border: 0; background: #006a70; color: #fff; cursor: pointer; }}
 p.note {{ padding: 8px 12px; border-left: 3px solid #d9480f; }}
 label {{ display: block; margin-top: 1.6rem; }}
 </style>
@@ -28,9 +28,9 @@ label {{ display: block; margin-top: 1.6rem; }}
 {note}
 <p>Use the link that <code>ragloom serve</code> printed when it started. For a fresh one, run
 <code>ragloom link</code> in the folder the server was started in.</p>
-<form method="post" action="/login" style="display:block">
+<form method="post" action="/login">
 <label for="api_key">Or paste an API key</label>
-<span style="display:flex;gap:8px;margin-top:.4rem">
+<span>
 <input id="api_key" name="api_key" type="password" autocomplete="current-password" required>
 <button>Open</button>
 </span>

@@ -260,3 +260,59 @@ async def test_node_types_and_models_are_listed(client: httpx.AsyncClient) -> No
     assert {item["name"] for item in types["port_types"]} >= {"Query", "Chunks", "Answer"}
     models = (await client.get("/api/v1/models")).json()
     assert any(model["name"] == "extractive" and model["ready"] for model in models["items"])
+
+
+async def test_runs_and_documents_are_counted(client: httpx.AsyncClient) -> None:
+    workflow = await make(client)
+    await client.post(f"{WF}/{workflow}/execute", json={})
+    await client.post(f"{WF}/{workflow}/execute", json={})
+    kb = (await client.post("/api/v1/knowledge_bases", json={"name": "Counted"})).json()
+    place = f"/api/v1/knowledge_bases/{kb['knowledge_base_id']}/documents"
+    await client.post(place, files={"files": ("a.md", b"One note.")})
+    page = (await client.get("/metrics")).text
+    assert 'ragloom_runs_total{status="completed"} 2.0' in page
+    assert 'ragloom_node_seconds_count{type="text_input"} 1.0' in page
+    assert 'ragloom_node_results_reused_total{type="text_input"} 1.0' in page
+    assert 'ragloom_documents_ingested_total{status="success"} 1.0' in page
+
+
+async def test_a_client_can_say_how_long_it_waits(
+    client: httpx.AsyncClient, services: Services
+) -> None:
+    slow = copy.deepcopy(GRAPH)
+    slow["nodes"][0]["timeout_s"] = 60
+    workflow = await make(client, slow)
+    ran = await client.post(
+        f"{WF}/{workflow}/execute", json={}, headers={"Prefer": "wait=20, handling=lenient"}
+    )
+    assert (ran.status_code, ran.json()["status"]) == (200, "completed")
+    at_once = await client.post(
+        f"{WF}/{workflow}/execute", json={"use_cache": False}, headers={"Prefer": "wait=0"}
+    )
+    assert at_once.status_code in (200, 202)
+    await services.runs.wait(at_once.json()["execution_id"])
+
+
+async def test_a_list_of_steps_without_validation_has_a_confidence_too(
+    client: httpx.AsyncClient,
+) -> None:
+    kb = (await client.post("/api/v1/knowledge_bases", json={"name": "Notes"})).json()
+    place = f"/api/v1/knowledge_bases/{kb['knowledge_base_id']}/documents"
+    await client.post(place, files={"files": ("a.md", b"Backups run every night at three.")})
+    steps = {
+        "name": "Short",
+        "steps": [
+            {"type": "knowledge_base_search", "config": {"knowledge_base_id": "Notes", "k": 2}},
+            {"type": "answer_generation", "config": {}},
+        ],
+        "output_format": {"answer": "string", "confidence": "float", "mood": "string"},
+    }
+    made = await client.post(WF, json=steps)
+    assert made.status_code == 201, made.text
+    assert any("mood" in warning for warning in made.json()["warnings"])
+    ran = await client.post(
+        f"{WF}/{made.json()['workflow_id']}/execute",
+        json={"input_data": {"query": "When do backups run?"}},
+    )
+    assert "night at three" in ran.json()["outputs"]["answer"]
+    assert ran.json()["outputs"]["confidence"] > 0

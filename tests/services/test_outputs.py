@@ -1,0 +1,97 @@
+"""Outputs of runs in the shape programs want."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.engine.codec import encode
+from app.engine.values import (
+    PORT_TYPES,
+    Answer,
+    Chunk,
+    Chunks,
+    Citation,
+    Flag,
+    Json,
+    Number,
+    PortValue,
+    Query,
+    Table,
+    Text,
+    Verdict,
+)
+from app.services.outputs import shape_outputs, type_of
+
+ANSWER = Answer(
+    text="Yes.",
+    confidence=0.5,
+    citations=(
+        Citation(number=1, chunk_id="c", document_id="d", document_name="a.md", quote="Yes."),
+    ),
+)
+CHUNKS = Chunks(items=(Chunk(chunk_id="c", document_id="d", document_name="a.md", content="x"),))
+VERDICT = Verdict(passed=True, confidence=0.75, reasons=("It is", "supported."))
+
+
+def declared(**types: str) -> dict[str, Any]:
+    return {"graph": {"output_format": types}}
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (Text(text="a"), "Text"),
+        (Number(value=1.5), "Number"),
+        (Flag(value=True), "Flag"),
+        (Json(data=[1]), "Json"),
+        (Table(columns=("a",)), "Table"),
+        (Query(text="a", original="a"), "Query"),
+        (CHUNKS, "Chunks"),
+        (ANSWER, "Answer"),
+        (VERDICT, "Verdict"),
+    ],
+)
+def test_data_tells_which_type_it_was_made_from(value: PortValue, name: str) -> None:
+    assert name in PORT_TYPES
+    assert type_of(encode(value)) == name
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [
+        (ANSWER, "string", "Yes."),
+        (ANSWER, "float", 0.5),
+        (ANSWER, "array", [c.model_dump(mode="json") for c in ANSWER.citations]),
+        (ANSWER, "boolean", True),
+        (ANSWER, "object", encode(ANSWER)),
+        (VERDICT, "float", 0.75),
+        (VERDICT, "boolean", True),
+        (VERDICT, "string", "It is supported."),
+        (CHUNKS, "array", [c.model_dump(mode="json") for c in CHUNKS.items]),
+        (Query(text="new", original="old"), "string", "new"),
+        (Table(columns=("a",), rows=((1,),)), "array", [[1]]),
+        (Number(value=2), "float", 2.0),
+        (Text(text="a"), "whatever", "a"),
+    ],
+)
+def test_a_declared_type_picks_the_part_that_fits(
+    value: PortValue, kind: str, expected: Any
+) -> None:
+    assert shape_outputs({"x": encode(value)}, declared(x=kind)) == {"x": expected}
+
+
+def test_without_a_format_an_answer_brings_its_citations() -> None:
+    shaped = shape_outputs({"answer": encode(ANSWER), "n": encode(Number(value=3))}, {"graph": {}})
+    assert shaped["answer"] == "Yes."
+    assert shaped["n"] == 3
+    assert shaped["citations"][0]["document_name"] == "a.md"
+    assert (shaped["confidence"], shaped["abstained"]) == (0.5, False)
+    taken = {"answer": encode(ANSWER), "confidence": encode(Number(value=9))}
+    assert shape_outputs(taken, None)["confidence"] == 9
+
+
+def test_what_is_no_value_of_a_port_stays_as_it_is() -> None:
+    odd = {"a": None, "b": [1], "c": {"text": "x", "more": 1}, "d": "plain"}
+    assert shape_outputs(odd, None) == odd

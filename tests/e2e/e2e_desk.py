@@ -1,0 +1,158 @@
+"""A real server, and a tab of a real browser with the moves a person makes in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from playwright.sync_api import BrowserContext, Locator, Page
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Server:
+    """A running `ragloom serve`; it can be stopped hard and started again on its data."""
+
+    data: Path
+    port: int = 0
+    process: subprocess.Popen[str] | None = None
+    url: str = ""
+    link: str = ""
+    flags: tuple[str, ...] = ()
+    lines: list[str] = field(default_factory=list)
+
+    def start(self) -> None:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("RAGLOOM_", "PYTEST"))}
+        command = [sys.executable, "-m", "app", "serve", f"--port={self.port}", "--data", self.data]
+        command += self.flags
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=clean, stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+            if found := re.match(r"Open ((http://\S+?:(\d+))/\?token=\S+)", line):
+                self.link, self.url, self.port = found[1], found[2], int(found[3])
+                threading.Thread(target=self._drain, args=(self.process,), daemon=True).start()
+                return
+        raise AssertionError(f"the server did not start: {self.lines}")
+
+    def _drain(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        self.lines.extend(line.rstrip() for line in process.stdout)
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        self.process.wait(20)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def get(self, path: str) -> Any:
+        key = (self.data / "api_key").read_text().strip()
+        answer = httpx.get(f"{self.url}{path}", headers={"Authorization": f"Bearer {key}"})
+        answer.raise_for_status()
+        return answer.json()
+
+    def wait_for_demo(self) -> None:
+        until((self.data / "demo-seeded").exists, 120)
+
+
+def until(condition: Callable[[], Any], seconds: float = 15) -> Any:
+    """Wait until `condition` gives something true, and return that."""
+    ends = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < ends, "it did not happen in time"
+        time.sleep(0.05)
+
+
+class Desk:
+    """One tab, and the moves a person makes in it."""
+
+    def __init__(self, context: BrowserContext, server: Server) -> None:
+        self.server = server
+        self.errors: list[str] = []
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(10_000)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def open(self, path: str) -> None:
+        self.page.goto(self.server.url + path)
+        self.settled()
+
+    def settled(self) -> None:
+        self.page.wait_for_function("window.did_handshake")
+
+    def open_workflow(self, name: str) -> str:
+        self.open("/")
+        self.page.locator(".rl-card", has_text=name).first.click()
+        self.page.wait_for_url("**/workflows/*")
+        self.settled()
+        self.page.wait_for_selector(".rl-node, .rl-empty-hint")
+        self.page.wait_for_timeout(400)
+        return self.page.url.rsplit("/", 1)[1]
+
+    def new_workflow(self) -> str:
+        self.open("/")
+        self.page.get_by_role("button", name="New workflow").click()
+        self.page.locator(".q-menu").get_by_text("Empty canvas").click()
+        self.page.wait_for_url("**/workflows/*")
+        self.settled()
+        self.page.wait_for_selector(".rl-empty-hint")
+        return self.page.url.rsplit("/", 1)[1]
+
+    def graph(self, workflow_id: str) -> dict[str, Any]:
+        found = self.server.get(f"/api/v1/workflows/{workflow_id}")
+        return dict(found.get("graph") or found)
+
+    def node(self, id_: str) -> Locator:
+        return self.page.locator(f'.vue-flow__node[data-id="{id_}"]')
+
+    def port(self, id_: str, side: str, name: str) -> Locator:
+        return self.node(id_).locator(f'.vue-flow__handle.{side}[data-handleid="{name}"]')
+
+    def drop(self, kind: str, x: float, y: float) -> None:
+        """Drag a node from the palette onto the canvas."""
+        self.page.locator(f'[data-node-type="{kind}"]').drag_to(
+            self.page.locator(".vue-flow__pane"), target_position={"x": x, "y": y}
+        )
+
+    def pull(self, source: Locator, target: Locator) -> None:
+        """Draw a wire."""
+        start, end = _middle(source), _middle(target)
+        mouse = self.page.mouse
+        mouse.move(*start)
+        mouse.down()
+        mouse.move(start[0] + 8, start[1] + 4)
+        mouse.move(*end, steps=6)
+        mouse.up()
+
+    def saved(self) -> None:
+        self.page.locator(".rl-save", has_text="Saved").wait_for()
+
+    def answered(self) -> Locator:
+        """Wait for the answer in the run bar."""
+        answer = self.page.locator(".rl-runbar .rl-answer")
+        answer.wait_for(timeout=30_000)
+        return answer
+
+
+def _middle(target: Locator) -> tuple[float, float]:
+    box = target.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

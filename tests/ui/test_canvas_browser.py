@@ -517,6 +517,29 @@ def test_a_past_run_can_be_looked_at_but_not_edited(desk: Desk) -> None:
     assert desk.nodes()["retrieve"]["position"] == [336.0, 0.0]
 
 
+def test_from_afar_the_titles_are_large_and_nothing_moves(desk: Desk) -> None:
+    def facts() -> tuple[float, float]:
+        zoom = desk.page.evaluate(
+            "new DOMMatrix(getComputedStyle(document.querySelector('.vue-flow__transformationpane'))"
+            ".transform).a"
+        )
+        box = desk.node("generate").bounding_box()
+        assert box is not None
+        return zoom, box["height"] / zoom
+
+    _, height = facts()
+    for _ in range(12):
+        desk.page.keyboard.press("-")
+        desk.page.wait_for_timeout(60)
+    desk.page.wait_for_selector(".rl-canvas.is-far")
+    desk.page.wait_for_timeout(300)
+    zoom, far_height = facts()
+    assert zoom < 0.5
+    assert far_height == pytest.approx(height, abs=1)
+    size = desk.title("retrieve").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
+    assert size >= 24
+
+
 def test_dark_mode_follows_the_page(desk: Desk) -> None:
     def shade(selector: str) -> float:
         colour = desk.page.locator(selector).first.evaluate(

@@ -147,6 +147,40 @@ def test_a_damaged_draft_is_no_draft(tmp_path: Path) -> None:
     assert drafts.read("w1") is None
 
 
+def test_undo_and_redo_survive_a_restart(tmp_path: Path) -> None:
+    editor, drafts = GraphEditor(toys.answering(), toys.registry()), Drafts(tmp_path)
+    for title in ("one", "two", "three"):
+        editor.apply([{**RENAME, "title": title}, {"op": "delete", "nodes": ["question"]}])
+    editor.undo()
+    drafts.write_history("w1", editor.dump_history())
+
+    again = GraphEditor(Graph.parse(editor.dump()), toys.registry())
+    assert again.restore_history(Drafts(tmp_path).read_history("w1"))
+    assert again.undo_label == editor.undo_label
+    for step in ("redo", "undo", "undo", "undo"):
+        getattr(editor, step)()
+        getattr(again, step)()
+        assert again.dump() == editor.dump()
+    assert again.dump() == toys.answering().dump()
+    assert again.undo_label is None
+
+
+def test_a_history_of_another_graph_or_damaged_is_left_alone(tmp_path: Path) -> None:
+    editor = GraphEditor(toys.answering(), toys.registry())
+    editor.apply([RENAME])
+    history = editor.dump_history()
+    other = GraphEditor(toys.answering(), toys.registry())
+    assert not other.restore_history(history)
+    assert not other.restore_history({**history, "nodes": []})
+    assert not other.restore_history({"past": 3})
+    assert not other.restore_history(None)
+    assert other.undo_label is None
+    drafts = Drafts(tmp_path)
+    drafts.write_history("w1", history)
+    drafts.forget("w1")
+    assert drafts.read_history("w1") is None
+
+
 async def test_two_tabs_share_one_editor_and_idle_ones_are_forgotten() -> None:
     hub, opens = EditorHub(keep=1), 0
 

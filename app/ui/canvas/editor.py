@@ -211,6 +211,14 @@ class GraphEditor:
         self._history.push(self._graph, label)
         return self._move_to(graph, label, "")
 
+    def dump_history(self) -> dict[str, Any]:
+        """Undo and redo as JSON data, to survive a restart of the server."""
+        return self._history.dump(self._graph)
+
+    def restore_history(self, data: dict[str, Any] | None) -> bool:
+        """Take undo and redo back, if they belong to the graph as it is now."""
+        return data is not None and self._history.restore(data, self._graph)
+
     # ---- viewers ----
     def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
         """Call `callback` after every change, until the returned function is called."""

@@ -10,12 +10,15 @@ from app.retrieval.sentences import MAX_UNIT, Unit, units
 
 #: Lines of forms and receipts: shorter than this and without a full stop.
 _SHORT_LINE = 90
+_SHORT_WORDS = 14
 #: How many of them are read together.
 _WINDOW = 3
 _ENDS = re.compile(r"[.!?。！？…][\"'”’»)\]]*$")
 _WORD = re.compile(r"\w+")
 _SECTION = re.compile(r"^\s*\d+(?:\.\d+)*\.?\s+")
-_EMPTY = frozenset("a an and are as at by for from in is of on or the to was were with s".split())
+_EMPTY = frozenset(
+    ["a", "an", "and", "are", "as", "at", "by", "for", "from", "in", "is", "of", "on", "or", "the", "to", "was", "were", "with", "s"]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Candidate:
     before: str = ""
     #: A row of a table or a line of a form.
     tabular: bool = False
+    #: Words without the marks of a sentence: a title, a menu, a cut-off line.
+    rough: bool = False
 
     @property
     def under_heading(self) -> str:
@@ -110,6 +115,7 @@ def _candidate(index: int, unit: Unit, text: str, heading: str, before: str) -> 
         heading=heading,
         before=before,
         tabular=unit.kind == "row",
+        rough=unit.kind == "sentence" and _is_rough(unit.text),
     )
 
 
@@ -143,6 +149,12 @@ def _lines(index: int, passage: Passage, found: Sequence[Unit]) -> Iterator[Cand
                 text = "; ".join(u.readable.rstrip(";,") for u in window)
                 yield _span(index, passage, window[0], window[-1], text)
         run = [unit] if unit is not None and _is_line(unit) else []
+
+
+def _is_rough(text: str) -> bool:
+    if _ENDS.search(text) or text.endswith(":"):
+        return False
+    return len(text.split()) > _SHORT_WORDS or not re.search(r"[\d:=]", text)
 
 
 def _is_line(unit: Unit) -> bool:

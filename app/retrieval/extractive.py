@@ -26,10 +26,12 @@ _SHORTLIST = 10
 #: Share of the passage's own score (its logit) in a candidate's.
 _PASSAGE_SHARE = 0.3
 #: A further sentence joins the answer when its score (a logit) comes this close to the best.
-_MARGIN = 2.0
+_MARGIN = 1.5
 #: A question's number or code that the passage does not hold costs this much (a logit), one that
 #: the passage holds elsewhere costs the lesser.
 _MISSING_KEY, _DISTANT_KEY = 5.0, 1.0
+#: A title, menu or cut-off line costs this much.
+_ROUGH = 1.5
 #: confidence = sigmoid(slope · score + offset), fitted to answerable and unanswerable questions.
 _SLOPE, _OFFSET = 0.6, -0.6
 #: Sentences that say the same: share of their words in common.
@@ -100,7 +102,10 @@ async def _scores(
     """Score of each candidate (a logit): read alone, under its heading, and in its context."""
     alone = [_logit(p) for p in await score(question, [c.text for c in found])]
     keys = keys_of(question)
-    total = [a - _missing(keys, c, passages) for a, c in zip(alone, found, strict=True)]
+    total = [
+        a - _missing(keys, c, passages) - _ROUGH * c.rough
+        for a, c in zip(alone, found, strict=True)
+    ]
     shortlist = sorted(range(len(found)), key=lambda i: -total[i])[:_SHORTLIST]
     whole = {found[i].passage: passages[found[i].passage].relevance for i in shortlist}
     unknown = [p for p, relevance in whole.items() if relevance is None]

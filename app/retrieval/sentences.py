@@ -216,13 +216,18 @@ def _sentences(passage: str, start: int, end: int) -> list[Unit]:
     found: list[Unit] = []
     at = start
     for match in _BOUNDARY.finditer(passage, start, end):
-        if _is_abbreviation(passage, at, match.start()):
+        if _goes_on(passage, match.end()) or _is_abbreviation(passage, at, match.start()):
             continue
         found.extend(_pieces(passage, at, match.end(), "sentence"))
         at = match.end()
     if at < end:
         found.extend(_pieces(passage, at, end, "sentence"))
     return found
+
+
+def _goes_on(passage: str, stop: int) -> bool:
+    """“Really?” asked Jane: a small letter after the mark belongs to the same sentence."""
+    return passage[stop : stop + 3].lstrip()[:1].islower()
 
 
 def _is_abbreviation(passage: str, start: int, stop: int) -> bool:
@@ -236,9 +241,7 @@ def _is_abbreviation(passage: str, start: int, stop: int) -> bool:
     following = passage[stop : stop + 3].strip()
     if len(bare) == 1 and bare.isalpha() and following[:1].isupper():
         return True
-    if bare.isdigit() and len(bare) <= 3 and start + len(word[0]) + 1 >= stop:
-        return True
-    return bool(following) and following[0].islower()
+    return bare.isdigit() and len(bare) <= 3 and start + len(word[0]) + 1 >= stop
 
 
 def _pieces(passage: str, start: int, end: int, kind: UnitKind) -> list[Unit]:

@@ -48,7 +48,9 @@ class Sessions:
             def settled(state: SaveState) -> None:
                 if state.status == "saved":
                     drafts.clear(workflow_id)
+                    drafts.write_history(workflow_id, editor.dump_history())
 
+            editor.restore_history(drafts.read_history(workflow_id))
             autosave = Autosave(editor, save, on_state=settled)
             if draft is not None and draft.graph != workflow.graph:
                 # Saved after the usual pause; where somebody saved meanwhile, that asks first.
@@ -68,6 +70,7 @@ class Sessions:
             workflow = workflow.model_copy(update={"graph": editor.dump()})
         await services.workflows.delete(workflow_id)
         self._hub.close(workflow_id)
+        Drafts(Path(services.settings.data) / "drafts").forget(workflow_id)
         token = secrets.token_urlsafe(8)
         self._deleted[token] = workflow
         while len(self._deleted) > 20:

@@ -1,0 +1,1 @@
+"""Ragloom: a visual workshop for retrieval-augmented generation."""

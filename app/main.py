@@ -142,7 +142,7 @@ async def _serve(settings: Settings, listening: socket.socket, say: Say) -> None
                 if key.created:
                     kept = services.folder.path / "api_key"
                     say(f"API key (shown once, kept in {kept}): {key.secret}")
-                say(f"Open {local_url(settings)}/?token={services.keys.open_link_token()}")
+                say(f"Open {local_url(settings)}/start?token={services.keys.open_link_token()}")
                 answering.set()
 
         config = uvicorn.Config(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import delete, func, update
@@ -15,6 +17,7 @@ from storage.ids import content_id, new_id
 from storage.tables import Run, Workflow, WorkflowRevision
 
 _Workflows = list[tuple[Workflow, WorkflowRevision]]
+_SHA = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 class WorkflowRepository:
@@ -132,6 +135,16 @@ class WorkflowRepository:
                 delete(WorkflowRevision).where(col(WorkflowRevision.workflow_id) == workflow_id)
             )
             session.exec(delete(Workflow).where(col(Workflow.id) == workflow_id))
+
+
+    def used_blobs(self, shas: Collection[str]) -> set[str]:
+        """Those of `shas` that a revision of a workflow names, or the input of a kept run."""
+        found: set[str] = set()
+        with self._db.read() as session:
+            for column in (col(WorkflowRevision.graph), col(Run.input_data)):
+                for data in session.exec(select(column).execution_options(yield_per=100)):
+                    found.update(_SHA.findall(json.dumps(data)))
+        return found.intersection(shas)
 
 
 _Revisions = list[WorkflowRevision]

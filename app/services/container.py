@@ -128,7 +128,7 @@ class Services:
         while True:
             await asyncio.sleep(_HOUSEKEEPING_S)
             try:
-                freed = await call(_sweep, self.folder.blobs, self.repository)
+                freed = await call(_sweep, self.folder.blobs, self.database)
             except Exception:
                 log.exception("Unused originals could not be removed; trying again later")
             else:
@@ -233,8 +233,12 @@ def _run_limits(settings: Settings) -> RunLimits:
     )
 
 
-def _sweep(blobs: Blobs, repository: KnowledgeRepository) -> int:
-    return blobs.sweep(lambda shas: repository.used_blobs(list(shas)), older_than_s=_ORPHAN_AGE_S)
+def _sweep(blobs: Blobs, database: Database) -> int:
+    owners = (KnowledgeRepository(database), WorkflowRepository(database))
+    return blobs.sweep(
+        lambda shas: {sha for owner in owners for sha in owner.used_blobs(list(shas))},
+        older_than_s=_ORPHAN_AGE_S,
+    )
 
 
 async def _ended(

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 KNOWLEDGE_BASE = "Ragloom handbook"
 #: In the order they are created; the list of workflows shows the newest change first.
 WORKFLOWS = ("fill-the-handbook", "answer-and-check", "ask-the-handbook")
+#: The one a first visitor is shown.
+FIRST_WORKFLOW = "Ask the handbook"
 _MARKER = "demo-seeded"
 
 

@@ -96,3 +96,11 @@ def test_runs_outlive_their_workflow(workflows: WorkflowRepository, runs: RunRep
     ):
         with pytest.raises(NotFound):
             missing()
+
+
+def test_files_named_by_a_workflow_or_a_run_are_in_use(db: Database) -> None:
+    """What the settings of a node name must survive the removal of unused originals."""
+    named, unnamed = "a" * 64, "b" * 64
+    graph = {"nodes": [{"id": "f", "config": {"files": [{"blob": named}]}}]}
+    WorkflowRepository(db).create("w", graph=graph)
+    assert WorkflowRepository(db).used_blobs([named, unnamed]) == {named}

@@ -20,6 +20,7 @@ def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
         knowledge_base,
         runs,
         settings,
+        start,
         workflows,
     )
     from app.ui.pages.sessions import Sessions
@@ -27,6 +28,7 @@ def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
     theme.install()
     sessions = Sessions(get_services)
     files.register(app, get_services)
+    start.register(app, get_services)
     workflows.register(get_services, sessions)
     canvas.register(get_services, sessions)
     for module in (runs, knowledge, knowledge_base, document, settings):

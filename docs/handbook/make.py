@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app.settings import Settings
+
 OUT = Path(__file__).parents[2] / "app" / "demo" / "documents"
 
 PAGES: list[tuple[str, list[str]]] = [
@@ -130,16 +132,12 @@ PORTS = [
     ("Answer output", "outputs", "answer", "–", "Names the answer of the workflow."),
 ]
 
-SETTINGS = [
-    ("host", "127.0.0.1", "", "Address the server listens on; loopback only by default."),
-    ("port", "8080", "", "Port the server listens on."),
-    ("data", "./data", "", "Folder that holds everything Ragloom keeps."),
-    ("max_upload_mb", "100", "MB", "Largest single file that is accepted."),
-    ("parse_timeout_s", "120", "s", "Longest time one file may take to parse."),
-    ("parse_memory_mb", "1024", "MB", "Most memory one parse may use."),
-    ("retention_days", "30", "days", "How long finished runs are kept."),
-    ("ingest_workers", "2", "documents", "Documents processed at the same time."),
-]
+#: Settings of the sheet and their units; defaults and words come from the settings themselves.
+SETTINGS = {
+    "host": "", "port": "", "data": "", "max_upload_mb": "MB", "parse_timeout_s": "s",
+    "parse_memory_mb": "MB", "ingest_workers": "documents", "run_timeout_s": "s",
+    "retention_days": "days",
+}  # fmt: skip
 
 # Published nDCG@10 on the SciFact test set: BM25 from the Anserini regressions, the models from the
 # MTEB results repository.
@@ -283,8 +281,9 @@ def settings_xlsx() -> None:
     sheet = book.active
     sheet.title = "Settings"
     sheet.append(["Setting", "Default", "Unit", "What it does"])
-    for row in SETTINGS:
-        sheet.append(row)
+    for name, unit in SETTINGS.items():
+        field = Settings.model_fields[name]
+        sheet.append([name, str(field.default), unit, field.description])
     keys = book.create_sheet("Shortcuts")
     keys.append(["Keys", "What they do"])
     for row in (

@@ -149,3 +149,18 @@ def test_the_node_of_the_how_to_works() -> None:
         assert node_type(module.Shout)["outputs"][0]["type"] == "Text"
     finally:
         del sys.modules["how_to_example"]
+
+
+def test_the_handbook_names_the_settings_as_they_are() -> None:
+    """The demo's sheet of settings holds today's defaults."""
+    from openpyxl import load_workbook
+
+    from app.settings import Settings
+
+    book = load_workbook(ROOT / "app" / "demo" / "documents" / "settings.xlsx", read_only=True)
+    rows = list(book["Settings"].iter_rows(min_row=2, values_only=True))
+    book.close()
+    assert rows
+    for name, default, _, words in rows:
+        field = Settings.model_fields[str(name)]
+        assert (str(field.default), field.description) == (str(default), words)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from storage import manifests
+from storage.commits import lock_base, new_commit
 from storage.database import Database
 from storage.errors import Conflict, NotFound
 from storage.filters import Filters
@@ -30,7 +31,6 @@ from storage.tables import (
     Task,
     Vector,
 )
-from storage.versions import lock_base, new_commit
 
 _Bases = list[KnowledgeBase]
 _EDITABLE = {"name", "description", "config", "warnings"}

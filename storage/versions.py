@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -12,17 +11,16 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
-from storage import manifests
+from storage import commits, manifests
 from storage.database import Database
 from storage.errors import Conflict, NotFound, VectorsMissing
-from storage.ids import chunk_id, content_id, text_hash, version_id
+from storage.ids import chunk_id, text_hash, version_id
 from storage.lru import Lru
 from storage.tables import (
     Chunk,
     Commit,
     Document,
     DocumentVersion,
-    IndexLog,
     KnowledgeBase,
     Ref,
     Vector,
@@ -55,12 +53,12 @@ class History:
     def head(self, kb_id: str, ref: str = "main") -> Commit | None:
         """The newest commit of a branch; None where there is no such branch."""
         with self._db.read() as session:
-            return _head(session, kb_id, ref)
+            return commits.head_of(session, kb_id, ref)
 
     def resolve(self, kb_id: str, ref: str) -> Commit:
         """The commit that a branch, a commit id or a unique prefix of one names."""
         with self._db.read() as session:
-            commit = _head(session, kb_id, ref)
+            commit = commits.head_of(session, kb_id, ref)
             if commit is not None:
                 return commit
             if _COMMIT_PREFIX.fullmatch(ref):
@@ -101,7 +99,7 @@ class History:
                     col(Commit.knowledge_base_id) == kb_id
                 )
             ).all()
-            order = _walk(start.id, {id: (parents, at) for id, parents, at in known})
+            order = commits.walk(start.id, {id: (parents, at) for id, parents, at in known})
             wanted = order[offset : offset + limit]
             rows = session.exec(select(Commit).where(self._db.among(Commit.id, wanted))).all()
         by_id = {row.id: row for row in rows}
@@ -123,12 +121,12 @@ class History:
             )
         start = self.resolve(kb_id, from_ref)
         with self._db.write() as session:
-            lock_base(session, kb_id)
+            commits.lock_base(session, kb_id)
             if session.get(Ref, (kb_id, name)) is not None:
                 raise Conflict(f"There is a branch '{name}' already.", name)
             now = time.time()
             for version in sorted(self._held_by_no_branch(session, kb_id, start)):
-                _log(session, kb_id, "add", version, now)
+                commits.log_line(session, kb_id, "add", version, now)
             ref = Ref(knowledge_base_id=kb_id, name=name, commit_id=start.id, updated_at=now)
             session.add(ref)
         return ref
@@ -154,8 +152,8 @@ class History:
         _identify(kb_id, version, chunks)
         rows = _vector_rows(model, vectors)
         with self._db.write() as session:
-            base = lock_base(session, kb_id)
-            head = _require_head(session, kb_id, ref)
+            base = commits.lock_base(session, kb_id)
+            head = commits.require_head(session, kb_id, ref)
             before = manifests.lookup(session, head.manifest_id, version.document_id)
             self._keep_version(session, version, chunks, model, rows)
             if before == version.id:
@@ -168,8 +166,8 @@ class History:
     ) -> Commit:
         """Take a document off a branch; its history stays. Raises NotFound when it is not there."""
         with self._db.write() as session:
-            base = lock_base(session, kb_id)
-            head = _require_head(session, kb_id, ref)
+            base = commits.lock_base(session, kb_id)
+            head = commits.require_head(session, kb_id, ref)
             before = manifests.lookup(session, head.manifest_id, document_id)
             if before is None:
                 raise NotFound("document", document_id)
@@ -177,7 +175,7 @@ class History:
             return self._advance(session, base, ref, head, edit)
 
     def _held_by_no_branch(self, session: Session, kb_id: str, commit: Commit) -> set[str]:
-        heads = _head_manifests(session, kb_id)
+        heads = commits.head_manifests(session, kb_id)
         if commit.manifest_id in heads:
             return set()
         versions = set(manifests.load(self._db, session, commit.manifest_id).values())
@@ -217,7 +215,7 @@ class History:
         """Write what one edit changes: a bucket, a manifest, a commit, the branch, the log."""
         document = edit.document_id
         manifest_id = manifests.replace(self._db, session, head.manifest_id, {document: edit.after})
-        commit = new_commit(
+        commit = commits.new_commit(
             base.id,
             [head],
             manifest_id,
@@ -230,12 +228,12 @@ class History:
         branch = session.get_one(Ref, (base.id, ref))
         branch.commit_id = commit.id
         branch.updated_at = base.updated_at = commit.created_at
-        others = _head_manifests(session, base.id, but=ref)
+        others = commits.head_manifests(session, base.id, but=ref)
         elsewhere = {manifests.lookup(session, manifest, document) for manifest in others}
         if edit.before is not None and edit.before not in elsewhere:
-            _log(session, base.id, "remove", edit.before, commit.created_at)
+            commits.log_line(session, base.id, "remove", edit.before, commit.created_at)
         if edit.after is not None and edit.after not in elsewhere:
-            _log(session, base.id, "add", edit.after, commit.created_at)
+            commits.log_line(session, base.id, "add", edit.after, commit.created_at)
         return commit
 
 
@@ -258,88 +256,6 @@ class _Edit:
     @property
     def change(self) -> Change:
         return "added" if self.before is None else "updated"
-
-
-def new_commit(
-    kb_id: str,
-    parents: Sequence[Commit],
-    manifest_id: str,
-    *,
-    summary: dict[str, list[str]],
-    author: str,
-    message: str,
-) -> Commit:
-    """A commit with the id that its content gives it; never older than its parents."""
-    at = max([time.time(), *(parent.created_at + 1e-6 for parent in parents)])
-    parent_ids = [parent.id for parent in parents]
-    content = {
-        "knowledge_base": kb_id,
-        "parents": parent_ids,
-        "author": author,
-        "message": message,
-        "created_at": at,
-        "manifest": manifest_id,
-    }
-    return Commit(
-        id=content_id(content),
-        knowledge_base_id=kb_id,
-        parents=parent_ids,
-        author=author,
-        message=message,
-        created_at=at,
-        manifest_id=manifest_id,
-        summary=summary,
-    )
-
-
-def lock_base(session: Session, kb_id: str) -> KnowledgeBase:
-    """Read a knowledge base's row and hold it: its history has one writer at a time."""
-    base = session.get(KnowledgeBase, kb_id, with_for_update=True)
-    if base is None:
-        raise NotFound("knowledge base", kb_id)
-    return base
-
-
-def _head(session: Session, kb_id: str, ref: str) -> Commit | None:
-    query = select(Commit).join(Ref, col(Ref.commit_id) == col(Commit.id))
-    return session.exec(
-        query.where(col(Ref.knowledge_base_id) == kb_id, col(Ref.name) == ref)
-    ).first()
-
-
-def _head_manifests(session: Session, kb_id: str, *, but: str | None = None) -> set[str]:
-    """Manifests at the heads of the branches, or of all branches but one."""
-    query = select(Commit.manifest_id).join(Ref, col(Ref.commit_id) == col(Commit.id))
-    query = query.where(col(Ref.knowledge_base_id) == kb_id)
-    if but is not None:
-        query = query.where(col(Ref.name) != but)
-    return set(session.exec(query).all())
-
-
-def _require_head(session: Session, kb_id: str, ref: str) -> Commit:
-    head = _head(session, kb_id, ref)
-    if head is None:
-        raise NotFound("branch", ref)
-    return head
-
-
-def _log(session: Session, kb_id: str, op: str, version: str, at: float) -> None:
-    session.add(IndexLog(knowledge_base_id=kb_id, op=op, version_id=version, created_at=at))
-
-
-def _walk(start: str, known: Mapping[str, tuple[Sequence[str], float]]) -> list[str]:
-    """Newest first, children before parents."""
-    queue = [(-known[start][1], start)]
-    seen = {start}
-    order = []
-    while queue:
-        _, commit = heapq.heappop(queue)
-        order.append(commit)
-        for parent in known[commit][0]:
-            if parent not in seen:
-                seen.add(parent)
-                heapq.heappush(queue, (-known[parent][1], parent))
-    return order
 
 
 def _identify(kb_id: str, version: DocumentVersion, chunks: Sequence[Chunk]) -> None:

@@ -37,6 +37,16 @@ def test_an_up_to_date_database_is_opened_without_alembic(db: Database) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_nothing_heavy_is_imported_until_it_is_used() -> None:
+    code = (
+        "import sys, storage.knowledge, storage.search, storage.projections, storage.jobs, "
+        "storage.runs, storage.keys, storage.workflows, storage.folder; "
+        "heavy = {'chromadb', 'tantivy', 'numpy', 'alembic', 'psycopg'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_sqlite_runs_in_wal_mode_with_foreign_keys(db: Database) -> None:
     with db.read() as session:
         assert session.connection().exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"

@@ -19,7 +19,7 @@ from . import view
 from .edits import Edit, apply_op, tidied
 from .history import History
 from .layout import place_missing
-from .ops import Delete, Op, Paste, Refused, ReplaceGraph, read_op
+from .ops import Delete, MoveNodes, Op, Paste, Refused, ReplaceGraph, read_op
 from .sockets import Sockets, fitting_ports
 
 __all__ = ["Change", "GraphEditor", "Refused"]
@@ -164,7 +164,14 @@ class GraphEditor:
         chosen = [edit.select for edit in edits if edit.select is not None]
         if not graph.nodes:
             self._deleted_all = explicit
-        return self._move_to(graph, label, origin, select=chosen[-1] if chosen else None)
+        return self._move_to(
+            graph,
+            label,
+            origin,
+            select=chosen[-1] if chosen else None,
+            # Places have no part in what is right or wrong with a graph.
+            validate=not all(isinstance(op, MoveNodes) for op in checked),
+        )
 
     def undo(self, *, origin: str = "") -> Change:
         """Take back the last step; nothing happens when there is none."""
@@ -262,13 +269,15 @@ class GraphEditor:
         *,
         select: tuple[str, ...] | None = None,
         graph_changed: bool = True,
+        validate: bool = True,
     ) -> Change:
         stale = view.touched(self._graph, graph) if graph_changed else set()
         before = self._view
         self._graph = graph
         if graph_changed and self._on_change is not None:
             self._on_change(graph.dump())
-        self._problems = self._validate(graph, self.registry)
+        if validate:
+            self._problems = self._validate(graph, self.registry)
         self._view = view.graph_view(graph, self.registry, self._problems)
         parts = view.patch(before, self._view)
         changed = {v["id"] for v in parts.get("nodes", [])} | set(parts.get("remove_nodes", []))

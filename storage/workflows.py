@@ -136,7 +136,6 @@ class WorkflowRepository:
             )
             session.exec(delete(Workflow).where(col(Workflow.id) == workflow_id))
 
-
     def used_blobs(self, shas: Collection[str]) -> set[str]:
         """Those of `shas` that a revision of a workflow names, or the input of a kept run."""
         found: set[str] = set()

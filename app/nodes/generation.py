@@ -22,7 +22,7 @@ from app.nodes.prompts import (
 from app.nodes.supporting import sentence_support
 from app.retrieval.candidates import Passage
 from app.retrieval.extractive import ABSTAIN_BELOW, extract_answer
-from app.retrieval.sentences import split_sentences, units
+from app.retrieval.sentences import units
 from app.retrieval.support import content_words
 
 EXTRACTIVE = "extractive"
@@ -160,7 +160,7 @@ class Generate(Node["Generate.Config"]):
         reply = "".join(pieces).strip()
         if is_abstention(reply):
             return self._abstain(query, 0.0)
-        read = read_sentences(reply, split_sentences(reply), len(chunks.items))
+        read = read_sentences(reply, len(chunks.items))
         numbers = list(dict.fromkeys(n for sentence in read for n in sentence.numbers))
         citations = []
         for number in numbers:

@@ -90,7 +90,7 @@ class Question(Node["Question.Config"]):
     @classmethod
     def reads(cls, config: Config) -> tuple[str, ...]:
         """Keys of `input_data` it looks at."""
-        return (config.name, "question", "query")
+        return tuple(dict.fromkeys((config.name, "question", "query")))
 
     @classmethod
     def summary(cls, config: Mapping[str, Any]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
+import fnmatch
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
@@ -96,7 +97,7 @@ class Merge(Node["Merge.Config"]):
         mode: Literal["first", "concatenate"] = Field(
             "first",
             description="“first” passes on the first input that has a value; “concatenate” joins "
-            "passages of all inputs.",
+            "the passages of all inputs, one of each in turn.",
         )
 
     class Outputs(NodeOutputs):
@@ -210,9 +211,7 @@ def _number(value: Any) -> float:
 
 def _matches(text: str, pattern: str) -> bool:
     """Wildcards * and ? over the whole text; regular expressions can be made to run for ever."""
-    parts = [re.escape(part) for part in re.split(r"([*?])", pattern)]
-    source = "".join({r"\*": ".*", r"\?": "."}.get(part, part) for part in parts)
-    return re.fullmatch(re.sub(r"(?:\.\*)+", ".*", source), text[:10_000], re.S | re.I) is not None
+    return fnmatch.fnmatchcase(text[:10_000].casefold(), pattern.casefold())
 
 
 def _look_up(value: Any, path: str) -> Any:
@@ -228,13 +227,7 @@ def _look_up(value: Any, path: str) -> Any:
         elif name == "length" and isinstance(at, Sequence | Mapping):
             at = len(at)
         else:
-            known = (
-                list(type(at).model_fields)
-                if isinstance(at, BaseModel)
-                else list(at or ())
-                if isinstance(at, Mapping)
-                else []
-            )
+            known = _names(at)
             raise NodeFailed(
                 f"There is no field “{name}” in {_kind(at)}.",
                 code="unknown_field",
@@ -242,14 +235,21 @@ def _look_up(value: Any, path: str) -> Any:
                 found=path,
                 expected=known,
             )
-    if (
-        not path
-        and isinstance(at, PortValue)
-        and set(type(at).model_fields) in ({"value"}, {"text"}, {"data"}, {"items"})
-    ):
-        # A number, flag, text or data stands for what it holds.
-        return next(iter(at.__dict__.values()))
-    return at
+    return _held(at) if not path else at
+
+
+def _names(value: Any) -> list[str]:
+    if isinstance(value, BaseModel):
+        return list(type(value).model_fields)
+    return [str(key) for key in value] if isinstance(value, Mapping) else []
+
+
+def _held(value: Any) -> Any:
+    """What a number, flag, text, data, or list of things holds."""
+    for name in ("value", "text", "data", "items"):
+        if isinstance(value, PortValue) and set(type(value).model_fields) == {name}:
+            return getattr(value, name)
+    return value
 
 
 def _kind(value: Any) -> str:
@@ -257,10 +257,12 @@ def _kind(value: Any) -> str:
 
 
 def _join(parts: Sequence[Chunks]) -> Chunks:
+    # One of each in turn, so that the best of every part stays in front.
     seen: dict[str, Chunk] = {}
-    for part in parts:
-        for chunk in part.items:
-            seen.setdefault(chunk.chunk_id, chunk)
+    for rank in zip_longest(*(part.items for part in parts)):
+        for chunk in rank:
+            if chunk is not None:
+                seen.setdefault(chunk.chunk_id, chunk)
     same_base = {(p.knowledge_base_id, p.commit) for p in parts}
     kb, commit = same_base.pop() if len(same_base) == 1 else (None, None)
     return Chunks(items=tuple(seen.values()), knowledge_base_id=kb, commit=commit)

@@ -11,7 +11,6 @@ from app.engine.context import NodeContext, SearchRequest, SearchType, World
 from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import NodeFailed
 from app.engine.values import Chunk, Chunks, Query
-from app.retrieval.adaptive import choose_search
 from app.retrieval.mmr import mmr
 
 RefName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -80,23 +79,19 @@ class Retrieve(Node["Retrieve.Config"]):
     ) -> Outputs:
         """Search."""
         config = self.config
-        search_type, weight = config.search_type, config.semantic_weight
-        if search_type == "adaptive":
-            choice = choose_search(query.text)
-            search_type, weight = choice.search_type, choice.semantic_weight
-            ctx.progress(0, 1, f"{search_type} search: {choice.reason}")
         found = await ctx.world.knowledge.search(
             self._knowledge_base(),
             SearchRequest(
                 query=query.text,
-                search_type=search_type,
+                search_type=config.search_type,
                 k=config.k,
-                semantic_weight=weight,
+                semantic_weight=config.semantic_weight,
                 score_threshold=config.score_threshold,
                 filters={**query.filters, **config.filters},
                 ref=config.ref,
             ),
         )
+        ctx.progress(1, 1, f"{found.search_type} search, {found.took_ms:.0f} ms")
         return self.Outputs(
             chunks=Chunks(
                 items=found.chunks,

@@ -16,6 +16,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from app.engine.problems import NodeFailed
+from app.retrieval.words import word_set
 
 MAX_SOURCE = 50_000
 MAX_OUTPUT = 400_000
@@ -30,49 +31,11 @@ _ALLOWED_NODES = (
     nodes.Assign, nodes.Call, nodes.Keyword, nodes.List, nodes.Tuple, nodes.Dict, nodes.Pair,
     nodes.Add, nodes.Sub,
 )  # fmt: skip
-_FILTERS = frozenset(
-    [
-        "abs",
-        "attr",
-        "capitalize",
-        "count",
-        "d",
-        "default",
-        "dictsort",
-        "e",
-        "escape",
-        "first",
-        "float",
-        "forceescape",
-        "groupby",
-        "int",
-        "items",
-        "join",
-        "last",
-        "length",
-        "list",
-        "lower",
-        "map",
-        "max",
-        "min",
-        "rejectattr",
-        "reject",
-        "reverse",
-        "round",
-        "select",
-        "selectattr",
-        "sort",
-        "string",
-        "striptags",
-        "title",
-        "tojson",
-        "trim",
-        "truncate",
-        "unique",
-        "upper",
-        "wordcount",
-    ]
-) - {"attr"}
+_FILTERS = word_set(
+    """abs capitalize count d default dictsort e escape first float forceescape groupby int
+    items join last length list lower map max min rejectattr reject reverse round select
+    selectattr sort string striptags title tojson trim truncate unique upper wordcount"""
+)
 _CALLS = frozenset({"range"})
 _WORDS_FOR = {
     nodes.Macro: "macros", nodes.CallBlock: "call blocks", nodes.Include: "includes",

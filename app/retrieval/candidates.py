@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.retrieval.sentences import MAX_UNIT, Unit, units
+from app.retrieval.words import word_set
 
 #: Lines of forms and receipts: shorter than this and without a full stop.
 _SHORT_LINE = 90
@@ -16,9 +17,7 @@ _WINDOW = 3
 _ENDS = re.compile(r"[.!?。！？…][\"'”’»)\]]*$")
 _WORD = re.compile(r"\w+")
 _SECTION = re.compile(r"^\s*\d+(?:\.\d+)*\.?\s+")
-_EMPTY = frozenset(
-    ["a", "an", "and", "are", "as", "at", "by", "for", "from", "in", "is", "of", "on", "or", "the", "to", "was", "were", "with", "s"]
-)
+_EMPTY = word_set("""a an and are as at by for from in is of on or the to was were with s""")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from app.retrieval.words import word_set
+
 _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
     r"sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
@@ -47,87 +49,21 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[A-Z])[A-Z0-9]+(?:-[A-Z0-9]+)+\b|\b\w+(?:_\w+)+\b"),
     ),
     ("date", re.compile(r"\b(?:19|20)\d{2}\b(?!\s*%)")),
-    ("number", re.compile(rf"(?<![\w.])[-+]?\d+(?:[,.]\d+)*(?:\s?{_UNIT}(?!\w))?(?!\w)")),
     (
         "name",
         re.compile(
             r"\b(?:[A-Z][\w’'&-]*[a-z0-9][\w’'&-]*|[A-Z]{2,}[\w&-]*)"
-            r"(?:\s+(?:(?:of|de|van|von|der|du|la|the|and|for)\s+)?"
-            r"(?:[A-Z][\w’'&-]*|[A-Z]\.|\d+(?![\w.]))){0,5}"
+            r"(?:\s+(?:(?:of|de|van|von|der|du|la|the)\s+)?"
+            r"(?:[A-Z][\w’'&-]*|[A-Z]\.|\d+(?:\.\d+)*(?![\w%-]|\.\d))){0,5}"
         ),
     ),
+    ("number", re.compile(rf"(?<![\w.])[-+]?\d+(?:[,.]\d+)*(?:\s?{_UNIT}(?!\w))?(?!\w)")),
 )
-_QUESTION_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "but",
-        "by",
-        "can",
-        "could",
-        "describe",
-        "did",
-        "do",
-        "does",
-        "explain",
-        "find",
-        "for",
-        "from",
-        "give",
-        "had",
-        "has",
-        "have",
-        "how",
-        "i",
-        "if",
-        "in",
-        "is",
-        "it",
-        "its",
-        "list",
-        "me",
-        "my",
-        "name",
-        "of",
-        "on",
-        "or",
-        "please",
-        "show",
-        "summarise",
-        "summarize",
-        "tell",
-        "that",
-        "the",
-        "their",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "to",
-        "was",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "whom",
-        "whose",
-        "why",
-        "will",
-        "with",
-        "would",
-        "you",
-        "your",
-        "define",
-        "compare",
-    ]
+_QUESTION_WORDS = word_set(
+    """a an and are as ask at be but by can could describe did do does explain find for from give had
+    has have how i if in is it its list me my name of on or please show summarise summarize tell
+    that the their there these they this those to was were what when where which who whom whose
+    why will with would you your define compare"""
 )
 
 

@@ -10,60 +10,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from app.retrieval.words import word_set
+
 UnitKind = Literal["sentence", "item", "row", "heading"]
 
 #: Words before a full stop that does not end a sentence.
-_ABBREVIATIONS = frozenset(
-    [
-        "al",
-        "approx",
-        "art",
-        "bzw",
-        "ca",
-        "cf",
-        "ch",
-        "co",
-        "corp",
-        "dept",
-        "dr",
-        "ed",
-        "eq",
-        "eqs",
-        "esp",
-        "est",
-        "etc",
-        "fig",
-        "figs",
-        "gen",
-        "inc",
-        "jr",
-        "ltd",
-        "max",
-        "min",
-        "mr",
-        "mrs",
-        "ms",
-        "no",
-        "nos",
-        "nr",
-        "p",
-        "pp",
-        "prof",
-        "rev",
-        "sec",
-        "sr",
-        "st",
-        "tab",
-        "tel",
-        "u.s",
-        "usw",
-        "vol",
-        "vs",
-        "z.b",
-        "d.h",
-        "e.g",
-        "i.e",
-    ]
+_ABBREVIATIONS = word_set(
+    """al approx art bzw ca cf ch co corp dept dr ed eq eqs esp est etc fig figs gen inc jr ltd max
+    min mr mrs ms no nos nr p pp prof rev sec sr st tab tel u.s usw vol vs z.b d.h e.g i.e"""
 )
 #: A full stop, question or exclamation mark, closing quotes and a space; or a CJK mark.
 _BOUNDARY = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*(?=\s)|(?<=[。！？])[」』”）]*")

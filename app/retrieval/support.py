@@ -6,85 +6,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.retrieval.words import word_set
+
 #: A sentence counts as supported from here on.
 SUPPORTED = 0.5
 _WORD = re.compile(r"\w+(?:[.,]\w+)*")
 _NUMBER = re.compile(r"\d")
-_STOP = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "been",
-        "but",
-        "by",
-        "can",
-        "could",
-        "did",
-        "do",
-        "does",
-        "for",
-        "from",
-        "had",
-        "has",
-        "have",
-        "he",
-        "her",
-        "his",
-        "how",
-        "i",
-        "if",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "may",
-        "more",
-        "most",
-        "not",
-        "of",
-        "on",
-        "or",
-        "our",
-        "she",
-        "should",
-        "so",
-        "such",
-        "than",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "to",
-        "was",
-        "we",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "why",
-        "will",
-        "with",
-        "would",
-        "you",
-        "your",
-        "also",
-        "both",
-        "each",
-    ]
+_STOP = word_set(
+    """a an and are as at be been but by can could did do does for from had has have he her his how
+    i if in into is it its may more most not of on or our she should so such than that the their
+    them then there these they this those to was we were what when where which who why will with
+    would you your also both each"""
 )
 
 

@@ -16,8 +16,8 @@ def mmr(
 
     Carbonell and Goldstein, "The use of MMR, diversity-based reranking for reordering documents
     and producing summaries", SIGIR 1998. `vectors` are unit vectors of shape (n, dim), so a dot
-    product is the cosine; relevance is brought to 0..1 first, so that λ (`relevance_weight`)
-    means the same whatever the scale of the scores. Returns indices in order of picking.
+    product is the cosine; relevance is brought to at most 1 first, so that λ (`relevance_weight`)
+    means the same whatever the scale of the scores (BM25, logits, cosines). Returns indices in order of picking.
     """
     import numpy as np
 
@@ -27,8 +27,9 @@ def mmr(
     if n == 0 or k <= 0:
         return []
     scores = np.asarray(relevance, dtype=np.float64)
-    span = float(scores.max() - scores.min())
-    scores = (scores - scores.min()) / span if span > 0 else np.ones(n)
+    if scores.min() < 0:
+        scores = scores - scores.min()
+    scores = scores / scores.max() if scores.max() > 0 else np.ones(n)
     similarity = np.full(n, -np.inf)
     picked: list[int] = []
     left = np.ones(n, dtype=bool)

@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         50, ge=1, le=2_000, description="Most text taken out of one document, in MB."
     )
     ingest_workers: int = Field(
-        3, ge=1, le=64, description="Documents on their way into knowledge bases at once."
+        6, ge=1, le=64, description="Documents on their way into knowledge bases at once."
     )
     ingest_timeout_s: float = Field(
         3_600.0, ge=10, le=86_400, description="Seconds one document may take to be indexed."

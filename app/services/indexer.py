@@ -18,7 +18,7 @@ from storage.projections import Projector
 log = logging.getLogger(__name__)
 
 #: Commits that follow each other within this time are applied together.
-_PAUSE_S = 1.0
+_PAUSE_S = 3.0
 
 
 class Indexer:

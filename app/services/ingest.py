@@ -15,7 +15,7 @@ from typing import Any
 
 from app.engine.problems import RagloomError
 from app.engine.registry import Registry
-from app.services.broadcast import Broadcast
+from app.services.broadcast import Broadcast, Watcher
 from app.services.ingest_worker import IngestWorkers, TaskUpdate
 from app.services.processing import KnowledgeConfig, read_processing
 from app.services.rows import job_view, task_view
@@ -32,6 +32,7 @@ from storage.knowledge import KnowledgeRepository
 __all__ = ["IncomingFile", "IngestLimits", "IngestService"]
 
 _ENDED = ("completed", "failed", "cancelled")
+_GOING = ("queued", "running")
 #: Another process may finish a job without this one hearing of it.
 _POLL_S = 2.0
 
@@ -122,11 +123,30 @@ class IngestService:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     while (view := await self.job(job_id)).status not in _ENDED:
-                        await watcher.changed(_POLL_S)
+                        async for _ in self._until_ended(watcher, view):
+                            pass
                     return view
             return await self.job(job_id)
         finally:
             self._updates.leave(watcher)
+
+    async def _until_ended(
+        self, watcher: Watcher[TaskUpdate], view: JobView
+    ) -> AsyncIterator[TaskView]:
+        """Changes of a job until its files seem to have ended, or nothing was heard for a while.
+
+        The job is not looked up in between: with many files that would cost more than the files.
+        """
+        going = {r.task_id for r in view.results if r.status in _GOING}
+        while going and not watcher.closed:
+            await watcher.changed(_POLL_S)
+            updates = watcher.take()
+            for update in updates:
+                yield update.view
+                if update.view.status not in _GOING:
+                    going.discard(update.view.task_id)
+            if not updates:
+                return
 
     async def watch(
         self, kb: str | None = None, job_id: str | None = None
@@ -146,12 +166,11 @@ class IngestService:
             if job_id is not None:
                 for view in (await self.job(job_id)).results:
                     yield view
-                while (await self.job(job_id)).status not in _ENDED:
-                    await watcher.changed(_POLL_S)
-                    for update in watcher.take():
-                        yield update.view
+                while (job := await self.job(job_id)).status not in _ENDED and not watcher.closed:
+                    async for view in self._until_ended(watcher, job):
+                        yield view
                 # What changed between the last look and the end of the job.
-                for view in (await self.job(job_id)).results:
+                for view in job.results:
                     yield view
                 return
             if kb_id is not None:

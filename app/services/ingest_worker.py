@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection
@@ -31,10 +32,12 @@ T = TypeVar("T")
 
 #: Between looks at the queue when nobody called: work of other processes, a database that was away.
 _IDLE_S = 30.0
+_CONTENDED_S = 0.5
 #: Between attempts to write down how a file ended, while the disk is full.
 _BACKOFF_S = (0.2, 1.0, 5.0, 15.0)
 #: Time for a cancelled document to let go of its threads.
 _GRACE_S = 2.0
+_KNOWN_JOBS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class TaskUpdate:
 
 
 class IngestWorkers:
-    """A few asyncio tasks, each with one document under way."""
+    """Claims queued files, and keeps a few documents under way at once."""
 
     def __init__(
         self,
@@ -70,27 +73,29 @@ class IngestWorkers:
         self._registry = registry
         self._world = world
         self._updates = updates
-        self._count = count
+        self._slots = asyncio.Semaphore(count)
         self._timeout_s = timeout_s
         self._wake = asyncio.Event()
-        self._workers: list[asyncio.Task[None]] = []
+        self._dispatcher: asyncio.Task[None] | None = None
+        self._processing: set[asyncio.Task[None]] = set()
         self._running: dict[str, asyncio.Task[None]] = {}
         #: Progress of what runs here; it changes too often for the database.
         self._live: dict[str, tables.Task] = {}
+        #: Jobs seen lately; author and branch never change.
+        self._known_jobs: dict[str, tables.Job] = {}
 
     def start(self) -> None:
-        """Start the workers."""
-        self._workers = [
-            asyncio.create_task(self._work(), name=f"ingest-{number}")
-            for number in range(self._count)
-        ]
+        """Start working."""
+        self._dispatcher = asyncio.create_task(self._dispatch(), name="ingest")
 
     async def close(self) -> None:
         """Stop; documents under way go back to the queue."""
-        for worker in self._workers:
-            worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
-        self._workers = []
+        if self._dispatcher is not None:
+            self._dispatcher.cancel()
+            await asyncio.gather(self._dispatcher, return_exceptions=True)
+        for task in self._processing:
+            task.cancel()
+        await asyncio.gather(*self._processing, return_exceptions=True)
 
     def wake(self) -> None:
         """There is something to do."""
@@ -109,20 +114,28 @@ class IngestWorkers:
         known = self._live.get(task.id)
         return known if known is not None and task.status == "running" else task
 
-    async def _work(self) -> None:
+    async def _dispatch(self) -> None:
         while True:
+            await self._slots.acquire()
             self._wake.clear()
             task = await self._insist("take a file from the queue", self._jobs.claim)
-            if task is None:
-                try:
-                    async with asyncio.timeout(_IDLE_S):
-                        await self._wake.wait()
-                except TimeoutError:
-                    continue
-            else:
-                # Whoever sleeps may have missed this call: there can be more than one file.
-                self._wake.set()
-                await self._process(task)
+            if task is not None:
+                work = asyncio.create_task(self._process(task), name=f"process {task.id}")
+                self._processing.add(work)
+                work.add_done_callback(self._processed)
+                continue
+            self._slots.release()
+            # Files of one name wait for each other: what ends may let another begin.
+            idle = _CONTENDED_S if self._processing else _IDLE_S
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(idle):
+                    await self._wake.wait()
+
+    def _processed(self, work: asyncio.Task[None]) -> None:
+        self._processing.discard(work)
+        self._slots.release()
+        if not work.cancelled() and (error := work.exception()):
+            log.error("an upload was left undone", exc_info=error)
 
     async def _process(self, task: tables.Task) -> None:
         run = asyncio.create_task(self._ingest(task), name=f"ingest {task.id}")
@@ -148,21 +161,17 @@ class IngestWorkers:
 
     async def _ingest(self, task: tables.Task) -> None:
         started = time.monotonic()
-        job = await call(self._jobs.job, task.job_id)
+        base, job = await call(self._context, task)
         processing = stored_processing(task.processing)
-        known = await call(self._known, task, job.branch, processing)
+        model = await self._world.models.vector_name(base.config["embedding_model"])
+        known = await call(self._known, task, job.branch, processing, model)
         if known is not None:
             await self._finish(task, "unchanged", known.chunk_count, started)
             return
-        runner = Runner(
-            self._registry,
-            self._world.bound(Origin(author=job.author, processing=processing.identity())),
-            payloads=False,
-        )
+        origin = Origin(job.author, processing.identity(), base, task.document_id)
+        runner = Runner(self._registry, self._world.bound(origin), payloads=False)
         finished = await runner.run(
-            ingestion_graph(
-                task.knowledge_base_id, job.branch, processing, timeout_s=self._timeout_s
-            ),
+            ingestion_graph(base.id, job.branch, processing, timeout_s=self._timeout_s),
             {"files": [_reference(task)]},
             task.id,
             lambda event: self._follow(task, event),
@@ -172,19 +181,25 @@ class IngestWorkers:
         else:
             await self._succeed(task, finished, started)
 
+    def _context(self, task: tables.Task) -> tuple[tables.KnowledgeBase, tables.Job]:
+        job = self._known_jobs.get(task.job_id)
+        if job is None:
+            if len(self._known_jobs) > _KNOWN_JOBS:
+                self._known_jobs.clear()
+            job = self._known_jobs[task.job_id] = self._jobs.job(task.job_id)
+        return self._repository.get(task.knowledge_base_id), job
+
     def _known(
-        self, task: tables.Task, branch: str, processing: Processing
+        self, task: tables.Task, branch: str, processing: Processing, model: str
     ) -> tables.DocumentVersion | None:
         """The version this would become, where the branch holds it already."""
-        row = self._repository.get(task.knowledge_base_id)
-        commit = self._repository.resolve(row.id, branch)
-        current = self._repository.manifest(commit.id).get(task.document_id)
-        if current is None:
+        settings = ids.config_hash(processing.identity(), model)
+        found = self._repository.versions([ids.version_id(task.document_id, task.blob, settings)])
+        if not found:
             return None
-        version = self._repository.version(current)
-        settings = ids.config_hash(processing.identity(), version.embedding_model)
-        same = version.content_hash == task.blob and version.config_hash == settings
-        return version if same else None
+        commit = self._repository.resolve(task.knowledge_base_id, branch)
+        current = self._repository.manifest(commit.id).get(task.document_id)
+        return found[0] if current == found[0].id else None
 
     async def _succeed(self, task: tables.Task, finished: RunFinished, started: float) -> None:
         row = first_row(finished.outputs)
@@ -211,8 +226,6 @@ class IngestWorkers:
             return  # Its knowledge base was deleted meanwhile.
         self._live.pop(task.id, None)
         self._updates.publish(ended.id, TaskUpdate.of(ended))
-        # A file of the same name may have waited for this one.
-        self._wake.set()
 
     async def _insist(self, what: str, write: Callable[[], T]) -> T:
         """Write to the database, as often as it takes while the disk is full or it is away."""

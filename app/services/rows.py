@@ -85,6 +85,7 @@ def task_view(row: tables.Task) -> TaskView:
     """One file of a job."""
     error = row.error
     return TaskView(
+        task_id=row.id,
         document_id=row.document_id,
         filename=row.filename,
         status=cast(Any, row.status),

@@ -126,6 +126,7 @@ class CommitView(View):
 class TaskView(View):
     """One file of a job, while it is on its way and after."""
 
+    task_id: str = Field("", exclude=True)
     document_id: str
     filename: str
     status: Literal["queued", "running", "success", "error", "cancelled"]

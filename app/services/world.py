@@ -35,6 +35,9 @@ class Origin:
     author: str = "workflow"
     #: Settings that chunks were made with; None takes what the node that indexes says.
     processing: Mapping[str, Any] | None = None
+    #: Where the document goes and its id there, when that was looked up already.
+    base: tables.KnowledgeBase | None = None
+    document_id: str | None = None
 
 
 class WorldKnowledge:
@@ -119,13 +122,19 @@ class WorldKnowledge:
         processing: Mapping[str, Any] | None,
         progress: Callable[[int, int], None] | None,
     ) -> IndexReport:
-        row = await call(self._repository.find, kb)
+        origin = self._origin
+        row = origin.base
+        if row is None:
+            row = await call(self._repository.find, kb)
         chosen = row.config["embedding_model"]
         model = await self._models.vector_name(chosen)
-        settings = dict(self._origin.processing or processing or {})
+        settings = dict(origin.processing or processing or {})
         vectors = await self._embed_new(chunks, chosen, model, progress)
-        identity = await call(self._repository.ensure_document, row.id, document.filename)
-        version = _version(identity, document, settings, model)
+        document_id = origin.document_id
+        if document_id is None:
+            found = await call(self._repository.ensure_document, row.id, document.filename)
+            document_id = found.id
+        version = _version(row.id, document_id, document, settings, model)
         commit, change = await call(
             self._repository.commit_document,
             row.id,
@@ -134,12 +143,12 @@ class WorldKnowledge:
             [_row(chunk) for chunk in chunks],
             vectors,
             model,
-            self._origin.author,
+            origin.author,
             document.filename,
         )
         self._indexer.touch(row.id)
         return IndexReport(
-            document_id=identity.id,
+            document_id=document_id,
             filename=document.filename,
             change=change,
             chunks=len(chunks),
@@ -222,12 +231,12 @@ def _embedded_text(chunk: Chunk) -> str:
 
 
 def _version(
-    identity: tables.Document, document: Document, processing: dict[str, Any], model: str
+    kb_id: str, document_id: str, document: Document, processing: dict[str, Any], model: str
 ) -> tables.DocumentVersion:
     return tables.DocumentVersion(
         id="",
-        document_id=identity.id,
-        knowledge_base_id=identity.knowledge_base_id,
+        document_id=document_id,
+        knowledge_base_id=kb_id,
         content_hash=document.blob,
         config_hash=ids.config_hash(processing, model),
         processing=processing,

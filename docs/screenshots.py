@@ -117,7 +117,7 @@ def main() -> None:
         context.new_page().goto(link)
         context.storage_state(path=state)
         context.close()
-        base = link.split("/?")[0]
+        base = link.split("/start?")[0]
         for theme in ("light", "dark"):
             for width in WIDTHS:
                 shoot(browser, base, state, theme, width)

@@ -42,7 +42,7 @@ class Server:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line.rstrip())
-            if found := re.match(r"Open ((http://\S+?:(\d+))/\?token=\S+)", line):
+            if found := re.match(r"Open ((http://\S+?:(\d+))/start\?token=\S+)", line):
                 self.link, self.url, self.port = found[1], found[2], int(found[3])
                 threading.Thread(target=self._drain, args=(self.process,), daemon=True).start()
                 return

@@ -32,6 +32,42 @@ def test_the_demo_answers_and_its_citations_lead_to_the_passage(desk: Desk) -> N
     expect(desk.page.locator(".rl-doc-left .rl-on").first).to_be_in_viewport()
 
 
+def test_the_graph_is_shown_readable_and_beside_what_floats_over_it(desk: Desk) -> None:
+    desk.open_workflow("Ask the handbook")
+    page = desk.page
+    nodes = page.locator(".vue-flow__node")
+    zoom = page.get_by_role("button", name="Zoom to 100 percent")
+
+    def percent() -> int:
+        return int(zoom.inner_text().split()[0])
+
+    assert percent() >= 80
+    expect(page.locator(".rl-inspector")).to_be_hidden()
+    desk.page.get_by_role("button", name="Run").last.click()
+    desk.answered()
+    page.wait_for_timeout(400)
+    bar = page.locator(".rl-runbar").bounding_box()
+    assert bar is not None
+    for node in nodes.all():
+        box = node.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= bar["y"]
+
+    # The inspector comes with a node and goes with it; the chosen node stays in sight, as large.
+    before = percent()
+    desk.node("answer").locator(".rl-title").click()
+    expect(page.locator(".rl-inspector")).to_be_visible()
+    page.wait_for_timeout(400)
+    stage, chosen = page.locator(".rl-stage").bounding_box(), desk.node("answer").bounding_box()
+    assert stage is not None
+    assert chosen is not None
+    assert chosen["x"] + chosen["width"] <= stage["x"] + stage["width"]
+    assert percent() == before
+    page.keyboard.press("Escape")
+    expect(page.locator(".rl-inspector")).to_be_hidden()
+    expect(desk.node("question")).to_be_in_viewport(ratio=1)
+
+
 def test_a_workflow_is_drawn_run_undone_exported_and_imported(desk: Desk, tmp_path: Path) -> None:
     workflow = desk.new_workflow()
     for kind, x, y in (

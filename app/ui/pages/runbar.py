@@ -39,7 +39,7 @@ class RunBar:
         self._keep_file = keep_file
         self._values: dict[str, Any] = {}
         self._inputs: tuple[RunInput, ...] | None = None
-        with parts.div("rl-runbar"):
+        with parts.div("rl-runbar").props("data-covers-canvas"):
             with parts.div("rl-runbar-result rl-hidden") as self._result:
                 with parts.div("rl-row"):
                     self._status = parts.div("rl-row rl-grow")
@@ -163,7 +163,10 @@ class RunBar:
         if run.status == "running":
             ui.spinner(size="16px")
             names = [s.name for s in run.steps.values() if s.status == "running"]
-            parts.label(", ".join(names) or "Starting", "rl-muted rl-small rl-ellipsis")
+            parts.label(
+                ", ".join(names) or ("Finishing" if run.steps else "Starting"),
+                "rl-muted rl-small rl-ellipsis",
+            )
             return
         if run.status == "completed":
             ui.icon("check").classes("rl-ok").style("font-size: 18px")

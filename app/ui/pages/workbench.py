@@ -148,8 +148,8 @@ class Workbench:
         """Show the selected node in the inspector."""
         self._node = selection.nodes[0] if len(selection.nodes) == 1 else None
         self._show_node()
-        if self._node is not None:
-            ui.run_javascript("if (innerWidth > 900) ragloom.panel('inspector', 'open')")
+        shown = "true" if selection.nodes else "false"
+        ui.run_javascript(f"ragloom.reveal('inspector', {shown})")
 
     def add_node(self, kind: str) -> None:
         """Put a node of a type into the middle of the canvas."""

@@ -37,14 +37,22 @@
     const size = store.get("size-" + name);
     if (size) root.style.setProperty(`--rl-${name}-${name === "drawer" ? "height" : "width"}`, size + "px");
     const state = store.get("panel-" + name);
-    root.dataset[name] = state || (name === "drawer" ? "closed" : "open");
+    root.dataset[name] = state || (name === "palette" ? "open" : "closed");
   }
   if (innerWidth <= 900) { root.dataset.palette = "closed"; root.dataset.inspector = "closed"; root.dataset.drawer = "closed"; }
+  let revealed = "";
   const panel = (name, state) => {
+    if (name === revealed) revealed = "";
     const next = state || (root.dataset[name] === "open" ? "closed" : "open");
     root.dataset[name] = next;
     if (innerWidth > 900) store.set("panel-" + name, next);
     else if (next === "open") for (const other of Object.keys(sizes)) if (other !== name) root.dataset[other] = "closed";
+  };
+  // Open a panel while there is something to show in it; one that was opened by hand stays open.
+  const reveal = (name, on) => {
+    if (innerWidth <= 900) return;
+    if (on && root.dataset[name] !== "open") { revealed = name; root.dataset[name] = "open"; }
+    if (!on && name === revealed) { revealed = ""; root.dataset[name] = "closed"; }
   };
   addEventListener("pointerdown", (event) => {
     const grip = event.target.closest?.("[data-rl-grip]");
@@ -153,5 +161,5 @@
   };
   const copy = (text) => navigator.clipboard?.writeText(text);
 
-  window.ragloom = { cycleTheme, drop, panel, press, scrollTo, copy, store };
+  window.ragloom = { cycleTheme, drop, panel, reveal, press, scrollTo, copy, store };
 })();

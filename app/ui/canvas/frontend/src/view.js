@@ -1,0 +1,96 @@
+// What part of the graph is on the screen: fitting it in, keeping it in sight when room is lost.
+
+import { onBeforeUnmount } from 'vue'
+import { fromFlow, toFlow } from './ids.js'
+import { fitted, freeRoom, onScreen, overlap, shiftInto } from './room.js'
+
+// Larger graphs show all of themselves; no graph is shown larger than it is.
+const LIMITS = { minZoom: 0.1, maxZoom: 1 }
+// Elements of the page that float over the canvas say so with this attribute.
+const COVERS = '[data-covers-canvas]'
+
+export function useView(flow, root) {
+  const duration = window.matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 160
+  // Where the last fit, and what was revealed since, have put the view: a person may have moved on.
+  let made = null
+  let arrives = 0
+
+  const boxOf = (n) => ({ ...n.computedPosition, ...n.dimensions })
+  const rect = (el) => el.getBoundingClientRect()
+  const covers = () => [...(root.value.parentElement?.querySelectorAll(COVERS) ?? [])]
+  const bars = () => [...covers(), ...root.value.querySelectorAll('.rl-tools')].map(rect)
+  const screen = (node) => onScreen(boxOf(node), flow.viewport.value, rect(root.value))
+
+  function go(viewport, ms) {
+    arrives = performance.now() + ms + 60
+    flow.setViewport(viewport, { duration: ms })
+  }
+  function fit(ids, ms = duration) {
+    const nodes = ids?.length ? ids.map((id) => flow.findNode(toFlow(id))).filter(Boolean) : flow.getNodes.value
+    if (!nodes.length) return
+    const map = root.value.querySelector('.vue-flow__minimap')
+    const viewport = fitted(nodes.map(boxOf), rect(root.value), bars(), map && rect(map), LIMITS)
+    made = ids?.length ? null : viewport
+    go(viewport, ms)
+  }
+  function untouched() {
+    if (!made || performance.now() < arrives) return Boolean(made)
+    const { x, y, zoom } = flow.viewport.value
+    return Math.abs(x - made.x) < 1 && Math.abs(y - made.y) < 1 && Math.abs(zoom - made.zoom) < 0.001
+  }
+
+  function centreOn(id) {
+    const node = flow.findNode(toFlow(id))
+    if (!node) return
+    const box = rect(root.value)
+    const room = freeRoom(box, bars())
+    const { x, y, width, height } = boxOf(node)
+    const zoom = Math.max(flow.viewport.value.zoom, 0.8)
+    const middle = [(room.left + room.right) / 2 - box.left, (room.top + room.bottom) / 2 - box.top]
+    go({ x: middle[0] - (x + width / 2) * zoom, y: middle[1] - (y + height / 2) * zoom, zoom }, duration)
+  }
+  /** Move the view by as little as brings a node into sight. */
+  function reveal(id) {
+    const node = flow.findNode(toFlow(id))
+    if (!node) return
+    const [dx, dy] = shiftInto(screen(node), freeRoom(rect(root.value), bars()))
+    const { x, y, zoom } = flow.viewport.value
+    if (!dx && !dy) return
+    const viewport = { x: x + dx, y: y + dy, zoom }
+    if (untouched()) made = viewport
+    go(viewport, duration)
+  }
+
+  // ---- panels open and close, answers appear ----
+  function resized() {
+    const [chosen] = flow.getSelectedNodes.value
+    if (chosen) reveal(fromFlow(chosen.id))
+    else if (untouched()) fit(null, 0)
+  }
+  function covered() {
+    if (!untouched()) return
+    const over = covers().map(rect)
+    if (flow.getNodes.value.some((n) => over.some((r) => overlap(screen(n), r)))) fit()
+  }
+  let frame = 0
+  let canvasToo = false
+  const watcher = new ResizeObserver((entries) => {
+    canvasToo ||= entries.some((e) => e.target === root.value)
+    cancelAnimationFrame(frame)
+    frame = requestAnimationFrame(() => {
+      canvasToo ? resized() : covered()
+      canvasToo = false
+    })
+  })
+  /** Begin to watch the room there is; call once everything is on the page. */
+  function follow() {
+    watcher.observe(root.value)
+    for (const el of covers()) watcher.observe(el)
+  }
+  onBeforeUnmount(() => {
+    watcher.disconnect()
+    cancelAnimationFrame(frame)
+  })
+
+  return { fit, centreOn, reveal, follow, duration }
+}

@@ -85,18 +85,21 @@ class JobRepository:
     def claim(self) -> Task | None:
         """Take the oldest queued task, now running; None when there is none.
 
-        Two files of one name in one knowledge base are never processed side by side: the later
-        upload must win.
+        Those that were running when a process died come last, so that one that brings the process
+        down again keeps the fewest others waiting. Two files of one name in one knowledge base are
+        never processed side by side or out of order: the later upload must win.
         """
         busy = aliased(Task)
         same_document = select(busy.id).where(
-            col(busy.status) == "running", col(busy.document_id) == col(Task.document_id)
+            col(busy.document_id) == col(Task.document_id),
+            (col(busy.status) == "running")
+            | ((col(busy.status) == "queued") & (col(busy.attempts) > col(Task.attempts))),
         )
         query = (
             select(Task)
             .join(Job, col(Job.id) == col(Task.job_id))
             .where(col(Task.status) == "queued", ~same_document.exists())
-            .order_by(col(Job.created_at), col(Task.job_id), col(Task.ordinal))
+            .order_by(col(Task.attempts), col(Job.created_at), col(Task.job_id), col(Task.ordinal))
             .limit(1)
             .with_for_update(skip_locked=True, of=Task)
         )

@@ -119,17 +119,32 @@ class IngestWorkers:
             await self._slots.acquire()
             self._wake.clear()
             task = await self._insist("take a file from the queue", self._jobs.claim)
-            if task is not None:
+            if task is not None and not await self._postponed(task):
                 work = asyncio.create_task(self._process(task), name=f"process {task.id}")
                 self._processing.add(work)
                 work.add_done_callback(self._processed)
+                if task.attempts > 1:
+                    await asyncio.wait([work])
                 continue
             self._slots.release()
+            if task is not None:
+                continue
             # Files of one name wait for each other: what ends may let another begin.
             idle = _CONTENDED_S if self._processing else _IDLE_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(idle):
                     await self._wake.wait()
+
+    async def _postponed(self, task: tables.Task) -> bool:
+        """Put a file back that was under way when a process died, until nothing else is.
+
+        It is tried alone: should it bring this process down too, no other file is suspected.
+        """
+        if task.attempts == 1 or not self._processing:
+            return False
+        await self._insist("put a file back", lambda: self._jobs.release(task.id))
+        await asyncio.wait(self._processing)
+        return True
 
     def _processed(self, work: asyncio.Task[None]) -> None:
         self._processing.discard(work)

@@ -14,7 +14,10 @@ from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.ingest import IncomingFile
 from app.services.views import SearchConfig
+from storage.database import Database
 from storage.errors import DataFolderInUse, NotFound
+from storage.folder import DataFolder
+from storage.jobs import JobRepository
 from tests.services.conftest import FACTS, Fill, opened, text_files
 
 # Opening the stores takes longer than most of these tests: they share them, and no knowledge base.
@@ -209,6 +212,37 @@ async def test_what_was_accepted_goes_on_after_a_restart(tmp_path: Path) -> None
         assert {r.status for r in done.results} == {"success"}
         stats = await services.knowledge.stats(kb)
         assert (stats.document_count, stats.commits) == (6, 7)
+
+
+async def test_files_that_were_under_way_at_a_crash_come_last_and_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path) as services:
+        kb = (await services.knowledge.create("Docs")).knowledge_base_id
+    folder = DataFolder(tmp_path)
+    database = Database(folder.db_url)
+    jobs = JobRepository(database)
+    contents = {f"{n}.txt": f"Text number {n}." for n in range(6)}
+    files = [
+        {"filename": name, "blob": folder.blobs.put_bytes(text.encode()), "size": len(text)}
+        for name, text in contents.items()
+    ]
+    jobs.create(kb, [*files[:2], {**files[0], "blob": files[5]["blob"]}, *files[3:5]])
+    suspects = [jobs.claim(), jobs.claim()]
+    assert [task.filename for task in suspects if task] == ["0.txt", "1.txt"]
+    jobs.recover()  # … as after a crash of the process that had claimed them.
+    database.close()
+    order: list[str] = []
+    async with opened(tmp_path) as services:
+        job_id = suspects[0].job_id if suspects[0] else ""
+        async for view in services.ingest.watch(job_id=job_id):
+            if view.status == "success" and view.filename not in order:
+                order.append(view.filename)
+        done = await services.ingest.wait(job_id, 60)
+        assert {r.status for r in done.results} == {"success"}
+        assert set(order[:2]) == {"3.txt", "4.txt"}
+        # Of two files of one name the later one wins, suspected or not.
+        found = await services.knowledge.documents(kb, text="0.txt")
+        chunks = await services.knowledge.chunks(kb, found.items[0].document_id)
+        assert chunks.items[0].content == "Text number 5."
 
 
 async def test_a_second_owner_of_the_data_folder_is_told_who_has_it(services: Services) -> None:

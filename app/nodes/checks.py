@@ -10,11 +10,13 @@ from pydantic import Field
 from app.engine.context import NodeContext, World
 from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.values import Answer, Check, Chunks, Query, Verdict
+from app.nodes.retrieval import with_headings
 from app.nodes.supporting import sentence_support
+from app.retrieval.confidence import PASSAGE_SHARE, confidence, logit
 from app.retrieval.support import SUPPORTED, Support
 
-#: A question and an answer that score at least this belong together.
-RELEVANT = 0.3
+#: From this chance on, an answer counts as one to the question.
+RELEVANT = 0.5
 
 
 class Validate(Node["Validate.Config"]):
@@ -31,13 +33,18 @@ class Validate(Node["Validate.Config"]):
         """Settings of the checks."""
 
         check_factuality: bool = Field(
-            True, description="Every sentence must be supported by the passages it cites."
+            True,
+            title="Check every sentence",
+            description="Every sentence must be supported by the passages it cites.",
         )
-        check_relevance: bool = Field(True, description="The answer must answer the question.")
+        check_relevance: bool = Field(
+            True, title="Check the relevance", description="The answer must answer the question."
+        )
         confidence_threshold: float = Field(
             0.7,
             ge=0,
             le=1,
+            title="Lowest confidence",
             description="Least confidence to pass, between 0 and 1.",
             json_schema_extra={"widget": "slider"},
         )
@@ -76,52 +83,63 @@ class Validate(Node["Validate.Config"]):
             )
             return self.Outputs(answer=answer, verdict=verdict)
         checks = []
+        passages = {c.chunk_id: with_headings(c) for c in chunks.items} if chunks else {}
         if self.config.check_factuality:
-            passages = {c.chunk_id: c.content for c in chunks.items} if chunks else {}
             supports = await sentence_support(
                 answer, ctx.world.models, passages=passages, model=self.config.model
             )
             checks.append(_factuality(answer, supports))
         if self.config.check_relevance:
             question = (query.text if query else answer.question).strip()
-            checks.append(await self._relevance(question, answer, ctx))
+            checks.append(await self._relevance(question, answer, passages, ctx))
         return self.Outputs(answer=answer, verdict=self._verdict(answer, checks))
 
-    async def _relevance(self, question: str, answer: Answer, ctx: NodeContext) -> Check:
+    async def _relevance(
+        self, question: str, answer: Answer, passages: Mapping[str, str], ctx: NodeContext
+    ) -> Check:
         if not question:
             return Check(
                 name="relevance",
                 passed=False,
                 score=0.0,
-                reason="There is no question to compare with.",
+                reason="There is no question to judge by.",
             )
-        sentences = [sentence.text for sentence in answer.sentences] or [answer.text]
-        readings = list(dict.fromkeys([" ".join(sentences), *sentences]))
-        score = max(await ctx.world.models.rerank(question, readings, model=self.config.model))
-        passed = score >= RELEVANT
+        answers = _readings(answer)
+        cited = list(dict.fromkeys(passages.get(c.chunk_id, c.quote) for c in answer.citations))
+        scores = [
+            logit(p)
+            for p in await ctx.world.models.rerank(
+                question, [*answers, *cited], model=self.config.model
+            )
+        ]
+        score = max(scores[: len(answers)])
+        if cited:
+            score += PASSAGE_SHARE * max(scores[len(answers) :])
+        chance = confidence(score)
+        passed = chance >= RELEVANT
         reason = (
             "It answers the question." if passed else "It does not seem to answer the question."
         )
-        return Check(name="relevance", passed=passed, score=score, reason=reason)
+        return Check(name="relevance", passed=passed, score=chance, reason=reason)
 
     def _verdict(self, answer: Answer, checks: Sequence[Check]) -> Verdict:
         least = self.config.confidence_threshold
-        confidence = min([c.score for c in checks], default=answer.confidence)
-        enough = confidence >= least
+        sure = min([c.score for c in checks], default=answer.confidence)
+        enough = sure >= least
         reasons = [check.reason for check in checks if not check.passed]
         if not enough:
-            reasons.append(f"The confidence of {confidence:.2f} is below {least:.2f}.")
+            reasons.append(f"The confidence of {sure:.2f} is below {least:.2f}.")
         passed = enough and all(check.passed for check in checks)
         return Verdict(
             passed=passed,
-            confidence=confidence,
+            confidence=sure,
             checks=(
                 *checks,
                 Check(
                     name="confidence",
                     passed=enough,
-                    score=confidence,
-                    reason=f"{confidence:.2f} of the {least:.2f} that are asked for.",
+                    score=sure,
+                    reason=f"{sure:.2f} of the {least:.2f} that are asked for.",
                 ),
             ),
             reasons=tuple(reasons or [check.reason for check in checks]),
@@ -137,6 +155,18 @@ class Validate(Node["Validate.Config"]):
         names = {"check_factuality": "support", "check_relevance": "relevance"}
         on = [word for key, word in names.items() if config.get(key, True)]
         return ", ".join([*on, f"confidence ≥ {config.get('confidence_threshold', 0.7):g}"])
+
+
+def _readings(answer: Answer) -> list[str]:
+    """The answer as a whole, its sentences, and each under the heading of what it cites."""
+    headings = {c.number: ": ".join(c.headings[-2:]) for c in answer.citations}
+    sentences = [sentence.text for sentence in answer.sentences] or [answer.text]
+    found = [" ".join(sentences), *sentences]
+    for sentence in answer.sentences:
+        heading = next((headings[n] for n in sentence.citations if headings.get(n)), "")
+        if heading:
+            found.append(f"{heading}. {sentence.text}")
+    return list(dict.fromkeys(found))
 
 
 def _factuality(answer: Answer, supports: Sequence[Support]) -> Check:

@@ -91,11 +91,14 @@ class Extract(Node["Extract.Config"]):
 
         strategy: Literal["comprehensive", "fast", "auto"] = Field(
             "comprehensive",
+            title="How thoroughly to read",
             description="“comprehensive” also looks for tables in PDF files; “fast” takes the "
             "text alone; “auto” looks for tables where there are signs of one.",
         )
         on_error: Literal["fail", "skip"] = Field(
-            "fail", description="A file that cannot be read stops the run, or is left out."
+            "fail",
+            title="When a file cannot be read",
+            description="A file that cannot be read stops the run, or is left out.",
         )
 
     class Outputs(NodeOutputs):
@@ -160,13 +163,20 @@ class Chunk(Node["Chunk.Config"]):
             "recursive",
             min_length=1,
             max_length=64,
+            title="Where to cut",
             description="“recursive” cuts at headings, paragraphs and sentences; “fixed” at a "
             "length.",
             json_schema_extra={"widget": "chunker"},
         )
-        chunk_size: int = Field(400, ge=16, le=8_192, description="Most tokens of a chunk.")
+        chunk_size: int = Field(
+            400, ge=16, le=8_192, title="Chunk size (tokens)", description="Most tokens of a chunk."
+        )
         chunk_overlap: int = Field(
-            50, ge=0, le=4_096, description="Tokens that a chunk repeats of the one before."
+            50,
+            ge=0,
+            le=4_096,
+            title="Overlap (tokens)",
+            description="Tokens that a chunk repeats of the one before.",
         )
 
         @model_validator(mode="after")
@@ -214,7 +224,11 @@ class QualityCheck(Node["QualityCheck.Config"]):
 
         enabled: bool = Field(True, description="Off passes everything on.")
         min_chunk_size: int = Field(
-            1, ge=0, le=4_096, description="Chunks of fewer characters are left out."
+            1,
+            ge=0,
+            le=4_096,
+            title="Shortest chunk (characters)",
+            description="Chunks of fewer characters are left out.",
         )
 
     class Outputs(NodeOutputs):
@@ -291,6 +305,7 @@ class Index(Node["Index.Config"]):
             "main",
             min_length=1,
             max_length=200,
+            title="Branch",
             description="Branch that receives the commits.",
             json_schema_extra={"widget": "ref"},
         )

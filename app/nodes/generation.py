@@ -22,8 +22,7 @@ from app.nodes.prompts import (
 from app.nodes.supporting import sentence_support
 from app.retrieval.candidates import Passage
 from app.retrieval.extractive import ABSTAIN_BELOW, extract_answer
-from app.retrieval.sentences import units
-from app.retrieval.support import content_words
+from app.retrieval.support import best_quote
 
 EXTRACTIVE = "extractive"
 
@@ -54,18 +53,29 @@ class Generate(Node["Generate.Config"]):
             0.1, ge=0, le=2, description="Language models only: 0 is sober, higher is freer."
         )
         max_tokens: int = Field(
-            500, ge=1, le=32_000, description="Language models only: longest answer, in tokens."
+            500,
+            ge=1,
+            le=32_000,
+            title="Longest answer (tokens)",
+            description="Language models only: longest answer, in tokens.",
         )
         max_sentences: int = Field(
-            3, ge=1, le=10, description="Extractive only: at most this many sentences."
+            3,
+            ge=1,
+            le=10,
+            title="Most sentences",
+            description="Extractive only: at most this many sentences.",
         )
         include_citations: bool = Field(
-            True, description="Cite the passages: numbers in the text, and quotes behind them."
+            True,
+            title="Cite the passages",
+            description="Cite the passages: numbers in the text, and quotes behind them.",
         )
         abstain_below: float = Field(
             ABSTAIN_BELOW,
             ge=0,
             le=1,
+            title="Give no answer below",
             description="Extractive only: give no answer when the best sentence scores less.",
             json_schema_extra={"widget": "slider"},
         )
@@ -76,7 +86,11 @@ class Generate(Node["Generate.Config"]):
             json_schema_extra={"widget": "textarea"},
         )
         timeout: float = Field(
-            60.0, ge=1, le=600, description="Longest wait for the model, in seconds."
+            60.0,
+            ge=1,
+            le=600,
+            title="Time limit (seconds)",
+            description="Longest wait for the model, in seconds.",
         )
         reranker: str = Field(
             "cross-encoder",
@@ -224,21 +238,6 @@ class Generate(Node["Generate.Config"]):
         if model == EXTRACTIVE:
             return f"quotes up to {config.get('max_sentences', 3)} sentences"
         return f"written by {model}"
-
-
-def best_quote(claim: str, passage: str) -> str:
-    """The unit of a passage that shares most words with a claim, verbatim."""
-    wanted = content_words(claim)
-    best, quote = -1.0, passage[:300].strip()
-    for unit in units(passage):
-        held = content_words(unit.text)
-        if not held or unit.kind == "heading":
-            continue
-        shared = len(wanted & held)
-        score = 2 * shared / (len(wanted) + len(held))
-        if score > best:
-            best, quote = score, unit.text
-    return quote
 
 
 def _citation(

@@ -40,12 +40,15 @@ class Retrieve(Node["Retrieve.Config"]):
             description="How to search: by meaning (semantic), by words (keyword), by both "
             "(hybrid), or whichever suits the question (adaptive).",
         )
-        k: int = Field(10, ge=1, le=200, description="How many passages to find.")
+        k: int = Field(
+            10, ge=1, le=200, title="Passages to find (k)", description="How many passages to find."
+        )
         semantic_weight: float = Field(
             0.5,
             ge=0,
             le=1,
             multiple_of=0.05,
+            title="Weight of meaning",
             description="Share of the semantic side in hybrid search: 0 is words alone, 1 is "
             "meaning alone.",
             json_schema_extra={"widget": "slider"},
@@ -54,6 +57,7 @@ class Retrieve(Node["Retrieve.Config"]):
             None,
             ge=0,
             le=1_000,
+            title="Lowest score",
             description="Leave out passages that score below this. Semantic and hybrid scores "
             "lie between 0 and 1; keyword scores (BM25) have no upper end.",
         )
@@ -65,6 +69,7 @@ class Retrieve(Node["Retrieve.Config"]):
         )
         ref: RefName = Field(
             "main",
+            title="Branch or commit",
             description="Branch or commit of the knowledge base to search.",
             json_schema_extra={"widget": "ref"},
         )
@@ -145,11 +150,14 @@ class Rerank(Node["Rerank.Config"]):
             "the name or folder of any SentenceTransformers cross-encoder.",
             json_schema_extra={"widget": "reranker"},
         )
-        top_k: int = Field(5, ge=1, le=200, description="How many passages to keep.")
+        top_k: int = Field(
+            5, ge=1, le=200, title="Passages to keep (k)", description="How many passages to keep."
+        )
         score_threshold: float | None = Field(
             None,
             ge=0,
             le=1,
+            title="Lowest score",
             description="Leave out passages that score below this, between 0 and 1.",
         )
 
@@ -202,12 +210,15 @@ class Diversify(Node["Diversify.Config"]):
     class Config(NodeConfig):
         """Settings of the choice."""
 
-        top_k: int = Field(5, ge=1, le=200, description="How many passages to keep.")
+        top_k: int = Field(
+            5, ge=1, le=200, title="Passages to keep (k)", description="How many passages to keep."
+        )
         relevance_weight: float = Field(
             0.7,
             ge=0,
             le=1,
             multiple_of=0.05,
+            title="Weight of relevance",
             description="1 keeps the order by relevance, 0 cares for variety alone.",
             json_schema_extra={"widget": "slider"},
         )

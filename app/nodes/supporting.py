@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from app.engine.context import Models
 from app.engine.values import Answer, Citation
-from app.retrieval.support import Support, support
+from app.retrieval.support import Support, best_quote, support
 
 
 async def sentence_support(
@@ -21,10 +21,12 @@ async def sentence_support(
     found: list[Support] = []
     for sentence in answer.sentences:
         cited = [by_number[n] for n in sentence.citations if n in by_number]
-        texts = [passages.get(c.chunk_id, c.quote) for c in cited]
+        texts = list(dict.fromkeys(passages.get(c.chunk_id, c.quote) for c in cited))
         similarity = 0.0
-        if texts and not any(sentence.text in text for text in texts):
-            quotes = list(dict.fromkeys([*(c.quote for c in cited), *texts]))
-            similarity = max(await models.rerank(sentence.text, quotes, model=model))
-        found.append(support(sentence.text, [*texts, *(c.quote for c in cited)], similarity))
+        verbatim = support(sentence.text, texts, 0.0)
+        if texts and verbatim.score < 1.0:
+            quotes = [best_quote(sentence.text, text) for text in texts]
+            readings = list(dict.fromkeys([*quotes, *texts]))
+            similarity = max(await models.rerank(sentence.text, readings, model=model))
+        found.append(support(sentence.text, texts, similarity))
     return found

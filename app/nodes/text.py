@@ -53,14 +53,19 @@ class Preprocess(Node["Preprocess.Config"]):
             "main",
             min_length=1,
             max_length=200,
+            title="Branch or commit",
             description="Branch or commit of the knowledge base.",
             json_schema_extra={"widget": "ref"},
         )
         normalise: bool = Field(
-            True, description="Straighten spaces, quotation marks and unusual characters."
+            True,
+            title="Tidy characters",
+            description="Straighten spaces, quotation marks and unusual characters.",
         )
         expand_acronyms: bool = Field(
-            True, description="Spell out acronyms that the documents define, once in the question."
+            True,
+            title="Expand acronyms",
+            description="Spell out acronyms that the documents define, once in the question.",
         )
         correct_spelling: bool = Field(
             True, description="Correct misspelt English words; words of the documents are right."

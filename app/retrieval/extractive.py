@@ -9,12 +9,13 @@ here were found is told in `docs/how-answers-are-judged.md`.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from app.retrieval.candidates import Candidate, Passage, propose
+from app.retrieval.confidence import PASSAGE_SHARE, logit
+from app.retrieval.confidence import confidence as as_confidence
 
 #: Scores texts against a question, 0..1, in the order given.
 Score = Callable[[str, Sequence[str]], Awaitable[Sequence[float]]]
@@ -23,8 +24,6 @@ Score = Callable[[str, Sequence[str]], Awaitable[Sequence[float]]]
 ABSTAIN_BELOW = 0.5
 #: How many candidates are read a second time.
 _SHORTLIST = 10
-#: Share of the passage's own score (its logit) in a candidate's.
-_PASSAGE_SHARE = 0.3
 #: A further sentence joins the answer when its score (a logit) comes this close to the best.
 _MARGIN = 1.5
 #: A question's number or code that the passage does not hold costs this much (a logit), one that
@@ -32,8 +31,6 @@ _MARGIN = 1.5
 _MISSING_KEY, _DISTANT_KEY = 5.0, 1.0
 #: A title, menu or cut-off line costs this much.
 _ROUGH = 1.5
-#: confidence = sigmoid(slope · score + offset), fitted to answerable and unanswerable questions.
-_SLOPE, _OFFSET = 0.6, -0.6
 #: Sentences that say the same: share of their words in common.
 _DUPLICATE = 0.8
 
@@ -83,13 +80,13 @@ async def extract_answer(
     scores = await _scores(question, passages, found, score)
     order = sorted(range(len(found)), key=lambda i: -scores[i])
     best = order[0]
-    confidence = _confidence(scores[best])
+    confidence = as_confidence(scores[best])
     if confidence < abstain_below:
         return Extract((), confidence)
     picked = _pick(asked, found, scores, order, max_sentences, abstain_below)
     return Extract(
         tuple(
-            Picked(found[i].passage, found[i].text, found[i].quote, _confidence(scores[i]))
+            Picked(found[i].passage, found[i].text, found[i].quote, as_confidence(scores[i]))
             for i in picked
         ),
         confidence,
@@ -100,7 +97,7 @@ async def _scores(
     question: str, passages: Sequence[Passage], found: Sequence[Candidate], score: Score
 ) -> list[float]:
     """Score of each candidate (a logit): read alone, under its heading, and in its context."""
-    alone = [_logit(p) for p in await score(question, [c.text for c in found])]
+    alone = [logit(p) for p in await score(question, [c.text for c in found])]
     keys = keys_of(question)
     total = [
         a - _missing(keys, c, passages) - _ROUGH * c.rough
@@ -117,9 +114,9 @@ async def _scores(
     again = await score(question, readings)
     whole.update(zip(unknown, again[2 * len(shortlist) :], strict=True))
     for n, i in enumerate(shortlist):
-        more = _logit(again[n]) + _logit(again[n + len(shortlist)])
+        more = logit(again[n]) + logit(again[n + len(shortlist)])
         total[i] += (more - 2 * alone[i]) / 3
-        total[i] += _PASSAGE_SHARE * _logit(whole[found[i].passage] or 0.0)
+        total[i] += PASSAGE_SHARE * logit(whole[found[i].passage] or 0.0)
     # Those not read again cannot overtake those that were.
     worst = min(total[i] for i in shortlist)
     read_again = set(shortlist)
@@ -140,7 +137,7 @@ def _pick(
     for i in order:
         if len(picked) == max_sentences or scores[i] < scores[best] - _MARGIN:
             break
-        if _confidence(scores[i]) < abstain_below:
+        if as_confidence(scores[i]) < abstain_below:
             break
         # A further row, or line of a form, must meet the question as well as the best one does:
         # the same column of another year is no part of the answer.
@@ -181,12 +178,3 @@ def _overlap(a: Candidate, b: Candidate) -> bool:
 
 def _plain(text: str) -> str:
     return text.lower().replace(",", "").rstrip(".:-/")
-
-
-def _logit(p: float) -> float:
-    p = min(max(p, 1e-9), 1 - 1e-9)
-    return math.log(p / (1 - p))
-
-
-def _confidence(score: float) -> float:
-    return 1 / (1 + math.exp(-max(-60.0, min(60.0, _SLOPE * score + _OFFSET))))

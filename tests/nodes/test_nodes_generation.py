@@ -11,7 +11,7 @@ from openai_server import OpenAIServer
 
 from app.engine.problems import RagloomError
 from app.engine.values import Answer, Chunks, Query, Text
-from app.nodes.generation import Generate, best_quote
+from app.nodes.generation import Generate
 from app.nodes.prompts import ABSTAIN_TEXT, passage, read_sentences, strip_markers
 
 PASSAGES = Chunks(
@@ -175,9 +175,3 @@ def test_a_passage_cannot_close_its_own_fence() -> None:
     assert text.lower().count("<passage") == 1
     assert text.lower().count("</passage>") == 1
     assert 'source="x\'y.md"' in text
-
-
-def test_the_best_quote_shares_most_with_the_claim() -> None:
-    text = "Ducks swim. The pond was dug in 1987. It rains."
-    assert best_quote("They dug the pond in 1987", text) == "The pond was dug in 1987."
-    assert best_quote("anything", "") == ""

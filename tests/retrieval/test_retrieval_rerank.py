@@ -13,7 +13,7 @@ from app.retrieval import rerank
 from app.retrieval.candidates import Passage, propose
 from app.retrieval.extractive import extract_answer
 from app.retrieval.rerank import CrossEncoder, load_cross_encoder
-from app.retrieval.support import content_words, support
+from app.retrieval.support import best_quote, content_words, support
 from app.retrieval.types import ModelNotFound
 
 
@@ -139,3 +139,9 @@ def test_support_sees_what_was_made_up() -> None:
 
 def test_content_words_leave_out_small_words_and_endings() -> None:
     assert content_words("The projects were completed in 1,987.") == {"project", "complet", "1987"}
+
+
+def test_the_best_quote_shares_most_with_the_claim() -> None:
+    text = "Ducks swim. The pond was dug in 1987. It rains."
+    assert best_quote("They dug the pond in 1987", text) == "The pond was dug in 1987."
+    assert best_quote("anything", "") == ""

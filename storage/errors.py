@@ -38,8 +38,13 @@ class Conflict(StorageError):
 
     code = "conflict"
 
-    def __init__(self, message: str, current: Any = None) -> None:
-        super().__init__(message, "Load the current state, apply your change to it and save again.")
+    def __init__(
+        self,
+        message: str,
+        current: Any = None,
+        fix: str = "Load the current state, apply your change to it and save again.",
+    ) -> None:
+        super().__init__(message, fix)
         self.current = current
 
 

@@ -222,4 +222,8 @@ def _flush_named(session: Session, name: str) -> None:
     try:
         session.flush()
     except IntegrityError as error:
-        raise Conflict(f"There is a knowledge base named '{name}' already.", name) from error
+        raise Conflict(
+            f"There is a knowledge base named '{name}' already.",
+            name,
+            "Choose another name, or use the one that is there.",
+        ) from error

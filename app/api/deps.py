@@ -45,7 +45,12 @@ async def require_key(
 
 Key = Annotated[KeyView, Depends(require_key)]
 Limit = Annotated[int, Query(ge=1, le=500, description="Most items to return.")]
-Offset = Annotated[int, Query(ge=0, description="Items to leave out at the beginning.")]
+#: Past every count here, and within what the databases take as a number.
+MAX_COUNT = 2**31 - 1
+Offset = Annotated[
+    int, Query(ge=0, le=MAX_COUNT, description="Items to leave out at the beginning.")
+]
+Revision = Annotated[int | None, Query(ge=1, le=MAX_COUNT, description="Else the newest one.")]
 Ref = Annotated[str, Query(max_length=200, description="Branch, or id of a commit.")]
 
 

@@ -120,12 +120,13 @@ class Guard:
             return True
         length, limit = headers.get("content-length", ""), self._limit(scope["path"])
         if length.isdigit() and int(length) > limit:
+            # The connection stays open, and what is still sent is thrown away: a client loses the
+            # answer when its connection is closed under it.
             await reply.problem(
                 413,
                 "too_large",
                 f"The request is larger than {limit / 1_048_576:.4g} MB.",
                 "Send less at once, or raise max_request_mb or max_workflow_mb.",
-                close=True,
             )
             return True
         return False
@@ -208,12 +209,9 @@ class _Reply:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self.receive, self.send = scope, receive, send
 
-    async def problem(
-        self, status: int, code: str, message: str, fix: str, *, close: bool = False
-    ) -> None:
+    async def problem(self, status: int, code: str, message: str, fix: str) -> None:
         error = {"code": code, "message": f"{message} {fix}", "details": []}
-        extra = [(b"connection", b"close")] if close else []
-        await self._send(status, "application/json", json.dumps({"error": error}).encode(), extra)
+        await self._send(status, "application/json", json.dumps({"error": error}).encode(), [])
 
     async def login(self, status: int, note: str = "") -> None:
         html = login_page(note).encode()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -63,6 +64,39 @@ def too_large(limit: int) -> RagloomError:
     )
 
 
+class _StrictRequest(Request):
+    """A request whose JSON body is JSON that everything behind it can keep and send again."""
+
+    async def json(self) -> Any:
+        """The body as data. Raises RagloomError “not_json” for anything else."""
+        body = await self.body()
+        try:
+            text = body.decode("utf-8-sig")
+            data = json.loads(text, parse_constant=_no_constant)
+            if "\\ud" in text.lower():
+                # Half of a surrogate pair is no text: it can be neither stored nor answered.
+                json.dumps(data, ensure_ascii=False).encode()
+        except RecursionError:
+            said = "it is nested too deeply"
+        except json.JSONDecodeError as error:
+            said = f"line {error.lineno}, column {error.colno}: {error.msg}"
+        except UnicodeDecodeError:
+            said = "it is not UTF-8"
+        except UnicodeEncodeError:
+            said = "it holds half of a surrogate pair, which is no text"
+        except ValueError:
+            said = "it holds NaN, Infinity, or a number too long to be read"
+        else:
+            return data
+        raise RagloomError(
+            f"The body is not JSON: {said}.", code="not_json", fix="Send a JSON object in UTF-8."
+        )
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no value of JSON")
+
+
 class Door(APIRoute):
     """A route whose errors, foreseen or not, all leave in the same form."""
 
@@ -72,11 +106,12 @@ class Door(APIRoute):
 
         async def handle(request: Request) -> Response:
             try:
-                return await inner(request)
+                return await inner(_StrictRequest(request.scope, request.receive))
             except RequestValidationError:
                 raise
-            except HTTPException as error:
-                if isinstance(error.__cause__, BodyTooLarge):
+            except StarletteHTTPException as error:
+                # FastAPI wraps what reading the body raises.
+                if isinstance(error.__cause__, BodyTooLarge | RagloomError):
                     return error_response(error.__cause__)
                 raise
             except Exception as error:
@@ -108,9 +143,10 @@ def install(app: FastAPI) -> None:
             for item in items
         ]
         said = "; ".join(f"{d['place']}: {d['message']}" for d in details[:10])
-        return JSONResponse(
-            error_body("invalid_request", f"The request does not fit: {said}.", details), 422
-        )
+        message = f"The request does not fit: {said}."
+        if any(d["place"] == "body" for d in details):
+            message += " Send a JSON object, with the header “Content-Type: application/json”."
+        return JSONResponse(error_body("invalid_request", message, details), 422)
 
     async def refused(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, StarletteHTTPException) else 500

@@ -11,9 +11,11 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.deps import (
+    MAX_COUNT,
     Key,
     Limit,
     Offset,
+    Revision,
     Svc,
     preferred_wait,
     wants_async,
@@ -56,7 +58,9 @@ class ExecuteBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
     input_data: dict[str, Any] = Field({}, description='Such as {"question": "…"}.')
     workflow_id: str | None = Field(None, description="As in the path; may be left out.")
-    revision: int | None = Field(None, ge=1, description="An older revision; else the newest.")
+    revision: int | None = Field(
+        None, ge=1, le=MAX_COUNT, description="An older revision; else the newest."
+    )
     use_cache: bool = Field(True, description="Reuse results of steps that did not change.")
     trigger: Literal["api", "cli"] = Field("api", description="Where the run comes from.")
 
@@ -118,16 +122,14 @@ async def validate_graph(request: Request, services: Svc) -> Problems:
 
 
 @router.get("/workflows/{workflow_id}")
-async def get_workflow(
-    workflow_id: str, services: Svc, revision: Annotated[int | None, Query(ge=1)] = None
-) -> WorkflowView:
+async def get_workflow(workflow_id: str, services: Svc, revision: Revision = None) -> WorkflowView:
     """One workflow with its graph."""
     return await services.workflows.get(workflow_id, revision)
 
 
 @router.get("/workflows/{workflow_id}/export")
 async def export_workflow(
-    workflow_id: str, services: Svc, revision: Annotated[int | None, Query(ge=1)] = None
+    workflow_id: str, services: Svc, revision: Revision = None
 ) -> JSONResponse:
     """The workflow as the file `ragloom/1`."""
     view = await services.workflows.get(workflow_id, revision)
@@ -143,7 +145,10 @@ async def save_workflow(
     services: Svc,
     key: Key,
     base_revision: Annotated[
-        int | None, Query(ge=1, description="Revision the change was made to; 409 if not newest.")
+        int | None,
+        Query(
+            ge=1, le=MAX_COUNT, description="Revision the change was made to; 409 if not newest."
+        ),
     ] = None,
 ) -> WorkflowSaved:
     """Keep a new revision: the workflow itself, or `{"graph": …, "base_revision": n}`.

@@ -52,15 +52,21 @@ def start_server(data: Path, *flags: str, **environment: str) -> Server:
         text=True,
     )
     lines: list[str] = []
+    # A server that never says its link is ended, so that nothing waits for it for ever.
+    patience = threading.Timer(90, process.kill)
+    patience.daemon = True
+    patience.start()
     assert process.stdout is not None
     for line in process.stdout:
         lines.append(line.rstrip())
-        found = re.match(r"Open ((http://\S+?)/\?token=\S+)", line)
+        found = re.match(r"Open ((http://[^/]+)/\S*\?token=\S+)", line)
         if found:
+            patience.cancel()
             # Keep reading, so that the server never waits for a full pipe.
             threading.Thread(target=_drain, args=(process, lines), daemon=True).start()
             key = (data / "api_key").read_text().strip()
             return Server(process, data, found[2], key, found[1], lines)
+    patience.cancel()
     raise AssertionError(f"the server did not start: exit {process.wait(10)}, {lines}")
 
 

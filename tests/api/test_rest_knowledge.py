@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -59,12 +60,56 @@ async def test_names_are_unique_and_settings_are_checked(client: httpx.AsyncClie
     await make(client)
     again = await client.post(KB, json={"name": "Notes"})
     assert again.status_code == 409
+    assert "another name" in error_of(again)["message"]
     bad = await client.post(KB, json={"name": "Other", "config": {"chunk_sise": 3}})
     assert bad.status_code == 422
     assert "chunk_size" in error_of(bad)["message"]
     unknown = await client.post(KB, json={"name": "Other", "colour": "red"})
     assert unknown.status_code == 422
     assert "colour" in error_of(unknown)["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"name":', "line 1, column 9"),
+        (b'{"name": "\xff"}', "UTF-8"),
+        (b'{"name": "a\\uD800b"}', "surrogate"),
+        (b'{"name": "deep", "config": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "too deeply"),
+        (b'{"name": "x", "config": {"chunk_size": NaN}}', "NaN"),
+        (b'{"name": "x", "config": {"chunk_size": ' + b"9" * 5_000 + b"}}", "too long"),
+        (b"[]", "Send a JSON object"),
+        (b"", "Send a JSON object"),
+    ],
+)
+async def test_a_body_that_is_no_json_is_refused_with_the_reason(
+    client: httpx.AsyncClient, body: bytes, said: str
+) -> None:
+    refused = await client.post(KB, content=body, headers={"Content-Type": "application/json"})
+    assert refused.status_code == 422
+    assert said in error_of(refused)["message"]
+
+
+async def test_a_body_of_another_type_says_which_header_is_missing(
+    client: httpx.AsyncClient,
+) -> None:
+    refused = await client.post(
+        KB,
+        content=b'{"name": "x"}',
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert refused.status_code == 422
+    assert "Content-Type: application/json" in error_of(refused)["message"]
+
+
+async def test_a_body_past_the_limit_without_a_declared_size(client: httpx.AsyncClient) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 1_000_000
+
+    refused = await client.post(KB, content=endless(), headers={"Content-Type": "application/json"})
+    assert refused.status_code == 413
+    assert "max_request_mb" in error_of(refused)["message"]
 
 
 async def test_a_document_from_upload_to_deletion(client: httpx.AsyncClient) -> None:
@@ -281,6 +326,10 @@ async def test_lists_are_paged(client: httpx.AsyncClient) -> None:
     assert (await client.get(place, params={"text": "3"})).json()["total"] == 1
     assert (await client.get(place, params={"limit": 0})).status_code == 422
     assert (await client.get(place, params={"offset": -1})).status_code == 422
+    for number in (2**31, 2**64, 10**30):
+        far = await client.get(KB, params={"offset": number})
+        assert far.status_code == 422
+        assert "offset" in error_of(far)["message"]
 
 
 async def test_parallel_uploads_are_all_taken_in(client: httpx.AsyncClient) -> None:

@@ -23,7 +23,7 @@ async def browser(services: Services) -> AsyncIterator[httpx.AsyncClient]:
 
     @app.get(PAGE)
     async def page() -> str:
-        return "the page"
+        return "what the page holds"
 
     transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 1))
     async with (
@@ -132,7 +132,7 @@ async def test_pages_say_how_to_get_in(browser: httpx.AsyncClient) -> None:
         refused = await browser.get(path)
         assert refused.status_code == 401
         assert "ragloom link" in refused.text
-        assert "the page" not in refused.text
+        assert "what the page holds" not in refused.text
     for path in ("/health", "/docs", "/openapi.json"):
         assert (await browser.get(path)).status_code == 200
 
@@ -146,7 +146,7 @@ async def test_a_link_opens_the_pages_once(browser: httpx.AsyncClient, services:
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
     assert "Max-Age=2592000" in cookie
-    assert (await browser.get("/")).text == '"the page"'
+    assert (await browser.get("/")).text == '"what the page holds"'
     browser.cookies.clear()
     again = await browser.get("/", params={"token": token})
     assert again.status_code == 401

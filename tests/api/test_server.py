@@ -101,6 +101,18 @@ def test_what_is_not_there_is_said_in_the_form_of_the_api(server: Server) -> Non
         assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_allowed")
 
 
+def test_a_client_that_sends_too_much_gets_to_read_why(server: Server) -> None:
+    with httpx.Client(base_url=server.url, headers=server.headers, trust_env=False) as client:
+        for _ in range(3):
+            refused = client.post("/api/v1/workflows", content=b"x" * 30_000_000)
+            assert refused.status_code == 413
+            assert "max_workflow_mb" in refused.json()["error"]["message"]
+            pieces = iter([b"x" * 1_000_000] * 30)
+            refused = client.post("/api/v1/workflows", content=pieces)
+            assert refused.status_code == 413
+        assert client.get("/api/v1/workflows").status_code == 200
+
+
 def test_a_second_server_on_the_data_folder_is_refused_with_the_way_out(server: Server) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "app", "serve", "--port=0", "--data", server.data],

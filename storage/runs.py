@@ -173,12 +173,19 @@ class RunRepository:
         return payload.get("value", {})
 
     def list(
-        self, workflow_id: str | None = None, limit: int = 50, offset: int = 0
+        self,
+        workflow_id: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+        *,
+        status: str | None = None,
     ) -> tuple[_Runs, int]:
         """Runs, newest first; and how many."""
         query = select(Run)
         if workflow_id is not None:
             query = query.where(col(Run.workflow_id) == workflow_id)
+        if status is not None:
+            query = query.where(col(Run.status) == status)
         page = query.order_by(col(Run.started_at).desc(), col(Run.id))
         with self._db.read() as session:
             total = session.exec(select(func.count()).select_from(query.subquery())).one()

@@ -125,6 +125,10 @@ class KnowledgeService:
         """Sizes and state."""
         return await call(self._stats, kb)
 
+    async def branches(self, kb: str) -> tuple[str, ...]:
+        """Names of its branches."""
+        return await call(self._branches, kb)
+
     async def documents(
         self, kb: str, ref: str = "main", limit: int = 50, offset: int = 0, text: str = ""
     ) -> Page[DocumentView]:
@@ -301,6 +305,10 @@ class KnowledgeService:
             failed_documents=sum(task.status == "error" for task in unfinished),
             indexing=self._indexer.busy(row.id),
         )
+
+    def _branches(self, kb: str) -> tuple[str, ...]:
+        row = self._repository.find(kb)
+        return tuple(ref.name for ref in self._repository.branches(row.id))
 
     def _documents(
         self, kb: str, ref: str, limit: int, offset: int, text: str

@@ -170,11 +170,16 @@ class RunService:
         return await call(self._get, run_id)
 
     async def list(
-        self, workflow_id: str | None = None, limit: int = 50, offset: int = 0
+        self,
+        workflow_id: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+        *,
+        status: str | None = None,
     ) -> Page[ExecutionView]:
         """Runs, newest first, without their steps."""
         items, total = await call(
-            self._runs.list, workflow_id=workflow_id, limit=limit, offset=offset
+            self._runs.list, workflow_id=workflow_id, limit=limit, offset=offset, status=status
         )
         return Page(items=[execution_view(run) for run in items], total=total)
 

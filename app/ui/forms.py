@@ -18,12 +18,14 @@ Change = Callable[[str, Any], None]
 
 @dataclass
 class Choices:
-    """What pickers offer: knowledge bases, models by kind, branches."""
+    """What pickers offer: knowledge bases, models by kind, chunkers, branches."""
 
     knowledge_bases: dict[str, str] = field(default_factory=dict)
     #: kind ("llm", "rerank", "embed") -> name -> words
     models: dict[str, dict[str, str]] = field(default_factory=dict)
-    refs: list[str] = field(default_factory=lambda: ["main"])
+    chunkers: list[str] = field(default_factory=list)
+    #: The branches of a knowledge base, by its name or id.
+    branches: Callable[[str], Awaitable[list[str]]] | None = None
     #: Keep an uploaded file; returns its reference for a node's settings.
     keep_file: Callable[[str, bytes], Awaitable[dict[str, Any]]] | None = None
 
@@ -72,6 +74,14 @@ class SchemaForm:
         self._show_messages()
         self._on_change(dict(self.values))
 
+    async def _offer_branches(self, picker: ui.select) -> None:
+        """Read the branches of the knowledge base that is chosen by now."""
+        kb = str(self.values.get("knowledge_base") or "")
+        if self._choices.branches is not None and kb:
+            names = await self._choices.branches(kb)
+            chosen = [str(picker.value)] if picker.value else []
+            picker.set_options({n: n for n in dict.fromkeys([*names, *chosen])})
+
     def _show_messages(self) -> None:
         found = self._check(self.values) if self._check else {}
         for name, label in self._messages.items():
@@ -89,6 +99,8 @@ class SchemaForm:
                     if spec.required:
                         parts.label("required", "rl-muted rl-small")
             element = _BUILDERS.get(spec.kind, _json)(spec, value, self._set, self._choices)
+            if isinstance(element, ui.select) and spec.kind == "ref":
+                element.on("popup-show", lambda: self._offer_branches(element))
             if self._read_only:
                 for part in (element, *element.descendants()):
                     part.props("disable readonly")
@@ -217,7 +229,12 @@ def _model(spec: FieldSpec, value: Any, put: Change, choices: Choices) -> ui.ele
 
 
 def _ref(spec: FieldSpec, value: Any, put: Change, choices: Choices) -> ui.element:
-    return _pick(spec, value, put, {r: r for r in choices.refs}, free=True, hint="main")
+    return _pick(spec, value, put, {"main": "main"}, free=True, hint="main")
+
+
+def _chunker(spec: FieldSpec, value: Any, put: Change, choices: Choices) -> ui.element:
+    options = {name: text.words(name) for name in choices.chunkers}
+    return _pick(spec, value, put, options, free=False, hint="Choose where to cut")
 
 
 def _json(spec: FieldSpec, value: Any, put: Change, _: Choices) -> ui.element:
@@ -415,4 +432,5 @@ _BUILDERS: dict[str, Callable[[FieldSpec, Any, Change, Choices], ui.element]] = 
     "knowledge_base": _knowledge_base,
     "model": _model,
     "ref": _ref,
+    "chunker": _chunker,
 }

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 Kind = Literal[
     "text", "long", "template", "number", "integer", "flag", "choice", "strings",
-    "filters", "mapping", "json", "knowledge_base", "model", "ref", "files",
+    "filters", "mapping", "json", "knowledge_base", "model", "ref", "chunker", "files",
 ]  # fmt: skip
 
 _WIDGETS: dict[str, Kind] = {
@@ -18,6 +18,7 @@ _WIDGETS: dict[str, Kind] = {
     "embedding_model": "model",
     "reranker": "model",
     "ref": "ref",
+    "chunker": "chunker",
     "filters": "filters",
     "files": "files",
 }
@@ -84,9 +85,10 @@ def _field(
 
 
 def _title(name: str, part: dict[str, Any]) -> str:
-    given = part.get("label")
-    if given:
-        return str(given)
+    given = str(part.get("title", ""))
+    # Pydantic gives every field a title made from its name; only one that was chosen counts.
+    if given and given != name.replace("_", " ").title():
+        return given
     words = name.replace("_", " ").strip()
     words = words[:1].upper() + words[1:]
     # A unit at the end of the name reads better in brackets.

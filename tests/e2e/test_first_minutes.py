@@ -151,7 +151,7 @@ def test_settings_mark_what_depends_on_them_and_a_past_run_opens_as_it_was(desk:
     run = until(lambda: _newest_run(desk.server, workflow))
 
     desk.node("retrieve").locator(".rl-title").click()
-    field = desk.page.get_by_role("spinbutton", name="K", exact=True)
+    field = desk.page.get_by_role("spinbutton", name="Passages to find (k)")
     expect(field).to_have_value("8")
     field.fill("3")
     expect(desk.node("retrieve").locator(".rl-status-stale")).to_be_visible()
@@ -164,7 +164,7 @@ def test_settings_mark_what_depends_on_them_and_a_past_run_opens_as_it_was(desk:
     expect(desk.page.get_by_text("Back to the current version")).to_be_visible()
     expect(desk.page.locator(".rl-runbar .rl-answer")).to_be_visible()
     desk.node("retrieve").locator(".rl-title").click()
-    expect(desk.page.get_by_role("spinbutton", name="K", exact=True)).to_have_value("8")
+    expect(desk.page.get_by_role("spinbutton", name="Passages to find (k)")).to_have_value("8")
     desk.page.get_by_role("tab", name="Data").click()
     expect(desk.page.locator(".rl-inspector .rl-chunk")).to_have_count(8)
     desk.page.get_by_text("Back to the current version").click()

@@ -81,6 +81,10 @@ def test_lists_are_newest_first(runs: RunRepository) -> None:
     assert ([run.id for run in listed], total) == ([run.id for run in made[::-1]], 4)
     assert [run.id for run in runs.list("wf_1")[0]] == [made[3].id, made[1].id]
     assert [run.id for run in runs.list(limit=1, offset=1)[0]] == [made[2].id]
+    runs.finish(made[0].id, status="completed", duration_ms=1)
+    found, total = runs.list(limit=1, status="completed")
+    assert ([run.id for run in found], total) == ([made[0].id], 1)
+    assert runs.list("wf_1", status="completed") == ([], 0)
 
 
 def test_what_a_dead_process_left_running_is_marked(runs: RunRepository) -> None:

@@ -14,6 +14,7 @@ from nicegui.testing.user_simulation import user_simulation
 
 from app.services.uploads import IncomingFile
 from app.ui.canvas.flow import FlowCanvas
+from app.ui.pages.workbench import branches_of
 from app.ui.pages.workflows import blank, templates
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ async def test_settings_of_a_node_are_edited_checked_and_saved(
     canvas.trigger("selectionChange", {"nodes": ["retrieve"], "edges": []})
     await user.should_see("How many passages to find.")
     with user:
-        field = next(e for e in user.find(ui.number).elements if e.props.get("aria-label") == "K")
+        fields = user.find(ui.number).elements
+        field = next(e for e in fields if e.props.get("aria-label") == "Passages to find (k)")
         field.set_value(500)
     await user.should_see("less than or equal to", retries=10)
     with user:
@@ -206,3 +208,36 @@ async def test_everything_is_found_from_one_place(services: Services) -> None:
     (hit,) = await find(services, "tides")
     assert hit.kind == "Documents"
     assert hit.href.startswith(f"/knowledge/{kb}/documents/")
+
+
+async def test_an_address_that_leads_nowhere_is_answered_in_the_frame(
+    user: User, services: Services
+) -> None:
+    answer = await user.http_client.get("/no/such/page")
+    assert answer.status_code == 404
+    assert "There is no page at this address." in answer.text
+    assert "Knowledge" in answer.text
+    assert "sad" not in answer.text
+
+
+async def test_runs_are_filtered_by_their_status_among_all(user: User, services: Services) -> None:
+    kb = await fill(services)
+    workflow = await services.workflows.create(asking(kb))
+    run = await services.runs.start(workflow_id=workflow.workflow_id, input_data={})
+    await services.runs.wait(run, 60)
+    await user.open("/runs")
+    await user.should_see("highest tide at noon")
+    with user:
+        status = next(e for e in user.find(ui.select).elements if "failed" in e.options)
+        status.set_value("failed")
+    await user.should_see("No such run", retries=10)
+    user.find(kind=ui.button, content="Show all runs").click()
+    await user.should_see("highest tide at noon", retries=10)
+
+
+async def test_the_branch_picker_offers_the_branches_of_the_chosen_base(
+    services: Services,
+) -> None:
+    kb = await fill(services)
+    assert await branches_of(services, kb) == ["main"]
+    assert await branches_of(services, "gone") == ["main"]

@@ -18,6 +18,7 @@ def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
         files,
         knowledge,
         knowledge_base,
+        lost,
         runs,
         settings,
         start,
@@ -31,5 +32,5 @@ def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
     start.register(app, get_services)
     workflows.register(get_services, sessions)
     canvas.register(get_services, sessions)
-    for module in (runs, knowledge, knowledge_base, document, settings):
+    for module in (runs, knowledge, knowledge_base, document, settings, lost):
         module.register(get_services)

@@ -68,7 +68,7 @@ class Drawer:
                 href = f"/workflows/{run.workflow_id}?run={run.execution_id}"
                 with parts.link(href, "rl-history-row"):
                     run_badge(run.status)
-                    parts.label(asked(run.input_data) or "No question", "rl-ellipsis")
+                    parts.label(asked(run.input_data) or "Run without a question", "rl-ellipsis")
                     parts.label(answered(run)[:200], "rl-muted rl-ellipsis rl-grow rl-wide-only")
                     parts.label(text.duration(run.duration_ms), "rl-small rl-muted")
                     parts.moment(run.started_at)

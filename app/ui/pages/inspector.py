@@ -128,8 +128,10 @@ class Inspector:
         family = cls.family if cls else "outputs"
         self._icon.style(f"color: var(--rl-family-{family}, var(--rl-muted))")
         typed = same and self._form is not None and self._form.values == node.config
-        if not typed or (before and before.problems != node.problems):
+        if not typed:
             self._build_config(node)
+        elif before and before.problems != node.problems:
+            self._show_problems(node)
         if (
             not same
             or before is None
@@ -163,13 +165,8 @@ class Inspector:
         self._config.clear()
         cls = self._registry.get(node.type)
         with self._config:
-            for problem in node.problems:
-                with parts.notice(
-                    "danger" if problem.severity == "error" else "warn",
-                    problem.message,
-                    problem.fix,
-                ):
-                    pass
+            self._problems = parts.div("rl-col")
+            self._show_problems(node)
             if cls is None:
                 self._form = None
                 self._raw(node)
@@ -185,6 +182,18 @@ class Inspector:
             if not self._read_only:
                 self._policy(node)
                 self._run_to(node)
+
+    def _show_problems(self, node: NodeFacts) -> None:
+        """Above the form and apart from it: what is typed there keeps its place meanwhile."""
+        self._problems.clear()
+        with self._problems:
+            for problem in node.problems:
+                with parts.notice(
+                    "danger" if problem.severity == "error" else "warn",
+                    problem.message,
+                    problem.fix,
+                ):
+                    pass
 
     def _policy(self, node: NodeFacts) -> None:
         """How it is run: time limit, retries, what a failure does."""

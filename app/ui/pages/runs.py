@@ -24,7 +24,7 @@ def run_row(run: ExecutionView) -> None:
         with parts.div():
             run_badge(run.status)
         with parts.div("rl-col").style("gap: 0"):
-            parts.label(asked(run.input_data) or "No question", "rl-ellipsis")
+            parts.label(asked(run.input_data) or "Run without a question", "rl-ellipsis")
             parts.label(answered(run)[:160], "rl-muted rl-small rl-ellipsis")
         parts.label(run.workflow_name or "Unsaved workflow", "rl-muted rl-ellipsis")
         parts.label(_TRIGGERS.get(run.trigger, run.trigger), "rl-muted rl-small")
@@ -47,15 +47,26 @@ async def _build(services: Services) -> None:
     workflows = await services.workflows.list(limit=200, offset=0)
 
     async def load(limit: int, offset: int) -> tuple[Sequence[Any], int]:
-        page = await services.runs.list(workflow_id=which.value or None, limit=limit, offset=offset)
-        if status.value:
-            return [r for r in page.items if r.status == status.value], page.total
+        page = await services.runs.list(
+            workflow_id=which.value or None,
+            status=status.value or None,
+            limit=limit,
+            offset=offset,
+        )
         return page.items, page.total
 
     async def refresh() -> None:
         total = await listing.reset()
-        box.classes(remove="rl-hidden") if total else box.classes(add="rl-hidden")
-        nothing.classes(add="rl-hidden") if total else nothing.classes(remove="rl-hidden")
+        filtered = bool(which.value or status.value)
+        for place, shown in (
+            (box, total > 0),
+            (nothing, not total and not filtered),
+            (none_such, not total and filtered),
+        ):
+            place.classes(remove="rl-hidden") if shown else place.classes(add="rl-hidden")
+
+    async def show_all() -> None:
+        which.value = status.value = ""
 
     with parts.div("rl-toolbar"):
         which = ui.select(
@@ -87,4 +98,6 @@ async def _build(services: Services) -> None:
         ),
     ):
         parts.primary("Open workflows", lambda: ui.navigate.to("/"))
+    with parts.div() as none_such, parts.empty("filter_alt_off", "No such run"):
+        parts.quiet("Show all runs", show_all)
     await refresh()

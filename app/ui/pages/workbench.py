@@ -42,8 +42,20 @@ async def keep_file(services: Services, filename: str, data: bytes) -> dict[str,
     return {"filename": kept.filename, "blob": kept.blob, "size": kept.size}
 
 
+async def branches_of(services: Services, kb: str) -> list[str]:
+    """The branches of a knowledge base; of one that is not here, the one every base has."""
+    try:
+        return list(await services.knowledge.branches(kb))
+    except Exception as error:
+        if parts.code_of(error) != "not_found":
+            raise
+        return ["main"]
+
+
 async def picker_choices(services: Services) -> Choices:
     """What the pickers of the inspector offer."""
+    from app.documents.chunk import chunker_names
+
     bases = await services.knowledge.list(limit=200, offset=0)
     models: dict[str, dict[str, str]] = {}
     for model in await services.models.available():
@@ -52,7 +64,8 @@ async def picker_choices(services: Services) -> Choices:
     return Choices(
         knowledge_bases={kb.name: kb.name for kb in bases.items},
         models=models,
-        refs=["main"],
+        chunkers=chunker_names(),
+        branches=partial(branches_of, services),
         keep_file=partial(keep_file, services),
     )
 

@@ -65,7 +65,7 @@ def test_kills_while_ingesting_lose_and_double_nothing(tmp_path: Path) -> None:
     for _ in range(KILLS):
         process = start(data, ledger)
         assert line(process) == "open"
-        time.sleep(dice.uniform(0, 0.8))
+        time.sleep(dice.uniform(0, 1.5))
         process.kill()
         process.communicate()
     acknowledged = set(ledger.read_text().split()) if ledger.exists() else set()

@@ -22,6 +22,16 @@ log = logging.getLogger(__name__)
 
 #: Seconds that open requests get to end when the server stops.
 _GRACE_S = 3
+_NOISY = (
+    "httpx",
+    "httpcore",
+    "uvicorn.error",
+    "alembic",
+    "pypdf",
+    "markdown_it",
+    "LiteLLM",
+    "openai",
+)
 Say = Callable[[str], None]
 
 
@@ -190,7 +200,8 @@ def _configure_logging(level: str) -> None:
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    for noisy in ("httpx", "httpcore", "uvicorn.error", "alembic", "pypdf", "markdown_it"):
+    # Those of the providers would write prompts, and with them the text of documents.
+    for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 

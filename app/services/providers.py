@@ -120,14 +120,21 @@ async def stream_chat(
                 stream=True,
             )
         pieces = aiter(stream)
+        said_something = False
         while True:
             async with asyncio.timeout(timeout_s):
                 part = await anext(pieces, None)
             if part is None:
-                return
+                break
             text = part.choices[0].delta.content if part.choices else None
             if text:
+                said_something = True
                 yield text
+        # litellm makes up a last piece when the connection ends before the answer does.
+        if getattr(stream, "received_finish_reason", "stop") is None:
+            raise _said("cut", model, timeout_s, USE_EXTRACTIVE)
+        if not said_something:
+            raise _said("nothing", model, timeout_s, USE_EXTRACTIVE)
     except (asyncio.CancelledError, GeneratorExit, RagloomError):
         raise
     except Exception as error:
@@ -166,6 +173,16 @@ _ERRORS: dict[str, tuple[str, str, str]] = {
         "The prompt is longer than “{model}” can read.",
         "Retrieve fewer or shorter chunks, or choose a model with a larger context.",
     ),
+    "cut": (
+        "provider_error",
+        "The provider of “{model}” broke off in the middle of its answer.",
+        "Try again, {otherwise}.",
+    ),
+    "nothing": (
+        "provider_error",
+        "The model “{model}” answered without a word.",
+        "Raise max_tokens (thinking may have used them up) or try again, {otherwise}.",
+    ),
     "other": (
         "provider_error",
         "The provider of “{model}” answered with an error ({kind}).",
@@ -195,7 +212,11 @@ def provider_error(error: Exception, model: str, timeout_s: float, otherwise: st
     """What a provider's refusal means and what to do; never repeats keys or addresses."""
     kind = type(error).__name__
     said = next((case for phrase, case in _PHRASES.items() if phrase in str(error)), "other")
-    code, message, fix = _ERRORS[_KINDS.get(kind, said)]
+    return _said(_KINDS.get(kind, said), model, timeout_s, otherwise, kind)
+
+
+def _said(case: str, model: str, timeout_s: float, otherwise: str, kind: str = "") -> RagloomError:
+    code, message, fix = _ERRORS[case]
     words = {"model": model, "timeout": timeout_s, "otherwise": otherwise, "kind": kind}
     raised = ModelUnavailable if code == ModelUnavailable.code else RagloomError
     return raised(message.format(**words), code=code, fix=fix.format(**words), model=model)

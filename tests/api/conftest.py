@@ -31,6 +31,7 @@ class Server:
     key: str
     link: str
     lines: list[str] = field(default_factory=list)
+    reader: threading.Thread | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -39,7 +40,11 @@ class Server:
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        code = self.process.wait(20)
+        if self.reader is not None and self.process.stdout is not None:
+            self.reader.join(5)
+            self.process.stdout.close()
+        return code
 
 
 def start_server(data: Path, *flags: str, **environment: str) -> Server:
@@ -49,6 +54,7 @@ def start_server(data: Path, *flags: str, **environment: str) -> Server:
         cwd=ROOT,
         env={**clean, **environment},
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
     lines: list[str] = []
@@ -63,9 +69,10 @@ def start_server(data: Path, *flags: str, **environment: str) -> Server:
         if found:
             patience.cancel()
             # Keep reading, so that the server never waits for a full pipe.
-            threading.Thread(target=_drain, args=(process, lines), daemon=True).start()
+            reader = threading.Thread(target=_drain, args=(process, lines), daemon=True)
+            reader.start()
             key = (data / "api_key").read_text().strip()
-            return Server(process, data, found[2], key, found[1], lines)
+            return Server(process, data, found[2], key, found[1], lines, reader)
     patience.cancel()
     raise AssertionError(f"the server did not start: exit {process.wait(10)}, {lines}")
 
@@ -80,8 +87,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = start_server(tmp_path_factory.mktemp("server") / "data")
     yield running
     running.stop()
-    assert running.process.stdout is not None
-    running.process.stdout.close()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from tests.api.conftest import ROOT, Server, start_server
+from tests.services.openai_server import openai_server
 
 HEAVY = ("torch", "litellm", "chromadb", "dbos", "sentence_transformers", "onnxruntime", "tantivy")
 
@@ -37,6 +38,54 @@ serve(load_settings(data=Path({str(tmp_path / "data")!r}), port=0, demo=False), 
         check=False,
     )
     assert done.stdout.strip().splitlines()[-1:] == ["[]"], done.stderr[-2_000:]
+
+
+def test_a_start_asks_nothing_of_the_network(tmp_path: Path) -> None:
+    script = f"""
+import os, signal, sys, threading, time, urllib.request
+from pathlib import Path
+
+asked = []
+
+def hook(event, arguments):
+    if event == "socket.getaddrinfo":
+        asked.append(str(arguments[0]))
+    elif event in ("socket.connect", "socket.sendto") and isinstance(arguments[1], tuple):
+        asked.append(str(arguments[1][0]))
+
+sys.addaudithook(hook)
+from app.main import serve
+from app.settings import load_settings
+
+def stop_when_ready(link):
+    url = link.split("/start")[0] + "/ready"
+    try:
+        for _ in range(120):
+            try:
+                urllib.request.urlopen(url).read()
+                print("ready", flush=True)
+                break
+            except urllib.error.HTTPError:
+                time.sleep(0.5)
+    finally:
+        os.kill(os.getpid(), signal.SIGINT)
+
+def say(line):
+    if line.startswith("Open "):
+        threading.Thread(target=stop_when_ready, args=(line.split()[1],)).start()
+
+serve(load_settings(data=Path({str(tmp_path / "data")!r}), port=0, demo=False), say)
+print([place for place in asked if place not in ("127.0.0.1", "localhost", "::1")])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.split() == ["ready", "[]"], done.stdout + done.stderr[-2_000:]
 
 
 def test_help_is_quick_to_import() -> None:
@@ -152,8 +201,6 @@ def test_sessions_and_keys_survive_a_restart_and_the_configured_key_works(tmp_pa
         assert first.key == key
         assert not any("API key" in line for line in first.lines)
         assert first.stop() == 0
-        assert first.process.stdout is not None
-        first.process.stdout.close()
         second = start_server(data)
         try:
             assert browser.get(f"{second.url}/").status_code == 200
@@ -165,5 +212,57 @@ def test_sessions_and_keys_survive_a_restart_and_the_configured_key_works(tmp_pa
             assert record["url"] == second.url
         finally:
             assert second.stop() == 0
-            assert second.process.stdout is not None
-            second.process.stdout.close()
+
+
+def test_secrets_and_documents_stay_out_of_logs_and_answers(tmp_path: Path) -> None:
+    graph = {
+        "directed": True,
+        "multigraph": True,
+        "graph": {"format": "ragloom/1", "name": "Ask", "outputs": {"answer": ["say", "answer"]}},
+        "nodes": [
+            {"id": "ask", "type": "question", "version": 1, "config": {}},
+            {"id": "find", "type": "retrieve", "version": 1, "config": {"knowledge_base": "Sea"}},
+            {"id": "say", "type": "generate", "version": 1, "config": {"model": "openai/tiny"}},
+        ],
+        "edges": [
+            {"source": "ask", "target": "find", "key": "query>query"},
+            {"source": "ask", "target": "say", "key": "query>query"},
+            {"source": "find", "target": "say", "key": "chunks>chunks"},
+        ],
+    }
+    secret, adopted = "sk-provider-0123456789abcdef", "rl_adopted-0123456789"
+    with openai_server() as url:
+        server = start_server(
+            tmp_path / "data",
+            "--log-level=debug",
+            OPENAI_API_KEY=secret,
+            OPENAI_API_BASE=url,
+            RAGLOOM_API_KEY=adopted,
+        )
+        try:
+            with httpx.Client(
+                base_url=f"{server.url}/api/v1",
+                headers={"Authorization": f"Bearer {adopted}"},
+                timeout=60,
+                trust_env=False,
+            ) as client:
+                client.post("/knowledge_bases", json={"name": "Sea"})
+                note = ("tide.md", b"The moonlit harbour has a high tide at nine.")
+                client.post("/knowledge_bases/Sea/documents", files={"files": note})
+                kept = client.post("/workflows", json=graph).json()["workflow_id"]
+                asked = {"input_data": {"question": "When is the tide high in the harbour?"}}
+                said = [
+                    client.post(f"/workflows/{kept}/execute", json=asked),
+                    client.get(f"/workflows/{kept}/export"),
+                    client.get("/workflow_executions"),
+                    client.get("/models"),
+                ]
+                assert said[0].json()["outputs"]["answer"] == "The tide is high.", said[0].text
+        finally:
+            server.stop()
+    logged = "\n".join(line for line in server.lines if not line.startswith("Open "))
+    assert "DEBUG" in logged
+    for text in (logged, *(answer.text for answer in said)):
+        assert secret not in text
+        assert adopted not in text
+    assert "moonlit harbour" not in logged

@@ -27,10 +27,15 @@ class _Handler(BaseHTTPRequestHandler):
         if model == "silent":
             time.sleep(3)
             return None
+        if model == "wordless":
+            self._event(model, {"role": "assistant", "content": ""}, "length")
+            self.wfile.write(b"data: [DONE]\n\n")
+            return None
         for word in WORDS:
             self._event(model, {"role": "assistant", "content": word}, None)
             if model == "stalls":
                 time.sleep(3)
+            if model in ("stalls", "breaks-off"):
                 return None
         self._event(model, {}, "stop")
         self.wfile.write(b"data: [DONE]\n\n")

@@ -132,13 +132,15 @@ async def test_completions_stream(models: ModelService) -> None:
         ("openai/status-500", "provider_error"),
         ("openai/silent", "provider_timeout"),
         ("openai/stalls", "provider_timeout"),
+        ("openai/breaks-off", "provider_error"),
+        ("openai/wordless", "provider_error"),
     ],
 )
 async def test_what_goes_wrong_at_a_provider_is_said_plainly(
     models: ModelService, model: str, code: str
 ) -> None:
     with pytest.raises(RagloomError) as caught:
-        await complete(models, model, timeout_s=1.0 if "status" not in model else 20)
+        await complete(models, model, timeout_s=1.0 if code == "provider_timeout" else 20)
     assert caught.value.code == code
     assert caught.value.fix
     assert "secret-key" not in str(caught.value)

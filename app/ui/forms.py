@@ -162,7 +162,7 @@ def _number(spec: FieldSpec, value: Any, put: Change, _: Choices) -> ui.element:
 def _slides(spec: FieldSpec) -> bool:
     """Sliders only where the range is one a hand can hit."""
     low, high = spec.low or 0, spec.high or 0
-    return high - low <= (200 if spec.kind == "integer" else 2)
+    return high - low <= (50 if spec.kind == "integer" else 2)
 
 
 def _step(spec: FieldSpec) -> float:

@@ -8,7 +8,7 @@ from app.services.container import Services
 from app.services.views import TaskView
 from app.ui import live, parts
 
-STAGES = ("extract", "chunk", "embed", "index")
+STAGES = ("extract", "chunk", "quality", "embed", "index")
 
 
 def fraction(task: TaskView) -> float:

@@ -180,7 +180,8 @@ def dialog(title: str, *, wide: bool = False) -> Iterator[ui.dialog]:
 async def ask(box: ui.dialog) -> Any:
     """Open, wait for the answer, and take the dialog off the page."""
     answer = await box
-    box.delete()
+    if not box.is_deleted:  # the page may have gone meanwhile
+        box.delete()
     return answer
 
 

@@ -40,6 +40,16 @@ def test_a_dropped_node_gets_an_id_of_its_own_and_is_selected(editor: GraphEdito
     assert change.label == "Add Retrieve"
 
 
+def test_nodes_added_without_a_place_cover_no_other(editor: GraphEditor) -> None:
+    kind = next(iter(editor.graph.nodes.values())).type
+    for _ in range(3):
+        editor.apply([{"op": "add_node", "type": kind, "x": 40, "y": 40, "free": True}])
+    spots = [spec.position or (0, 0) for spec in editor.graph.nodes.values()][-3:]
+    assert len({y for _, y in spots}) == 3
+    for i, (x, y) in enumerate(spots):
+        assert all(abs(x - a) >= 240 or abs(y - b) >= 160 for a, b in spots[:i])
+
+
 def test_an_unknown_type_is_refused(editor: GraphEditor) -> None:
     with pytest.raises(Refused, match="no node type “mystery”"):
         editor.apply([{"op": "add_node", "type": "mystery", "x": 0, "y": 0}])

@@ -20,8 +20,8 @@ from app.engine.events import (
 from app.engine.problems import Problem
 from app.engine.registry import Registry
 from app.nodes import register_all
-from app.services.views import ChunkView
-from app.ui import text
+from app.services.views import ChunkView, TaskView
+from app.ui import jobs, text
 from app.ui.forms import filter_rows, filters_of
 from app.ui.pages.document import pieces
 from app.ui.pages.workflows import templates
@@ -210,3 +210,29 @@ def test_the_first_template_asks_a_question() -> None:
 
 def test_cards_leave_empty_lines_out() -> None:
     assert condensed("Title\n\n\nText\n") == "Title\nText"
+
+
+def test_a_file_never_seems_to_go_back_on_its_way_through_the_stages() -> None:
+    way = [
+        ("extract", 0, 0), ("extract", 1, 1), ("chunk", 0, 0), ("chunk", 1, 1), ("quality", 0, 0),
+        ("embed", 0, 29), ("embed", 20, 29), ("index", 29, 29),
+    ]  # fmt: skip
+    shares = [
+        jobs.fraction(
+            TaskView(document_id="d", filename="f", status="running", stage=s, done=d, total=t)
+        )
+        for s, d, t in way
+    ]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_a_setting_is_called_what_its_field_says_and_else_by_its_name() -> None:
+    class Config(BaseModel):
+        top_k: int = Field(5, title="Passages to keep (k)")
+        wait_s: float = 1.0
+
+    assert [f.title for f in fields(Config.model_json_schema())] == [
+        "Passages to keep (k)",
+        "Wait (seconds)",
+    ]

@@ -17,7 +17,7 @@ from app.engine.registry import Registry
 from app.engine.values import PortValue
 
 from . import ops
-from .layout import GRID, NODE_WIDTH, arrange, place_missing
+from .layout import GRID, NODE_HEIGHT, NODE_WIDTH, arrange, place_missing
 from .ops import Ends, Refused
 from .sockets import Sockets, fitting_ports
 
@@ -131,11 +131,13 @@ def _insert_into_wire(graph: Graph, registry: Registry, spec: NodeSpec, wire: En
 
 
 def _free_place(graph: Graph, wanted: tuple[float, float]) -> tuple[float, float]:
+    """The nearest place at or below the wanted one where no card is covered."""
     x, y = wanted
     taken = [spec.position for spec in graph.nodes.values() if spec.position is not None]
-    while any(abs(x - px) < NODE_WIDTH and abs(y - py) < 64 for px, py in taken):
-        y += 2 * GRID
-        x += GRID
+    while any(
+        abs(x - px) < NODE_WIDTH + GRID and abs(y - py) < NODE_HEIGHT + GRID for px, py in taken
+    ):
+        y += GRID
     return (x, y)
 
 

@@ -14,6 +14,8 @@ from app.engine.graph import Graph
 
 GRID = 16
 NODE_WIDTH = 240
+#: As high as cards usually get; the browser alone knows their real height.
+NODE_HEIGHT = 160
 _COLUMN = 336
 _ROW = 208
 

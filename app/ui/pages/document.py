@@ -46,9 +46,10 @@ def _actions(bar: Frame, kb: str, document: DocumentView) -> None:
     with bar.beside:
         facts = [f"{document.pages} pages" if document.pages else "", text.size(document.size)]
         parts.label(" · ".join(f for f in facts if f), "rl-muted rl-small rl-wide-only")
-    with bar.actions, parts.link(original_href(kb, document.document_id)) as link:
-        link.props("download")
-        ui.button("Download", icon="download", color=None).classes("rl-quiet")
+    with bar.actions:
+        button = parts.icon_button("download", "Download the original")
+        button.props["href"] = original_href(kb, document.document_id)
+        button.props["download"] = True
 
 
 class DocumentViewer:

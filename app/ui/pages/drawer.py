@@ -163,8 +163,8 @@ class Drawer:
                     )
                     with parts.div("rl-col rl-grow").style("gap: 0"):
                         with parts.div("rl-row rl-wrap"):
-                            if problem.node:
-                                title = titles.get(problem.node, (problem.node, ""))[0]
+                            title = titles.get(problem.node or "", ("", ""))[0]
+                            if title and f"“{title}”" not in problem.message:
                                 parts.label(title, "rl-strong")
                             parts.label(problem.message)
                         if problem.fix:

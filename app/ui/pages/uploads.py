@@ -47,9 +47,11 @@ class Uploads:
     async def _take(self, event: events.UploadEventArguments) -> None:
         data = await event.file.read()
         try:
-            await self._services.ingest.submit(
+            job = await self._services.ingest.submit(
                 self._kb, [IncomingFile(filename=event.file.name, data=data)], None, author="page"
             )
+            if any(result.status == "error" for result in job.results):
+                self._refresh_soon()  # refused at once: it never was on its way
         except RagloomError as error:
             parts.failed(error)
 
@@ -113,6 +115,8 @@ class _Row:
             with self.element:
                 ui.timer(4.0, self.element.delete, once=True)
         else:
+            self.bars.classes(add="rl-hidden")
+            self.element.style("grid-template-columns: minmax(0,1fr) minmax(0,2fr)")
             self.words.text = task.error_message or task.status
             self.words.classes(add="rl-danger")
             with self.element:

@@ -29,14 +29,17 @@ export function freeRoom(box, bars) {
   return room
 }
 
-/** The viewport that shows `bounds` in the middle of `room`; `box` is the canvas on the screen. */
+/**
+ * The viewport that shows `bounds` in the middle of `room`, or what fits of them from their
+ * beginning; `box` is the canvas on the screen.
+ */
 export function viewportFor(bounds, room, box, { minZoom, maxZoom }) {
   const wide = room.right - room.left
   const high = room.bottom - room.top
   const zoom = Math.max(minZoom, Math.min(maxZoom, wide / bounds.width, high / bounds.height))
   return {
-    x: room.left - box.left + (wide - bounds.width * zoom) / 2 - bounds.x * zoom,
-    y: room.top - box.top + (high - bounds.height * zoom) / 2 - bounds.y * zoom,
+    x: room.left - box.left + Math.max(0, wide - bounds.width * zoom) / 2 - bounds.x * zoom,
+    y: room.top - box.top + Math.max(0, high - bounds.height * zoom) / 2 - bounds.y * zoom,
     zoom,
   }
 }

@@ -4,8 +4,10 @@ import { onBeforeUnmount } from 'vue'
 import { fromFlow, toFlow } from './ids.js'
 import { fitted, freeRoom, onScreen, overlap, shiftInto } from './room.js'
 
-// Larger graphs show all of themselves; no graph is shown larger than it is.
+// No graph is shown larger than it is. Asked to fit, all of it is shown; by itself the view stays
+// where titles can be read, at the beginning of a graph that is larger.
 const LIMITS = { minZoom: 0.1, maxZoom: 1 }
+const READABLE = { minZoom: 0.25, maxZoom: 1 }
 // Elements of the page that float over the canvas say so with this attribute.
 const COVERS = '[data-covers-canvas]'
 
@@ -15,7 +17,8 @@ export function useView(flow, root) {
   let made = null
   let arrives = 0
 
-  const boxOf = (n) => ({ ...n.computedPosition, ...n.dimensions })
+  // Nodes that just came are not measured yet.
+  const boxOf = (n) => ({ ...n.position, width: n.dimensions.width || 240, height: n.dimensions.height || 144 })
   const rect = (el) => el.getBoundingClientRect()
   const covers = () => [...(root.value.parentElement?.querySelectorAll(COVERS) ?? [])]
   const bars = () => [...covers(), ...root.value.querySelectorAll('.rl-tools')].map(rect)
@@ -25,14 +28,16 @@ export function useView(flow, root) {
     arrives = performance.now() + ms + 60
     flow.setViewport(viewport, { duration: ms })
   }
-  function fit(ids, ms = duration) {
+  function fit(ids, ms = duration, limits = LIMITS) {
     const nodes = ids?.length ? ids.map((id) => flow.findNode(toFlow(id))).filter(Boolean) : flow.getNodes.value
     if (!nodes.length) return
     const map = root.value.querySelector('.vue-flow__minimap')
-    const viewport = fitted(nodes.map(boxOf), rect(root.value), bars(), map && rect(map), LIMITS)
+    const viewport = fitted(nodes.map(boxOf), rect(root.value), bars(), map && rect(map), limits)
     made = ids?.length ? null : viewport
     go(viewport, ms)
   }
+  /** The first view of a graph. */
+  const open = () => fit(null, 0, READABLE)
   function untouched() {
     if (!made || performance.now() < arrives) return Boolean(made)
     const { x, y, zoom } = flow.viewport.value
@@ -65,12 +70,12 @@ export function useView(flow, root) {
   function resized() {
     const [chosen] = flow.getSelectedNodes.value
     if (chosen) reveal(fromFlow(chosen.id))
-    else if (untouched()) fit(null, 0)
+    else if (untouched()) open()
   }
   function covered() {
     if (!untouched()) return
     const over = covers().map(rect)
-    if (flow.getNodes.value.some((n) => over.some((r) => overlap(screen(n), r)))) fit()
+    if (flow.getNodes.value.some((n) => over.some((r) => overlap(screen(n), r)))) fit(null, duration, READABLE)
   }
   let frame = 0
   let canvasToo = false
@@ -92,5 +97,5 @@ export function useView(flow, root) {
     cancelAnimationFrame(frame)
   })
 
-  return { fit, centreOn, reveal, follow, duration }
+  return { fit, open, centreOn, reveal, follow, duration }
 }

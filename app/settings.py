@@ -128,9 +128,6 @@ class Settings(BaseSettings):
     allow_downloads: bool = Field(
         False, description="Whether a model that is not on this machine may be fetched from a hub."
     )
-    llm_timeout_s: float = Field(
-        60.0, ge=1, le=3_600, description="Seconds to wait for a language model's next words."
-    )
 
     # Searching and running
     max_query_chars: int = Field(

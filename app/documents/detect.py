@@ -104,7 +104,7 @@ def _ole_error(path: Path, name: str, extension: str) -> DocumentError:
         return DocumentError(
             "encrypted",
             f"“{name}” is encrypted with a password.",
-            "Give its password (option “password”), or upload it without one.",
+            "Save a copy without a password and upload that.",
         )
     newer = {".doc": ".docx", ".xls": ".xlsx", ".ppt": ".pptx"}.get(extension[:4], ".docx")
     return _unsupported(

@@ -150,6 +150,7 @@ def test_a_locked_file_asks_for_its_password(shared_data: Path) -> None:
     with pytest.raises(DocumentError, match="password") as caught:
         extract(path)
     assert caught.value.code == "encrypted"
+    assert "without a password" in caught.value.fix
     with pytest.raises(DocumentError) as caught:
         extract(path, options=ExtractOptions(password="wrong"))
     assert caught.value.code == "wrong_password"

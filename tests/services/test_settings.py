@@ -90,3 +90,14 @@ def test_every_setting_is_described_and_every_number_bounded() -> None:
             bounds = {type(mark).__name__ for mark in field.metadata}
             assert {"Ge", "Le"} <= bounds, f"{name} has no bounds"
         assert (ENV_PREFIX + name.upper()).isidentifier()
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    app = Path(__file__).resolve().parents[2] / "app"
+    sources = "".join(
+        path.read_text(encoding="utf-8") for path in app.rglob("*.py") if path.name != "settings.py"
+    )
+    # Through a property of the settings.
+    read_inside = {"max_upload_mb": "max_upload_bytes", "max_request_mb": "max_request_bytes"}
+    for name in Settings.model_fields:
+        assert f".{read_inside.get(name, name)}" in sources, name

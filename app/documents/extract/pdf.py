@@ -56,7 +56,7 @@ def _locked(password: str | None) -> DocumentError:
     return DocumentError(
         "encrypted",
         "The PDF is encrypted and needs a password.",
-        "Give its password (option “password”), or upload it without one.",
+        "Save a copy without a password and upload that.",
     )
 
 

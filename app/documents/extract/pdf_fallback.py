@@ -36,7 +36,7 @@ def extract_with_pypdf(
             raise DocumentError(
                 "wrong_password" if password else "encrypted",
                 "The PDF is encrypted and needs the right password.",
-                "Give its password (option “password”), or upload it without one.",
+                "Save a copy without a password and upload that.",
             )
         count = len(reader.pages)
         check_pages(count, options)

@@ -196,6 +196,9 @@ facts = _facts
 
 def table(columns: Sequence[Any], rows: Sequence[Sequence[Any]]) -> None:
     """Rows under named columns, the first of them."""
+    if not rows:
+        parts.label("No rows.", "rl-muted rl-small")
+        return
     with parts.div("rl-table-wrap"), parts.tag("table", "", "rl-table"):
         with parts.tag("thead"), parts.tag("tr"):
             for column in columns:

@@ -157,7 +157,9 @@ class RunBar:
                 streamed = run.tokens[next(reversed(run.tokens))]
                 parts.label(streamed, "rl-prose rl-pre").props("aria-live=polite")
             elif run.status == "completed":
-                parts.label("Done. The outputs are in the drawer.", "rl-muted")
+                parts.quiet("Show the output", self._details, icon="table_rows").style(
+                    "align-self: flex-start"
+                )
 
     def _status_words(self, run: RunState) -> None:
         if run.status == "running":

@@ -18,7 +18,7 @@ from app.api.metrics import Counted, Metrics
 from app.settings import Settings
 
 _SLACK = 64 * 1024
-_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+_METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def make_server(settings: Settings) -> FastAPI:

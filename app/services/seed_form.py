@@ -85,7 +85,13 @@ def convert(data: Mapping[str, Any], registry: Registry) -> tuple[Graph, list[st
     drawing.add("question", "question", "Question", {})
     for number, step in enumerate(form.steps, 1):
         _add_step(drawing, step, number, form)
-    drawing.add("answer", "answer_output", "Answer", {})
+    known = all(registry.get(_NODE_TYPES.get(s.type, s.type)) is not None for s in form.steps)
+    if known and drawing.newest("Answer") is None:
+        # Steps that only search, say: what the last one gives is the result.
+        drawing.add("result", "output", "Result", {})
+        drawing.graph.outputs["result"] = ("result", "value")
+    else:
+        drawing.add("answer", "answer_output", "Answer", {})
     _name_outputs(drawing, form)
     return drawing.graph, drawing.notes
 
@@ -192,7 +198,8 @@ def _leave_out_unknown(
 
 
 def _name_outputs(drawing: _Drawing, form: _Form) -> None:
-    wanted = form.output_format or {"answer": "string"}
+    answers = drawing.newest("Answer") is not None
+    wanted = form.output_format or ({"answer": "string"} if answers else {})
     for name in wanted:
         source = drawing.newest(_OUTPUT_WIRES.get(name, ""))
         if source is None and name == "confidence":

@@ -148,6 +148,9 @@ def test_what_is_not_there_is_said_in_the_form_of_the_api(server: Server) -> Non
         assert (nothing.status_code, nothing.json()["error"]["code"]) == (404, "not_found")
         wrong = client.delete("/api/v1/models")
         assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_allowed")
+        asked = client.options("/api/v1/workflows")
+        assert (asked.status_code, asked.json()["error"]["code"]) == (405, "method_not_allowed")
+        assert client.head("/api/v1/workflows").status_code == 405
 
 
 def test_a_client_that_sends_too_much_gets_to_read_why(server: Server) -> None:

@@ -105,6 +105,16 @@ async def test_a_list_of_steps_becomes_a_graph_that_can_run(workflows: WorkflowS
     assert len({tuple(n["position"]) for n in view.graph["nodes"]}) == len(nodes)
 
 
+async def test_steps_that_only_search_give_what_they_found(workflows: WorkflowService) -> None:
+    step = {"name": "look", "type": "knowledge_base_search", "config": {"knowledge_base_id": "kb"}}
+    view = await workflows.create({"name": "Search", "steps": [step]})
+    assert view.graph is not None
+    assert [n["type"] for n in view.graph["nodes"]] == ["question", "retrieve", "output"]
+    assert list(view.graph["graph"]["outputs"]) == ["result"]
+    assert view.warnings == []
+    assert [p for p in await workflows.validate(view.workflow_id) if p.severity == "error"] == []
+
+
 async def test_a_model_without_a_key_is_refused_with_the_way_out(
     workflows: WorkflowService,
 ) -> None:

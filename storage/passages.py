@@ -94,9 +94,10 @@ class Passages(History):
         """Ids of all chunks of versions and their unit vectors: (n, dim), float32."""
         return self._matrix(Chunk.version_id, version_ids, model)
 
-    def chunk_versions(self, chunk_ids: Collection[str]) -> dict[str, str]:
-        """Chunk id -> version id, for those that exist."""
-        query = select(Chunk.id, Chunk.version_id).where(self._db.among(Chunk.id, chunk_ids))
+    def version_members(self, chunk_ids: Collection[str]) -> dict[str, str]:
+        """Chunk id -> version id, of every chunk of the versions that `chunk_ids` belong to."""
+        versions = select(Chunk.version_id).where(self._db.among(Chunk.id, chunk_ids))
+        query = select(Chunk.id, Chunk.version_id).where(col(Chunk.version_id).in_(versions))
         with self._db.read() as session:
             return dict(session.exec(query).all())
 

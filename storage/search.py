@@ -167,7 +167,8 @@ class ChunkSearch:
             if len(owners) > _MOST_OWNERS:
                 owners.clear()
                 unknown = [id for id, _ in hits]
-            found = self._knowledge.chunk_versions(unknown)
+            # With their neighbours: later queries find those known already.
+            found = self._knowledge.version_members(unknown)
             owners.update((id, sys.intern(version)) for id, version in found.items())
         return [hit for hit in hits if owners.get(hit[0]) in members]
 

@@ -16,6 +16,7 @@ ALL = {
     "search": "a hybrid query at 5,000 chunks beside embedding plus a bare Chroma query",
     "ingest": "ingestion throughput beside the embedder alone",
     "canvas": "200 nodes and 300 edges: loading and dragging",
+    "answers": "answers quoted, left open and made up, over questions with and without an answer",
     "doc_qa": "questions over real documents: hit@5 and answers that hold the expected string",
 }
 

@@ -13,6 +13,7 @@ from app.engine.values import Answer, Check, Chunks, Query, Verdict
 from app.nodes.retrieval import with_headings
 from app.nodes.supporting import sentence_support
 from app.retrieval.confidence import PASSAGE_SHARE, confidence, logit
+from app.retrieval.lexical import is_latin, lexical_scores
 from app.retrieval.support import SUPPORTED, Support
 
 #: From this chance on, an answer counts as one to the question.
@@ -106,15 +107,15 @@ class Validate(Node["Validate.Config"]):
             )
         answers = _readings(answer)
         cited = list(dict.fromkeys(passages.get(c.chunk_id, c.quote) for c in answer.citations))
-        scores = [
-            logit(p)
-            for p in await ctx.world.models.rerank(
+        if is_latin(question):
+            asked = await ctx.world.models.rerank(
                 question, [*answers, *cited], model=self.config.model
             )
-        ]
-        score = max(scores[: len(answers)])
-        if cited:
-            score += PASSAGE_SHARE * max(scores[len(answers) :])
+            scores = [logit(p) for p in asked]
+            score = max(scores[: len(answers)])
+            score += PASSAGE_SHARE * max(scores[len(answers) :], default=0.0)
+        else:
+            score = max(lexical_scores(question, answers))
         chance = confidence(score)
         passed = chance >= RELEVANT
         reason = (

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from app.retrieval.lexical import terms
 from app.retrieval.sentences import MAX_UNIT, Unit, units
 from app.retrieval.words import word_set
 
@@ -95,7 +96,7 @@ def _of_passage(index: int, passage: Passage) -> Iterator[Candidate]:
             continue
         if unit.kind != "item":
             lead = text if text.endswith(":") else ""
-        if unit.kind == "row" or len(_WORD.findall(text)) >= 2:
+        if unit.kind == "row" or len(terms(text)) >= 2:
             yield _candidate(index, unit, text, heading, lead if unit.kind == "item" else before)
         # Rows follow what stands above their table; items follow what introduces their list.
         if unit.kind != "row" and not (unit.kind == "item" and lead):

@@ -9,6 +9,8 @@ PASSAGE_SHARE = 0.3
 #: confidence = sigmoid(slope · score + offset): a logistic regression over questions with an
 #: answer among the passages and the same questions without it, both kinds weighing the same.
 _SLOPE, _OFFSET = 0.47, -0.65
+#: The score at which the confidence is one half.
+EVEN = -_OFFSET / _SLOPE
 
 
 def logit(p: float) -> float:

@@ -3,8 +3,9 @@
 Candidates are sentences, table rows with their header, list items, lists with the sentence that
 introduces them, and runs of short lines as forms have them. A cross-encoder, handed in by the
 caller, reads each of them with the question; the best ones are read again under their heading and
-after the sentence before, which tells an answer from words about the same thing. How the numbers
-here were found is told in `docs/how-answers-are-judged.md`.
+after the sentence before, which tells an answer from words about the same thing. Questions in
+scripts that the cross-encoder cannot read are answered by shared words. How the numbers here were
+found is told in `docs/how-answers-are-judged.md`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from app.retrieval.candidates import Candidate, Passage, propose
 from app.retrieval.confidence import PASSAGE_SHARE, logit
 from app.retrieval.confidence import confidence as as_confidence
+from app.retrieval.lexical import is_latin, lexical_scores
 
 #: Scores texts against a question, 0..1, in the order given.
 Score = Callable[[str, Sequence[str]], Awaitable[Sequence[float]]]
@@ -35,7 +37,7 @@ _ROUGH = 1.5
 _DUPLICATE = 0.8
 
 _WORD = re.compile(r"\w+")
-_KEY = re.compile(r"[\w][\w./:-]*\d[\w./:-]*|\d[\w./:-]*")
+_KEY = re.compile(r"\w[\w./:-]*\d[\w./:-]*|\d[\w./:-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +99,17 @@ async def _scores(
     question: str, passages: Sequence[Passage], found: Sequence[Candidate], score: Score
 ) -> list[float]:
     """Score of each candidate (a logit): read alone, under its heading, and in its context."""
-    alone = [logit(p) for p in await score(question, [c.text for c in found])]
+    if is_latin(question):
+        alone = [logit(p) for p in await score(question, [c.text for c in found])]
+    else:
+        alone = lexical_scores(question, [c.text for c in found])
     keys = keys_of(question)
     total = [
         a - _missing(keys, c, passages) - _ROUGH * c.rough
         for a, c in zip(alone, found, strict=True)
     ]
+    if not is_latin(question):
+        return total
     shortlist = sorted(range(len(found)), key=lambda i: -total[i])[:_SHORTLIST]
     whole = {found[i].passage: passages[found[i].passage].relevance for i in shortlist}
     unknown = [p for p, relevance in whole.items() if relevance is None]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.retrieval.confidence import logit, sigmoid
+from app.retrieval.lexical import split_unspaced
 from app.retrieval.sentences import units
 from app.retrieval.words import word_set
 
@@ -94,7 +95,8 @@ def _same(text: str) -> str:
 
 def content_words(text: str) -> set[str]:
     """Words that carry meaning, lower-cased and without common endings; numbers as written."""
-    return {_stem(w) for w in _WORD.findall(text.lower()) if w not in _STOP}
+    words = _WORD.findall(text.lower())
+    return {_stem(t) for w in words if w not in _STOP for t in split_unspaced(w)}
 
 
 def _stem(word: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from app.retrieval import rerank
 from app.retrieval.candidates import Passage, propose
 from app.retrieval.extractive import extract_answer
+from app.retrieval.lexical import is_latin, overlap, terms
 from app.retrieval.rerank import CrossEncoder, load_cross_encoder
 from app.retrieval.support import best_quote, content_words, support
 from app.retrieval.types import ModelNotFound
@@ -145,3 +146,19 @@ def test_the_best_quote_shares_most_with_the_claim() -> None:
     text = "Ducks swim. The pond was dug in 1987. It rains."
     assert best_quote("They dug the pond in 1987", text) == "The pond was dug in 1987."
     assert best_quote("anything", "") == ""
+
+
+CHINESE = Passage("池塘由市政府于1987年挖掘。鸭子在湖里游泳。鸭子每天喂两次。", headings=("池塘",))
+
+
+async def test_a_script_the_model_cannot_read_is_judged_by_its_words(encoder: CrossEncoder) -> None:
+    assert await answer(encoder, "池塘是哪一年挖掘的？", CHINESE) == ["池塘由市政府于1987年挖掘。"]
+    assert await answer(encoder, "谁赢得了国际象棋比赛？", CHINESE) == []
+
+
+def test_terms_of_scripts_without_spaces_are_pairs_of_letters() -> None:
+    assert terms("鸭子 swim") == {"鸭子", "swim"}
+    assert terms("喂两次") == {"喂两", "两次"}
+    assert is_latin("Où est-il? 1987")
+    assert not is_latin("池塘 1987")
+    assert overlap("red fish", ["a red fish", "a fish", ""])[0] == 1.0

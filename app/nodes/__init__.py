@@ -14,6 +14,7 @@ def register_all(registry: Registry) -> None:
         checks,
         documents,
         generation,
+        indexing,
         inputs,
         logic,
         outputs,
@@ -37,8 +38,8 @@ def register_all(registry: Registry) -> None:
         documents.Files,
         documents.Extract,
         documents.Chunk,
-        documents.QualityCheck,
-        documents.Index,
+        indexing.QualityCheck,
+        indexing.Index,
         outputs.AnswerOutput,
         outputs.Output,
     ):

@@ -11,7 +11,8 @@ from app.engine.problems import NodeFailed, RagloomError
 from app.engine.registry import Registry
 from app.engine.runner import Runner
 from app.engine.values import Chunks, Document, Documents
-from app.nodes.documents import Chunk, Extract, Files, Index, QualityCheck
+from app.nodes.documents import Chunk, Extract, Files
+from app.nodes.indexing import Index, QualityCheck
 from app.nodes.inputs import FileInput
 
 HANDBOOK = """# Handbook

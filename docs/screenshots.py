@@ -80,7 +80,9 @@ def pages(page: Page, base: str) -> dict[str, Callable[[], None]]:
     def run() -> None:
         go(path)()
         page.keyboard.press("Control+Enter")
-        page.get_by_text(re.compile(r"^Done in|^Cached")).nth(3).wait_for(timeout=60_000)
+        page.get_by_text(re.compile(r"^Done in|^Cached")).nth(3).wait_for(
+            state="attached", timeout=60_000
+        )
         page.wait_for_timeout(900)
 
     return {

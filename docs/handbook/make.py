@@ -114,7 +114,7 @@ PAGES: list[tuple[str, list[str]]] = [
             "The history keeps every run with the graph as it was. Opening a past run puts it on the "
             "canvas with its data, so that an answer from last week can be explained today.",
             "Large inputs and outputs are kept out of the database as files, and runs older than the "
-            "retention time of 30 days are removed. The newest results are always kept.",
+            "retention time of 30 days are removed.",
         ],
     ),
 ]

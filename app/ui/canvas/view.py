@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,8 @@ from app.engine.registry import AnyNode, Registry
 from app.engine.values import PortValue, accepts
 
 from .sockets import Sockets
+
+log = logging.getLogger(__name__)
 
 #: JSON data of a card or a wire.
 View = dict[str, Any]
@@ -103,6 +106,7 @@ def _summary(cls: AnyNode | None, spec: NodeSpec) -> str:
     try:
         return cls.summary(spec.config)
     except Exception:  # settings may be of any shape while they are typed
+        log.debug("No summary of node %s (%s)", spec.id, spec.type, exc_info=True)
         return ""
 
 

@@ -1,0 +1,107 @@
+"""What a person does with the canvas, in words that the browser tests speak."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import BrowserContext, Locator, Page
+
+
+class Desk:
+    """One browser page over one editor, and what Python says about it."""
+
+    def __init__(self, context: BrowserContext, url: str, name: str, query: str = "") -> None:
+        self.url, self.name, self.query = url, name, query
+        self.errors: list[str] = []
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(8000)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on(
+            "console",
+            lambda message: (
+                self.errors.append(message.text) if message.type in ("error", "warning") else None
+            ),
+        )
+        self.open()
+
+    def open(self) -> None:
+        self.page.goto(f"{self.url}/?id={self.name}{self.query}")
+        self.page.wait_for_function("window.did_handshake")
+        self.page.wait_for_selector(".rl-empty-hint, .rl-node")
+        self.page.wait_for_timeout(350)
+
+    def state(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/state/{self.name}") as answer:
+            return dict(json.load(answer))
+
+    def do(self, **body: Any) -> None:
+        request = urllib.request.Request(
+            f"{self.url}/do/{self.name}",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(request).close()
+
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        return {node["id"]: node for node in self.state()["graph"]["nodes"]}
+
+    def edges(self) -> set[str]:
+        return {f"{e['source']} {e['key']} {e['target']}" for e in self.state()["graph"]["edges"]}
+
+    def events(self, kind: str) -> list[Any]:
+        return [event for event in self.state()["events"] if event[0] == kind]
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + 5
+        while not condition():
+            assert time.monotonic() < deadline, self.state()
+            self.page.wait_for_timeout(30)
+
+    def node(self, id_: str) -> Locator:
+        return self.page.locator(f'.vue-flow__node[data-id="{id_}"]')
+
+    def title(self, id_: str) -> Locator:
+        return self.node(id_).locator(".rl-title")
+
+    def port(self, id_: str, side: str, name: str) -> Locator:
+        return self.node(id_).locator(f'.vue-flow__handle.{side}[data-handleid="{name}"]')
+
+    def wires(self) -> Locator:
+        return self.page.locator(".vue-flow__edge")
+
+    def middle(self, target: Locator) -> tuple[float, float]:
+        box = target.bounding_box()
+        assert box is not None
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def drag(
+        self, start: tuple[float, float], end: tuple[float, float], hold: bool = False
+    ) -> None:
+        mouse = self.page.mouse
+        mouse.move(*start)
+        mouse.down()
+        mouse.move(start[0] + 8, start[1] + 4)
+        mouse.move(*end, steps=6)
+        if not hold:
+            mouse.up()
+
+    def pull(self, source: Locator, target: Locator, hold: bool = False) -> None:
+        self.drag(self.middle(source), self.middle(target), hold)
+
+    def drop_from_palette(self, type_: str, x: float, y: float) -> None:
+        item = self.page.locator(f'[data-palette="{type_}"]')
+        canvas = self.page.locator(".rl-canvas").bounding_box()
+        assert canvas is not None
+        item.drag_to(
+            self.page.locator(".vue-flow__pane"),
+            target_position={"x": x, "y": y},
+        )
+
+    def empty_spot(self) -> tuple[float, float]:
+        box = self.page.locator(".rl-canvas").bounding_box()
+        assert box is not None
+        return box["x"] + 300, box["y"] + 90

@@ -1,0 +1,88 @@
+"""The canvas alone in a server of its own, and a real browser before it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from canvas_desk import Desk
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+HERE = Path(__file__).parent
+BUNDLE = HERE.parents[1] / "app" / "ui" / "canvas" / "dist" / "index.js"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path_factory.mktemp("canvas") / "server.log").open("w")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "canvas_app.py"), str(port)],
+        stdout=log,
+        stderr=log,
+        env=environment,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/?id=warm").close()
+                break
+            except urllib.error.URLError:
+                assert process.poll() is None, Path(log.name).read_text()
+                time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+        log.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip("Chromium is not installed")
+    if not BUNDLE.exists():
+        pytest.skip("the canvas is not built: run hatch_build.py")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    made = browser.new_context(viewport={"width": 1360, "height": 800})
+    made.grant_permissions(["clipboard-read", "clipboard-write"])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(context: BrowserContext, server: str, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    made = Desk(context, server, request.function.__name__, getattr(request, "param", ""))
+    yield made
+    made.page.close()
+    assert made.errors == []

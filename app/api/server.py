@@ -10,7 +10,18 @@ from pathlib import Path
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from app.api import docs, documents, knowledge, problems, system, workflows
+from app.api import (
+    automation,
+    chat,
+    docs,
+    documents,
+    history,
+    importing,
+    knowledge,
+    problems,
+    system,
+    workflows,
+)
 from app.api.deps import require_key
 from app.api.guard import Guard
 from app.api.hosts import HostPolicy
@@ -48,8 +59,10 @@ def make_server(settings: Settings) -> FastAPI:
     app.state.metrics = metrics
     problems.install(app)
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)])
-    for router in (knowledge.router, documents.router, workflows.router, system.router):
-        api.include_router(router)
+    for module in (
+        knowledge, documents, importing, history, automation, chat, workflows, system,
+    ):  # fmt: skip
+        api.include_router(module.router)
     app.include_router(api)
     app.include_router(system.open_router)
     app.include_router(docs.router)

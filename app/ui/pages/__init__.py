@@ -13,15 +13,21 @@ def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
     """Add every page and the static files they need; `app` is the server they run in."""
     from app.ui import theme
     from app.ui.pages import (
+        automation,
+        batch,
         canvas,
+        chat,
+        compare,
         document,
         files,
+        history,
         knowledge,
         knowledge_base,
         lost,
         runs,
         settings,
         start,
+        templates,
         workflows,
     )
     from app.ui.pages.sessions import Sessions
@@ -32,5 +38,8 @@ def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
     start.register(app, get_services)
     workflows.register(get_services, sessions)
     canvas.register(get_services, sessions)
-    for module in (runs, knowledge, knowledge_base, document, settings, lost):
+    for module in (
+        runs, knowledge, knowledge_base, document, settings,
+        automation, batch, chat, compare, history, templates, lost,
+    ):  # fmt: skip
         module.register(get_services)

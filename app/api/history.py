@@ -1,0 +1,9 @@
+"""Revisions, differences, comparisons and exports."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from app.api.problems import Door
+
+router = APIRouter(tags=["Workflows"], route_class=Door)

@@ -1,0 +1,9 @@
+"""Workflows of other systems."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from app.api.problems import Door
+
+router = APIRouter(tags=["Workflows"], route_class=Door)

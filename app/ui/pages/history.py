@@ -1,0 +1,11 @@
+"""Revisions of a workflow, and what changed between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from app.services.container import Services
+
+
+def register(get_services: Callable[[], Services]) -> None:
+    """Add the page."""

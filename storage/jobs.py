@@ -82,8 +82,11 @@ class JobRepository:
             _settle(session, job.id)
         return job
 
-    def claim(self) -> Task | None:
+    def claim(self, *, last_chances: bool = True) -> Task | None:
         """Take the oldest queued task, now running; None when there is none.
+
+        Without `last_chances`, tasks that would be given up if the process died once more stay
+        in the queue.
 
         Those that were running when a process died come last, so that one that brings the process
         down again keeps the fewest others waiting. Two files of one name in one knowledge base are
@@ -98,7 +101,11 @@ class JobRepository:
         query = (
             select(Task)
             .join(Job, col(Job.id) == col(Task.job_id))
-            .where(col(Task.status) == "queued", ~same_document.exists())
+            .where(
+                col(Task.status) == "queued",
+                ~same_document.exists(),
+                col(Task.attempts) < MAX_ATTEMPTS - (0 if last_chances else 1),
+            )
             .order_by(col(Task.attempts), col(Job.created_at), col(Task.job_id), col(Task.ordinal))
             .limit(1)
             .with_for_update(skip_locked=True, of=Task)

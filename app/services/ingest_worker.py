@@ -33,6 +33,9 @@ T = TypeVar("T")
 #: Between looks at the queue when nobody called: work of other processes, a database that was away.
 _IDLE_S = 30.0
 _CONTENDED_S = 0.5
+#: A file that was under way at two deaths of the process gets its last chance only after the
+#: process has lived this long: that it was stopped over and over says nothing about the file.
+_SETTLED_S = 5.0
 #: Between attempts to write down how a file ended, while the disk is full.
 _BACKOFF_S = (0.2, 1.0, 5.0, 15.0)
 #: Time for a cancelled document to let go of its threads.
@@ -76,6 +79,7 @@ class IngestWorkers:
         self._slots = asyncio.Semaphore(count)
         self._timeout_s = timeout_s
         self._wake = asyncio.Event()
+        self._began = time.monotonic()
         self._dispatcher: asyncio.Task[None] | None = None
         self._processing: set[asyncio.Task[None]] = set()
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -86,6 +90,7 @@ class IngestWorkers:
 
     def start(self) -> None:
         """Start working."""
+        self._began = time.monotonic()
         self._dispatcher = asyncio.create_task(self._dispatch(), name="ingest")
 
     async def close(self) -> None:
@@ -118,7 +123,7 @@ class IngestWorkers:
         while True:
             await self._slots.acquire()
             self._wake.clear()
-            task = await self._insist("take a file from the queue", self._jobs.claim)
+            task = await self._insist("take a file from the queue", self._claim)
             if task is not None and not await self._postponed(task):
                 work = asyncio.create_task(self._process(task), name=f"process {task.id}")
                 self._processing.add(work)
@@ -131,9 +136,17 @@ class IngestWorkers:
                 continue
             # Files of one name wait for each other: what ends may let another begin.
             idle = _CONTENDED_S if self._processing else _IDLE_S
+            if not self._settled():
+                idle = min(idle, _SETTLED_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(idle):
                     await self._wake.wait()
+
+    def _claim(self) -> tables.Task | None:
+        return self._jobs.claim(last_chances=self._settled())
+
+    def _settled(self) -> bool:
+        return time.monotonic() - self._began > _SETTLED_S
 
     async def _postponed(self, task: tables.Task) -> bool:
         """Put a file back that was under way when a process died, until nothing else is.

@@ -108,6 +108,15 @@ def test_what_a_dead_process_left_is_taken_up_until_it_killed_too_often(
     assert claim(jobs).attempts == 1
 
 
+def test_a_last_chance_is_given_only_where_asked_for(jobs: JobRepository, corpus: Corpus) -> None:
+    jobs.create(corpus.kb, files("suspect"))
+    for _ in range(MAX_ATTEMPTS - 1):
+        assert jobs.claim(last_chances=False) is not None
+        jobs.recover()
+    assert jobs.claim(last_chances=False) is None
+    assert claim(jobs).attempts == MAX_ATTEMPTS
+
+
 def test_a_released_task_was_never_tried(jobs: JobRepository, corpus: Corpus) -> None:
     jobs.create(corpus.kb, files("a"))
     for _ in range(MAX_ATTEMPTS + 1):

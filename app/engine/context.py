@@ -116,8 +116,16 @@ class Models(Protocol):
         temperature: float,
         max_tokens: int,
         timeout_s: float,
+        response_format: Mapping[str, Any] | None = None,
+        on_usage: Callable[[Mapping[str, float]], None] | None = None,
     ) -> AsyncIterator[str]:
-        """Stream the completion of a chat by any litellm model, token by token."""
+        """Stream the completion of a chat by any litellm model, token by token.
+
+        `response_format` asks for JSON as the OpenAI protocol does; a provider that does not
+        know it answers in text. `on_usage` is called at most once, at the end, with what the
+        provider itself reported: prompt_tokens, completion_tokens, and cost_usd where its price
+        is known. A provider that reports nothing leaves it uncalled.
+        """
 
     def fingerprint(self, model: str, kind: Literal["embed", "rerank", "llm"]) -> str:
         """A string that changes when the model behind the name does."""
@@ -131,6 +139,54 @@ class Files(Protocol):
 
     async def extract(self, document: Document, options: Mapping[str, Any]) -> Document:
         """Return the document with blocks, pages, title, language and metadata filled in."""
+
+
+class Secret(BaseModel):
+    """Stands for the value of the server's variable RAGLOOM_SECRET_<name> in a request's header."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+
+
+class WebRequest(BaseModel):
+    """A request to a web server."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    url: str
+    method: str = "GET"
+    #: Name -> pieces that are joined; secrets are filled in where the request is sent.
+    headers: dict[str, tuple[str | Secret, ...]] = {}
+    body: bytes = b""
+    timeout_s: float = 30.0
+    #: Largest response body, unpacked, in bytes.
+    max_bytes: int = 2_000_000
+    max_redirects: int = 5
+
+
+class WebResponse(BaseModel):
+    """What the server answered; secrets that it repeated are blotted out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    status: int
+    #: Where the answer came from, after redirects.
+    url: str
+    #: Lower-case name -> value.
+    headers: dict[str, str]
+    body: bytes
+
+
+class Web(Protocol):
+    """Web servers, as far as the settings of this server allow them."""
+
+    def check(self, url: str) -> None:
+        """Raise RagloomError 'host_not_allowed' or 'bad_url' unless `url` may be asked."""
+
+    async def fetch(self, request: WebRequest) -> WebResponse:
+        """Send a request; every redirect is checked like the first address.
+
+        Raises RagloomError whose code says why there is no answer; an answer with an error
+        status is an answer.
+        """
 
 
 class World(Protocol):
@@ -147,6 +203,10 @@ class World(Protocol):
     @property
     def files(self) -> Files:
         """Original files."""
+
+    @property
+    def web(self) -> Web:
+        """Web servers."""
 
 
 @dataclass(slots=True)

@@ -222,6 +222,12 @@ class WorkflowRevision(SQLModel, table=True):
     graph: dict[str, Any] = Field(default_factory=dict, sa_column=_json())
     author: str = ""
     message: str = ""
+    #: What people call it; empty for one that was only saved.
+    name: str = ""
+    #: The revision whose graph this one brought back.
+    restored_from: int | None = None
+    #: How many nodes and wires differ from the revision before, by kind of change.
+    summary: dict[str, Any] | None = Field(default=None, sa_column=_json(nullable=True))
     created_at: float
 
 

@@ -14,7 +14,7 @@ from nicegui.testing.user_simulation import user_simulation
 
 from app.services.uploads import IncomingFile
 from app.ui.canvas.flow import FlowCanvas
-from app.ui.pages.workbench import branches_of
+from app.ui.pages.pickers import branches_of
 from app.ui.pages.workflows import blank, templates
 
 if TYPE_CHECKING:

@@ -20,9 +20,10 @@ from app.ui.pages import palette
 from app.ui.pages.common import missing, run_badge, workflow_choices
 from app.ui.pages.drawer import Drawer
 from app.ui.pages.inspector import Actions, Inspector
+from app.ui.pages.pickers import keep_file, picker_choices
 from app.ui.pages.runbar import RunBar
 from app.ui.pages.sessions import Sessions
-from app.ui.pages.workbench import Workbench, keep_file, picker_choices
+from app.ui.pages.workbench import Workbench
 from app.ui.pages.workflow_menu import WorkflowMenu
 
 
@@ -91,7 +92,7 @@ async def _build(
                     bench.canvas = FlowCanvas(
                         editor,
                         read_only=read_only,
-                        on_selection=bench.selected,
+                        on_selection=bench.selecting.selected,
                         on_node_action=bench.node_action,
                         on_command=bench.command,
                         on_change=bench.changed,
@@ -100,22 +101,27 @@ async def _build(
                     if past is not None:
                         _banner(past)
                     bench.bar = RunBar(
-                        bench.run,
-                        bench.stop,
+                        bench.running.run,
+                        bench.running.stop,
                         bench.show_node,
-                        bench.open_output,
+                        bench.running.open_output,
                         partial(keep_file, services),
                     )
             with ui.element("section").classes("rl-drawer").props('aria-label="Run and problems"'):
                 ui.element("div").props("data-rl-grip=drawer")
-                bench.drawer = Drawer(bench.show_node, bench.history)
+                bench.drawer = Drawer(bench.show_node, bench.running.history)
         with ui.element("aside").classes("rl-inspector").props('aria-label="Inspector"'):
             ui.element("div").props("data-rl-grip=inspector")
             bench.inspector = Inspector(
                 services.registry,
-                Actions(bench.set_config, bench.rename, bench.run_to, bench.set_policy),
+                Actions(
+                    bench.selecting.set_config,
+                    bench.selecting.rename,
+                    bench.running.run_to,
+                    bench.selecting.set_policy,
+                ),
                 choices,
-                bench.overview,
+                bench.selecting.overview,
             )
     menu = WorkflowMenu(services, sessions, workflow, editor, autosave)
     menu.build(bar, read_only=read_only)

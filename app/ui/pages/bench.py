@@ -1,0 +1,84 @@
+"""What the parts of the canvas page share: the workflow, its editor, and the run that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nicegui import ui
+
+from app.engine.graph import Graph
+from app.services.container import Services
+from app.services.views import WorkflowView
+from app.ui.canvas.board import RunBoard
+from app.ui.canvas.editor import GraphEditor
+from app.ui.canvas.flow import FlowCanvas
+from app.ui.canvas.ops import Refused
+from app.ui.canvas.saving import Autosave
+from app.ui.pages.drawer import Drawer
+from app.ui.pages.inspector import Inspector
+from app.ui.pages.runbar import RunBar
+from app.ui.run_state import RunState
+
+
+class Bench:
+    """State of one open canvas page; the page sets `root`, `canvas`, `bar`, `drawer`, `inspector`."""
+
+    root: ui.element
+    canvas: FlowCanvas
+    bar: RunBar
+    drawer: Drawer
+    inspector: Inspector
+    #: Draws the selected node again.
+    refresh: Callable[[], None]
+
+    def __init__(
+        self,
+        services: Services,
+        workflow: WorkflowView,
+        editor: GraphEditor,
+        autosave: Autosave | None,
+    ) -> None:
+        self.services, self.workflow = services, workflow
+        self.editor, self.autosave = editor, autosave
+        #: The node in the inspector, and all that are selected.
+        self.node: str | None = None
+        self.chosen: tuple[str, ...] = ()
+        self.run = RunState()
+        self.board = RunBoard()
+        #: Nodes whose results no longer follow from the graph.
+        self.stale: set[str] = set()
+        self._titled: tuple[Graph | None, dict[str, tuple[str, str]]] = (None, {})
+
+    @property
+    def read_only(self) -> bool:
+        """True where a past run is shown."""
+        return self.autosave is None
+
+    def titles(self) -> dict[str, tuple[str, str]]:
+        """Node id -> title, type."""
+        graph = self.editor.graph
+        if self._titled[0] is not graph:
+            views = {id_: self.editor.node_view(id_) or {} for id_ in graph.nodes}
+            found = {id_: (v.get("title", id_), v.get("type", "")) for id_, v in views.items()}
+            self._titled = (graph, found)
+        return self._titled[1]
+
+    def title(self, node: str) -> str:
+        """What a node is called."""
+        return self.titles().get(node, (node, ""))[0]
+
+    def apply(self, op: Any) -> bool:
+        """Edit the graph; say on the canvas why it cannot be done."""
+        try:
+            self.editor.apply([op])
+        except Refused as error:
+            self.canvas.refuse(str(error))
+            return False
+        return True
+
+    def show_node(self, node: str) -> None:
+        """Select a node and bring it to the middle."""
+        if node in self.editor.graph.nodes:
+            self.canvas.select([node])
+            self.canvas.centre_on(node)

@@ -18,7 +18,7 @@ class Desk:
         self.url, self.name, self.query = url, name, query
         self.errors: list[str] = []
         self.page: Page = context.new_page()
-        self.page.set_default_timeout(8000)
+        self.page.set_default_timeout(20_000)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on(
             "console",
@@ -32,7 +32,20 @@ class Desk:
         self.page.goto(f"{self.url}/?id={self.name}{self.query}")
         self.page.wait_for_function("window.did_handshake")
         self.page.wait_for_selector(".rl-empty-hint, .rl-node")
-        self.page.wait_for_timeout(350)
+        self.settled()
+
+    def settled(self) -> None:
+        """Wait until the view stands still."""
+        self.page.wait_for_function(
+            """() => {
+              const pane = document.querySelector('.vue-flow__transformationpane')
+              const now = pane ? getComputedStyle(pane).transform : ''
+              const before = window.viewBefore_
+              window.viewBefore_ = now
+              return before === now
+            }""",
+            polling=150,
+        )
 
     def state(self) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.url}/state/{self.name}") as answer:
@@ -56,10 +69,23 @@ class Desk:
         return [event for event in self.state()["events"] if event[0] == kind]
 
     def until(self, condition: Callable[[], Any]) -> None:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while not condition():
             assert time.monotonic() < deadline, self.state()
             self.page.wait_for_timeout(30)
+
+    def shows(self, target: Locator, text: str, *, exact: bool = True) -> None:
+        """Wait until an element says this."""
+
+        def said() -> bool:
+            now = target.all_inner_texts()
+            return any(text == one if exact else text in one for one in now)
+
+        self.until(said)
+
+    def gone(self, target: Locator) -> None:
+        """Wait until there is no such element."""
+        self.until(lambda: target.count() == 0)
 
     def node(self, id_: str) -> Locator:
         return self.page.locator(f'.vue-flow__node[data-id="{id_}"]')

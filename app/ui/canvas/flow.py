@@ -16,7 +16,7 @@ paste, duplicate, disable, delete, rename and tidy itself::
 Node actions that reach the page: "run_to", "open" (double click, Enter), "problems" (badge),
 "toggle_pinned" (P).
 
-Calls: `set_statuses`, `mark_stale`, `clear_statuses`, `select`, `centre_on`, `fit`, `tidy`,
+Calls: `set_statuses`, `mark_stale`, `clear_statuses`, `set_marks`, `clear_marks`, `select`, `centre_on`, `fit`, `tidy`,
 `rename`, `add_at_centre` (click in the palette), `refuse`, `undo`, `redo`, `set_read_only`; and
 without an editor `load_graph` and `patch`.
 
@@ -51,6 +51,7 @@ from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from .editor import Change, GraphEditor, Refused
+from .view import edge_id
 
 DIST = Path(__file__).parent / "dist"
 #: Type of what a palette item carries while it is dragged.
@@ -114,6 +115,7 @@ class FlowCanvas(
         super().__init__()
         self.editor = editor
         self._statuses: dict[str, tuple[Status, float]] = {}
+        self._marks: dict[str, dict[str, str]] = {}
         self._payload: dict[str, Any] = {"graph": {"nodes": [], "edges": []}}
         self._on_selection = on_selection
         self._on_node_action = on_node_action
@@ -178,6 +180,23 @@ class FlowCanvas(
         if known:
             self.run_method("mark_stale", known)
 
+    def set_marks(self, marks: Mapping[str, Mapping[Any, str]]) -> None:
+        """Show differences: {"nodes": {node id: kind}, "edges": {wire: kind}}.
+
+        Kinds: added, removed, changed, moved, config, input, output, missing, same. A wire is
+        named by its four ends or by `view.edge_id` of them.
+        """
+        wires = {
+            key if isinstance(key, str) else edge_id(key): kind
+            for key, kind in marks.get("edges", {}).items()
+        }
+        self._marks = {"nodes": dict(marks.get("nodes", {})), "edges": wires}
+        self.run_method("set_marks", self._marks)
+
+    def clear_marks(self) -> None:
+        """Show no differences any more."""
+        self.set_marks({})
+
     def select(self, nodes: Iterable[str], *, centred: bool = False) -> None:
         """Select nodes; `centred` also brings them into view."""
         self.run_method("select", list(nodes), centred)
@@ -232,7 +251,10 @@ class FlowCanvas(
             node: {**status, "elapsed_ms": status.get("elapsed_ms", 0) + (now - at) * 1000}
             for node, (status, at) in self._statuses.items()
         }
-        self.run_method("load_graph", {**self._payload, "statuses": statuses, "fit": fit})
+        self.run_method(
+            "load_graph",
+            {**self._payload, "statuses": statuses, "marks": self._marks, "fit": fit},
+        )
 
     def _handle_ops(self, event: GenericEventArguments) -> Any:
         ops = event.args.get("ops", [])

@@ -45,6 +45,9 @@ export function installShortcuts({ root, perform, copy, paste, nudge }) {
   function keydown(event) {
     if (!visible() || inDialog(event.target) || event.defaultPrevented) return
     const control = event.ctrlKey || event.metaKey
+    // A title that waits to be typed gets the keys, wherever the focus went meanwhile.
+    const field = isTyping(event.target) ? null : root.value.querySelector('.rl-title-input')
+    if (field && !control) return field.focus()
     let name = null
     if (control && !event.altKey) {
       name = CONTROL[event.key.toLowerCase()]

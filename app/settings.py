@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -27,7 +28,13 @@ ENV_PREFIX = "RAGLOOM_"
 CONFIG_VARIABLE = "RAGLOOM_CONFIG"
 #: Variables of the test suite (where its services are), not settings.
 TEST_PREFIX = "RAGLOOM_TEST_"
+#: Variables that hold secrets of workflows' requests, by the name behind it; not settings.
+SECRET_PREFIX = "RAGLOOM_SECRET_"  # noqa: S105  # a prefix, no secret
 DEFAULT_FILE = "ragloom.toml"
+_HOST_PATTERN = re.compile(
+    r"\*|(\*\.)?[\w-]+(\.[\w-]+)*\.?(:\d{1,5})?|\[[0-9a-f:.]+\](:\d{1,5})?|[0-9a-f:.]*:[0-9a-f:.]+",
+    re.IGNORECASE,
+)
 
 
 class InvalidSettings(RagloomError):
@@ -146,6 +153,22 @@ class Settings(BaseSettings):
         64, ge=0, le=10_000, description="Memory for results of earlier runs, in MB."
     )
 
+    # Requests that workflows send
+    http_allow: Annotated[list[str], NoDecode] = Field(
+        [],
+        max_length=200,
+        description="Public hosts that workflows may send requests to, such as api.example.com, "
+        "*.example.com or example.com:8443; “*” allows every public host, nothing is allowed "
+        "without an entry. As a variable, separated by commas.",
+    )
+    http_allow_private: Annotated[list[str], NoDecode] = Field(
+        [],
+        max_length=200,
+        description="Hosts on this machine or in the private network that workflows may send "
+        "requests to, such as localhost:11434 or 192.168.1.20:8000; as a variable, separated by "
+        "commas.",
+    )
+
     # How long things are kept
     retention_days: int = Field(30, ge=1, le=3_650, description="Days the history of runs is kept.")
     retention_runs: int = Field(
@@ -161,11 +184,23 @@ class Settings(BaseSettings):
         description="Inputs and outputs of a step larger than this, in KB, are kept as files.",
     )
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "http_allow", "http_allow_private", mode="before")
     @classmethod
     def _split_hosts(cls, value: Any) -> Any:
         if isinstance(value, str):
             return [host.strip() for host in value.split(",") if host.strip()]
+        return value
+
+    @field_validator("http_allow", "http_allow_private")
+    @classmethod
+    def _host_patterns(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        for entry in value:
+            if entry == "*" and info.field_name == "http_allow_private":
+                raise ValueError("“*” is not allowed here; name each host")
+            if not _HOST_PATTERN.fullmatch(entry):
+                raise ValueError(
+                    f"“{entry}” is not a host, *.domain or address, with or without a :port"
+                )
         return value
 
     @classmethod
@@ -210,7 +245,7 @@ def load_settings(
         for name, value in environ.items()
         if name.upper().startswith(ENV_PREFIX)
         and name.upper() != CONFIG_VARIABLE
-        and not name.upper().startswith(TEST_PREFIX)
+        and not name.upper().startswith((TEST_PREFIX, SECRET_PREFIX))
         and value != ""
     }
     problems = [

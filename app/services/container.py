@@ -19,6 +19,7 @@ from app.services.problems import Report, explain
 from app.services.runs import RunLimits, RunService
 from app.services.search import SearchService
 from app.services.threads import call
+from app.services.web import WebService
 from app.services.workflows import WorkflowService
 from app.services.world import ServiceWorld, WorldKnowledge
 from app.settings import Settings
@@ -154,7 +155,8 @@ def _wire(
     indexer = Indexer()
     cleanup.push_async_callback(indexer.close)
     search = SearchService(repository, models, indexer, max_query_chars=settings.max_query_chars)
-    world = ServiceWorld(WorldKnowledge(repository, search, models, indexer), models, files)
+    web = WebService(settings.http_allow, settings.http_allow_private)
+    world = ServiceWorld(WorldKnowledge(repository, search, models, indexer), models, files, web)
     ingest = IngestService(
         jobs, repository, folder.blobs, registry, world, _ingest_limits(settings)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from app.engine.context import IndexReport, SearchOutcome, SearchRequest
@@ -17,6 +17,7 @@ from app.services.models import ModelService
 from app.services.problems import in_own_words
 from app.services.search import SearchService
 from app.services.threads import call
+from app.services.web import WebService
 from storage import ids, tables
 from storage.knowledge import KnowledgeRepository
 
@@ -220,6 +221,7 @@ class ServiceWorld:
     knowledge: WorldKnowledge
     models: ModelService
     files: FileService
+    web: WebService = field(default_factory=WebService)
 
     def bound(self, origin: Origin) -> ServiceWorld:
         """The same world, on behalf of somebody."""

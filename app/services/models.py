@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -94,14 +94,18 @@ class ModelService:
         temperature: float,
         max_tokens: int,
         timeout_s: float,
+        response_format: Mapping[str, Any] | None = None,
+        on_usage: Callable[[Mapping[str, float]], None] | None = None,
     ) -> AsyncIterator[str]:
-        """Stream the completion of a chat by any litellm model."""
+        """Stream the completion of a chat by any litellm model; `on_usage` hears the tokens."""
         return stream_chat(
             messages,
             model=model,
             temperature=temperature,
             max_tokens=max_tokens,
             timeout_s=timeout_s,
+            response_format=response_format,
+            on_usage=on_usage,
         )
 
     def fingerprint(self, model: str, kind: ModelKind) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from app.engine.problems import ModelUnavailable, RagloomError
@@ -103,8 +103,13 @@ async def stream_chat(
     temperature: float,
     max_tokens: int,
     timeout_s: float,
+    response_format: Mapping[str, Any] | None = None,
+    on_usage: Callable[[Mapping[str, float]], None] | None = None,
 ) -> AsyncIterator[str]:
-    """Stream a completion. `timeout_s` is the longest wait for the first and each next piece."""
+    """Stream a completion. `timeout_s` is the longest wait for the first and each next piece.
+
+    `on_usage` hears at the end what the provider reported, if it did.
+    """
     await check_provider(model, otherwise=USE_EXTRACTIVE)
     litellm = await litellm_module()
     try:
@@ -118,9 +123,12 @@ async def stream_chat(
                 num_retries=0,
                 max_retries=0,
                 stream=True,
+                stream_options={"include_usage": True},
+                **({"response_format": dict(response_format)} if response_format else {}),
             )
         pieces = aiter(stream)
         said_something = False
+        reported = _Reported(model)
         while True:
             async with asyncio.timeout(timeout_s):
                 part = await anext(pieces, None)
@@ -130,6 +138,8 @@ async def stream_chat(
             if text:
                 said_something = True
                 yield text
+        if on_usage is not None and (usage := await call(reported.usage, stream)):
+            on_usage(usage)
         # litellm makes up a last piece when the connection ends before the answer does.
         if getattr(stream, "received_finish_reason", "stop") is None:
             raise _said("cut", model, timeout_s, USE_EXTRACTIVE)
@@ -139,6 +149,44 @@ async def stream_chat(
         raise
     except Exception as error:
         raise provider_error(error, model, timeout_s, USE_EXTRACTIVE) from error
+
+
+class _Reported:
+    """Tokens and cost of one completion as the provider itself gave them; nothing is estimated."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+
+    def usage(self, stream: Any) -> dict[str, float]:
+        """{prompt_tokens, completion_tokens, cost_usd}, as far as they are known."""
+        found: dict[str, float] = {}
+        # What litellm hands out at the end may be counted by itself; its raw pieces are not.
+        for piece in getattr(stream, "chunks", ()):
+            usage = getattr(piece, "usage", None)
+            for name in ("prompt_tokens", "completion_tokens"):
+                if number := getattr(usage, name, None):
+                    found[name] = float(number)
+            if isinstance(cost := getattr(usage, "cost", None), int | float):
+                found["cost_usd"] = float(cost)
+        if found and "cost_usd" not in found:
+            cost = self._price(found)
+            if cost is not None:
+                found["cost_usd"] = cost
+        return found
+
+    def _price(self, usage: Mapping[str, float]) -> float | None:
+        """By the price list of litellm, which knows public providers at their own addresses."""
+        if any(name.endswith(("_API_BASE", "_BASE_URL")) for name in os.environ):
+            return None
+        try:
+            prompt, completion = _load().cost_per_token(
+                model=self._model,
+                prompt_tokens=int(usage.get("prompt_tokens", 0)),
+                completion_tokens=int(usage.get("completion_tokens", 0)),
+            )
+        except Exception:  # it raises whatever it likes for a model without a price
+            return None
+        return float(prompt + completion)
 
 
 #: What litellm raises, by the name of its class -> (code, what happened, what to do).

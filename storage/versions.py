@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
@@ -37,6 +37,14 @@ _COMMIT_PREFIX = re.compile(r"[0-9a-f]{4,64}")
 _CACHED_COMMITS = 64
 
 
+class Place(NamedTuple):
+    """A commit of a knowledge base, and the settings of that knowledge base."""
+
+    kb_id: str
+    config: dict[str, Any]
+    commit_id: str
+
+
 class History:
     """Commits and branches; part of `KnowledgeRepository`."""
 
@@ -54,6 +62,25 @@ class History:
         """The newest commit of a branch; None where there is no such branch."""
         with self._db.read() as session:
             return commits.head_of(session, kb_id, ref)
+
+    def locate(self, id_or_name: str, branch: str) -> Place | None:
+        """Where a branch of a knowledge base stands; None where either is not there.
+
+        One plain statement, as every search begins with it.
+        """
+        query = (
+            select(KnowledgeBase.id, KnowledgeBase.config, Ref.commit_id)
+            .join(
+                Ref,
+                (col(Ref.knowledge_base_id) == col(KnowledgeBase.id)) & (col(Ref.name) == branch),
+                isouter=True,
+            )
+            .where((col(KnowledgeBase.id) == id_or_name) | (col(KnowledgeBase.name) == id_or_name))
+        )
+        with self._db.engine.connect() as connection:
+            found = [Place(*row) for row in connection.execute(query)]
+        place = next((p for p in found if p.kb_id == id_or_name), found[0] if found else None)
+        return place if place is not None and place.commit_id else None
 
     def resolve(self, kb_id: str, ref: str) -> Commit:
         """The commit that a branch, a commit id or a unique prefix of one names."""

@@ -17,13 +17,14 @@ from app.services.indexer import Indexer
 from app.services.models import ModelService
 from app.services.threads import call
 from app.services.views import SearchConfig, SearchResponse
-from storage import tables
 from storage.filters import Candidates
 from storage.knowledge import KnowledgeRepository
 from storage.search import ChunkSearch
+from storage.versions import Place
 
 if TYPE_CHECKING:
     import numpy as np
+    from sqlalchemy import Row
 
 #: Each side of a hybrid search hands in at least this many, so that fusion sees both rankings.
 _DEPTH = 50
@@ -148,6 +149,8 @@ class SearchService:
         guess = self._known_models.get(kb)
         early = asyncio.create_task(self._embed(query, guess)) if guess and how.semantic else None
         try:
+            # The embedder gets going before the look-up takes the interpreter: it needs it least.
+            await asyncio.sleep(0)
             plan, keyword = await call(self._look_up, stores, kb, query, request, how)
             embedded = None
             if how.semantic:
@@ -187,14 +190,17 @@ class SearchService:
         self, stores: ChunkSearch, kb: str, query: str, request: SearchRequest, how: _How
     ) -> tuple[_Plan, dict[str, float]]:
         """Decide where to search, and search for the words."""
-        row = self._repository.find(kb)
-        commit = self._repository.resolve(row.id, request.ref)
+        place = self._repository.locate(kb, request.ref)
+        if place is None:  # the ref is a commit, or one of both is not there
+            base = self._repository.find(kb)
+            commit = self._repository.resolve(base.id, request.ref)
+            place = Place(base.id, base.config, commit.id)
         plan = _Plan(
-            kb_id=row.id,
-            commit=commit.id,
-            model=row.config["embedding_model"],
+            kb_id=place.kb_id,
+            commit=place.commit_id,
+            model=place.config["embedding_model"],
             candidates=self._repository.candidates(
-                commit.id, request.filters, request.target_languages
+                place.commit_id, request.filters, request.target_languages
             ),
             how=how,
         )
@@ -275,7 +281,7 @@ class SearchService:
 
 
 def chunk_value(
-    row: tables.Chunk, filename: str, score: float | None, scores: dict[str, float]
+    row: Row[Any], filename: str, score: float | None, scores: dict[str, float]
 ) -> Chunk:
     """A stored chunk as it travels along wires."""
     return Chunk(

@@ -235,20 +235,37 @@ class Run(SQLModel, table=True):
     """One execution of a graph."""
 
     __tablename__ = "run"
+    __table_args__ = (Index("run_by_workflow", "workflow_id", "started_at"),)
     id: str = Field(primary_key=True)
     workflow_id: str | None = Field(default=None, index=True)
     workflow_name: str = ""
     revision: int | None = None
-    #: page, api, cli or job
+    #: page, api, cli, schedule, webhook, batch, chat or background
     trigger: str
-    #: running, completed, failed or cancelled
-    status: str = "running"
+    #: running, waiting (for a person), completed, failed, cancelled or interrupted
+    status: str = Field(default="running", index=True)
     graph: dict[str, Any] = Field(default_factory=dict, sa_column=_json())
     input_data: dict[str, Any] = Field(default_factory=dict, sa_column=_json())
     outputs: dict[str, Any] = Field(default_factory=dict, sa_column=_json())
     error: dict[str, Any] | None = Field(default=None, sa_column=_json(nullable=True))
     started_at: float = Field(index=True)
     duration_ms: float | None = None
+    #: Whether it goes on by itself after the server was stopped.
+    durable: bool = False
+    #: The server that runs it: see `Worker`.
+    owner: str = ""
+    #: Times it was taken up again without getting any further, and the steps it had then.
+    attempts: int = 0
+    progress: int = 0
+    #: The run whose results it began with.
+    parent_run: str | None = None
+    #: What to run and what to take as given: like the payload of a step.
+    options: dict[str, Any] = Field(default_factory=dict, sa_column=_json())
+    #: What to know about it that is no error.
+    warnings: list[str] = Field(default_factory=list, sa_column=_json())
+    #: Tokens, calls and cost; and what reused results saved of them, with `ms`.
+    usage: dict[str, float] = Field(default_factory=dict, sa_column=_json())
+    saved: dict[str, float] = Field(default_factory=dict, sa_column=_json())
 
 
 class RunStep(SQLModel, table=True):
@@ -260,7 +277,7 @@ class RunStep(SQLModel, table=True):
     ordinal: int
     name: str = ""
     type: str = ""
-    #: running, completed, failed, skipped or cancelled
+    #: running, waiting, completed, failed, skipped or cancelled
     status: str
     started_at: float | None = None
     duration_ms: float | None = None
@@ -271,6 +288,14 @@ class RunStep(SQLModel, table=True):
     cached: bool = False
     reason: str = ""
     signature: str = Field(default="", index=True)
+    #: Everything the result depends on, to say what changed since; None where too large.
+    signature_parts: dict[str, Any] | None = Field(default=None, sa_column=_json(nullable=True))
+    usage: dict[str, float] = Field(default_factory=dict, sa_column=_json())
+    saved: dict[str, float] = Field(default_factory=dict, sa_column=_json())
+    #: {"message", "form"} while a person is asked.
+    waiting: dict[str, Any] | None = Field(default=None, sa_column=_json(nullable=True))
+    #: The node of the graph whose body it belongs to; empty for nodes of the graph itself.
+    inside: str = ""
 
 
 class ApiKey(SQLModel, table=True):

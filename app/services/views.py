@@ -197,7 +197,7 @@ class StepView(View):
     node_id: str
     name: str
     type: str
-    status: Literal["running", "completed", "failed", "skipped", "cancelled"]
+    status: Literal["running", "waiting", "completed", "failed", "skipped", "cancelled"]
     started_at: str | None = None
     duration_ms: float | None = None
     inputs: dict[str, Any] = {}
@@ -207,6 +207,11 @@ class StepView(View):
     reason: str = ""
     #: True where inputs or outputs were too large to keep whole.
     truncated: bool = False
+    #: Tokens, calls and cost; and what a reused result saved of them, with `ms`.
+    usage: dict[str, float] = {}
+    saved: dict[str, float] = {}
+    #: {"message", "form"} while a person is asked.
+    waiting: dict[str, Any] | None = None
 
 
 class ExecutionView(View):
@@ -217,12 +222,23 @@ class ExecutionView(View):
     workflow_name: str = ""
     revision: int | None = None
     trigger: str
-    status: Literal["running", "completed", "failed", "cancelled"]
+    #: “waiting” while nothing can go on without a person, “interrupted” where the server stopped.
+    status: Literal["running", "waiting", "completed", "failed", "cancelled", "interrupted"]
     input_data: dict[str, Any]
     outputs: dict[str, Any]
     error: dict[str, Any] | None = None
+    #: What to know about the run that is no error.
+    warnings: list[str] = []
     started_at: str
     duration_ms: float | None = None
+    #: Sums over its steps.
+    usage: dict[str, float] = {}
+    saved: dict[str, float] = {}
+    #: What it was to run, where not everything; nodes whose outputs were given are listed.
+    options: dict[str, Any] = {}
+    parent_run: str | None = None
+    #: Whether it goes on by itself after the server was stopped.
+    durable: bool = False
     #: Left empty in lists.
     steps: list[StepView] = []
     graph: dict[str, Any] | None = None

@@ -17,6 +17,8 @@ RUN_TONES = {
     "failed": ("danger", "error_outline", "Failed"),
     "cancelled": ("warn", "block", "Cancelled"),
     "running": ("accent", "sync", "Running"),
+    "waiting": ("accent", "pan_tool", "Waiting for a person"),
+    "interrupted": ("warn", "power_off", "Interrupted"),
 }
 
 

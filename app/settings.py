@@ -32,7 +32,7 @@ TEST_PREFIX = "RAGLOOM_TEST_"
 SECRET_PREFIX = "RAGLOOM_SECRET_"  # noqa: S105  # a prefix, no secret
 DEFAULT_FILE = "ragloom.toml"
 _HOST_PATTERN = re.compile(
-    r"\*|(\*\.)?[\w-]+(\.[\w-]+)*\.?(:\d{1,5})?|\[[0-9a-f:.]+\](:\d{1,5})?|[0-9a-f:.]*:[0-9a-f:.]+",
+    r"\*(:\d{1,5})?|(\*\.)?[\w-]+(\.[\w-]+)*\.?(:\d{1,5})?|\[[0-9a-f:.]+\](:\d{1,5})?|[0-9a-f:.]*:[0-9a-f:.]+",
     re.IGNORECASE,
 )
 
@@ -158,8 +158,9 @@ class Settings(BaseSettings):
         [],
         max_length=200,
         description="Public hosts that workflows may send requests to, such as api.example.com, "
-        "*.example.com or example.com:8443; “*” allows every public host, nothing is allowed "
-        "without an entry. As a variable, separated by commas.",
+        "*.example.com or example.com:8443; “*” stands for every public host. Without a port, 80 "
+        "and 443 are meant; without an entry, nothing is allowed. As a variable, separated by "
+        "commas.",
     )
     http_allow_private: Annotated[list[str], NoDecode] = Field(
         [],

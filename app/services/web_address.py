@@ -14,6 +14,7 @@ from app.engine.problems import RagloomError
 if TYPE_CHECKING:
     import httpx
 
+_HOST = re.compile(rb"[\w.:-]{1,253}")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 #: (host, port) -> its addresses
@@ -38,8 +39,10 @@ def parse_url(address: str) -> httpx.URL:
         problem = "it cannot be read"
     if not problem and url.scheme not in ("http", "https"):
         problem = "it does not start with http:// or https://"
-    elif not problem and not url.raw_host:
+    elif not problem and not _HOST.fullmatch(url.raw_host):
         problem = "it names no host"
+    elif not problem and not 0 < (url.port or 80) < 65_536:
+        problem = "it has a port that does not exist"
     elif not problem and url.userinfo:
         problem = "it holds a user name or password"
     if problem:

@@ -57,6 +57,8 @@ class RealModels:
         temperature: float,
         max_tokens: int,
         timeout_s: float,
+        response_format: Mapping[str, Any] | None = None,
+        on_usage: Callable[[Mapping[str, float]], None] | None = None,
     ) -> AsyncIterator[str]:
         return stream_chat(
             messages,
@@ -64,6 +66,8 @@ class RealModels:
             temperature=temperature,
             max_tokens=max_tokens,
             timeout_s=timeout_s,
+            response_format=response_format,
+            on_usage=on_usage,
         )
 
     def fingerprint(self, model: str, kind: Literal["embed", "rerank", "llm"]) -> str:

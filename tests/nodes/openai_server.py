@@ -16,6 +16,10 @@ class OpenAIServer:
         self.reply = "Hello."
         self.status = 200
         self.delay_s = 0.0
+        #: Replies in turn, before `reply`.
+        self.replies: list[str] = []
+        #: Reported at the end where the request asks for it.
+        self.usage: dict[str, int] | None = None
         self.requests: list[dict[str, Any]] = []
         outer = self
 
@@ -48,20 +52,27 @@ class OpenAIServer:
                 self.send_header("content-type", "text/event-stream")
                 self.send_header("connection", "close")
                 self.end_headers()
-                words = outer.reply.split(" ")
+                reply = outer.replies.pop(0) if outer.replies else outer.reply
+                words = reply.split(" ")
                 for n, word in enumerate(words):
                     self._event({"content": word if n == 0 else f" {word}"}, None)
                 self._event({}, "stop")
+                asked = outer.requests[-1].get("stream_options") or {}
+                if outer.usage and asked.get("include_usage"):
+                    self._data({"choices": [], "usage": outer.usage})
                 self.wfile.write(b"data: [DONE]\n\n")
                 self.close_connection = True
 
             def _event(self, delta: dict[str, str], finish: str | None) -> None:
+                self._data({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+
+            def _data(self, fields: dict[str, Any]) -> None:
                 data = {
                     "id": "1",
                     "object": "chat.completion.chunk",
                     "created": 0,
                     "model": "test",
-                    "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+                    **fields,
                 }
                 self.wfile.write(f"data: {json.dumps(data)}\n\n".encode())
                 self.wfile.flush()

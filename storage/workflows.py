@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from sqlalchemy import delete, func, update
+from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
 from storage.database import Database
@@ -17,14 +18,18 @@ from storage.ids import content_id, new_id
 from storage.tables import Run, Workflow, WorkflowRevision
 
 _Workflows = list[tuple[Workflow, WorkflowRevision]]
+#: How two graphs differ, in numbers, for the list of revisions.
+Summarise = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
 _SHA = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 class WorkflowRepository:
     """Workflows in SQL. Every save is a revision; nothing is overwritten."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, summarise: Summarise | None = None) -> None:
+        """`summarise` is asked once per new revision; what it says is kept with it."""
         self._db = db
+        self._summarise = summarise
 
     def create(
         self,
@@ -58,10 +63,7 @@ class WorkflowRepository:
     def revision(self, workflow_id: str, number: int) -> WorkflowRevision:
         """One revision; raises NotFound."""
         with self._db.read() as session:
-            row = session.get(WorkflowRevision, (workflow_id, number))
-        if row is None:
-            raise NotFound("workflow revision", f"{workflow_id}/{number}")
-        return row
+            return _revision_of(session, workflow_id, number)
 
     def list(
         self, limit: int = 50, offset: int = 0, text: str | None = None
@@ -101,28 +103,68 @@ class WorkflowRepository:
             if content_id(newest.graph) == content_id(graph):
                 return workflow
             if workflow.revision != base_revision:
-                raise Conflict(
-                    f"The workflow is at revision {workflow.revision}; this change was made to "
-                    f"revision {base_revision}.",
-                    newest,
-                )
-            workflow.revision += 1
-            workflow.updated_at = time.time()
-            described = graph.get("graph", {})
-            workflow.name = described.get("name") or workflow.name
-            workflow.description = described.get("description", workflow.description)
-            session.add(_revision(workflow, graph, author, message))
+                raise _conflict(newest, base_revision)
+            session.add(self._next(workflow, newest, graph, author, message))
         return workflow
 
+    def restore(
+        self,
+        workflow_id: str,
+        number: int,
+        author: str = "",
+        message: str = "",
+        base_revision: int | None = None,
+    ) -> tuple[Workflow, WorkflowRevision]:
+        """Keep the graph of an older revision as the newest one; nothing in between is lost.
+
+        An equal graph makes no revision. Raises NotFound, and Conflict when `base_revision` is
+        given and is not the newest.
+        """
+        with self._db.write() as session:
+            workflow = _workflow(session, workflow_id, lock=True)
+            newest = session.get_one(WorkflowRevision, (workflow_id, workflow.revision))
+            if base_revision is not None and workflow.revision != base_revision:
+                raise _conflict(newest, base_revision)
+            old = _revision_of(session, workflow_id, number)
+            if content_id(newest.graph) == content_id(old.graph):
+                return workflow, newest
+            restored = self._next(workflow, newest, old.graph, author, message)
+            restored.restored_from = number
+            session.add(restored)
+        return workflow, restored
+
+    def name_revision(
+        self, workflow_id: str, number: int, name: str | None = None, message: str | None = None
+    ) -> WorkflowRevision:
+        """Give a revision a name or a message; None leaves them as they are. Raises NotFound."""
+        with self._db.write() as session:
+            row = _revision_of(session, workflow_id, number)
+            if name is not None:
+                row.name = name
+            if message is not None:
+                row.message = message
+        return row
+
     def revisions(
-        self, workflow_id: str, limit: int = 50, offset: int = 0
+        self, workflow_id: str, limit: int = 50, offset: int = 0, *, named: bool = False
     ) -> tuple[_Revisions, int]:
-        """Revisions of a workflow, newest first; and how many."""
+        """Revisions, newest first, each without its graph but with its number of nodes."""
+        nodes = func.json_array_length(col(WorkflowRevision.graph)["nodes"])
         mine = col(WorkflowRevision.workflow_id) == workflow_id
-        query = select(WorkflowRevision).where(mine).order_by(col(WorkflowRevision.number).desc())
+        if named:
+            mine = mine & (col(WorkflowRevision.name) != "")
+        page = (
+            select(WorkflowRevision, nodes)
+            .where(mine)
+            .options(defer(col(WorkflowRevision.graph)))  # type: ignore[arg-type]
+            .order_by(col(WorkflowRevision.number).desc())
+        )
+        count = select(func.count()).select_from(WorkflowRevision).where(mine)
         with self._db.read() as session:
-            total = _workflow(session, workflow_id).revision
-            return list(session.exec(query.limit(limit).offset(offset)).all()), total
+            _workflow(session, workflow_id)
+            total = session.exec(count).one()
+            rows = session.exec(page.limit(limit).offset(offset)).all()
+        return [(row, int(size or 0)) for row, size in rows], total
 
     def delete(self, workflow_id: str) -> None:
         """Remove a workflow and its revisions; its runs stay, each with its own graph."""
@@ -145,8 +187,41 @@ class WorkflowRepository:
                     found.update(_SHA.findall(json.dumps(data)))
         return found.intersection(shas)
 
+    def _next(
+        self,
+        workflow: Workflow,
+        newest: WorkflowRevision,
+        graph: Mapping[str, Any],
+        author: str,
+        message: str,
+    ) -> WorkflowRevision:
+        workflow.revision += 1
+        workflow.updated_at = time.time()
+        described = graph.get("graph", {})
+        workflow.name = described.get("name") or workflow.name
+        workflow.description = described.get("description", workflow.description)
+        made = _revision(workflow, graph, author, message)
+        if self._summarise is not None:
+            made.summary = self._summarise(newest.graph, graph)
+        return made
 
-_Revisions = list[WorkflowRevision]
+
+_Revisions = list[tuple[WorkflowRevision, int]]
+
+
+def _conflict(newest: WorkflowRevision, base_revision: int) -> Conflict:
+    return Conflict(
+        f"The workflow is at revision {newest.number}; this change was made to "
+        f"revision {base_revision}.",
+        newest,
+    )
+
+
+def _revision_of(session: Session, workflow_id: str, number: int) -> WorkflowRevision:
+    row = session.get(WorkflowRevision, (workflow_id, number))
+    if row is None:
+        raise NotFound("workflow revision", f"{workflow_id}/{number}")
+    return row
 
 
 def _workflow(session: Session, workflow_id: str, *, lock: bool = False) -> Workflow:

@@ -27,7 +27,6 @@ from app.engine.problems import InvalidWorkflow, Problem
 from app.services.container import Services
 from app.services.outputs import execution_data
 from app.services.views import ExecutionView, Page, StepView, WorkflowView
-from app.services.workflows import RevisionView
 
 router = APIRouter(tags=["Workflows"], route_class=Door)
 
@@ -174,14 +173,6 @@ async def delete_workflow(workflow_id: str, services: Svc) -> Response:
     """Remove a workflow; the history of its runs stays."""
     await services.workflows.delete(workflow_id)
     return Response(status_code=204)
-
-
-@router.get("/workflows/{workflow_id}/revisions")
-async def list_revisions(
-    workflow_id: str, services: Svc, limit: Limit = 50, offset: Offset = 0
-) -> Page[RevisionView]:
-    """Saved states of a workflow, newest first."""
-    return await services.workflows.revisions(workflow_id, limit, offset)
 
 
 @router.post("/workflows/{workflow_id}/validate")

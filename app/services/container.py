@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from app.engine.registry import Registry
 from app.nodes import register_all
 from app.services.files import FileService
+from app.services.history import HistoryService, summarise
 from app.services.indexer import Indexer
 from app.services.ingest import IngestLimits, IngestService
 from app.services.keys import KeyService
@@ -57,6 +58,7 @@ class Services:
     search: SearchService
     world: ServiceWorld
     workflows: WorkflowService
+    history: HistoryService
     runs: RunService
     keys: KeyService
     #: Set once the search indexes are open and the default model is loaded.
@@ -169,8 +171,9 @@ def _wire(
         ingest,
         embedding_model=settings.embedding_model,
     )
+    revisions = WorkflowRepository(database, summarise)
     workflows = WorkflowService(
-        WorkflowRepository(database),
+        revisions,
         runs,
         registry,
         models,
@@ -190,6 +193,7 @@ def _wire(
         search=search,
         world=world,
         workflows=workflows,
+        history=HistoryService(revisions),
         runs=RunService(runs, workflows, registry, world, _run_limits(settings)),
         keys=KeyService(
             KeyRepository(database),

@@ -13,12 +13,12 @@ from app.engine.validation import validate
 from app.services import seed_form
 from app.services.clock import iso
 from app.services.threads import call
-from app.services.views import Page, View, WorkflowView
+from app.services.views import Page, WorkflowView
 
 if TYPE_CHECKING:
     from app.services.models import ModelService
     from storage.runs import RunRepository
-    from storage.tables import Workflow, WorkflowRevision
+    from storage.tables import Workflow
     from storage.workflows import WorkflowRepository
 
 DEFAULT_MAX_BYTES = 10 * 1024 * 1024
@@ -26,16 +26,6 @@ DEFAULT_MAX_BYTES = 10 * 1024 * 1024
 # `list` names a method below.
 Notes = list[str]
 Problems = list[Problem]
-
-
-class RevisionView(View):
-    """One saved state of a workflow."""
-
-    number: int
-    author: str
-    message: str
-    created_at: str
-    node_count: int
 
 
 class WorkflowService:
@@ -112,12 +102,13 @@ class WorkflowService:
         """Forget a workflow and its revisions; the history of its runs stays."""
         await call(self._workflows.delete, workflow_id)
 
-    async def revisions(
-        self, workflow_id: str, limit: int = 50, offset: int = 0
-    ) -> Page[RevisionView]:
-        """Saved states, newest first."""
-        items, total = await call(self._workflows.revisions, workflow_id, limit, offset)
-        return Page(items=[_revision_view(item) for item in items], total=total)
+    async def graph(self, workflow_id: str, revision: int | None) -> tuple[dict[str, Any], int]:
+        """The file of a workflow at a revision, or at its newest; and that revision's number.
+
+        Raises NotFound.
+        """
+        view = await self.get(workflow_id, revision)
+        return view.graph or {}, view.revision
 
     async def validate(self, workflow: str | Mapping[str, Any]) -> Problems:
         """All problems of a workflow (id) or a graph, warnings among them."""
@@ -197,14 +188,4 @@ def _view(
         node_count=len(graph.get("nodes", ())),
         graph=graph,
         warnings=warnings or [],
-    )
-
-
-def _revision_view(item: WorkflowRevision) -> RevisionView:
-    return RevisionView(
-        number=item.number,
-        author=item.author,
-        message=item.message,
-        created_at=iso(item.created_at),
-        node_count=len(item.graph.get("nodes", ())),
     )

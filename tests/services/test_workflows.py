@@ -186,7 +186,9 @@ async def test_saving_over_newer_work_is_refused(workflows: WorkflowService) -> 
     old = await workflows.get(view.workflow_id, revision=1)
     assert old.graph is not None
     assert old.graph["graph"]["name"] == "Ask"
-    assert [r.number for r in (await workflows.revisions(view.workflow_id)).items] == [2, 1]
+    assert await workflows.graph(view.workflow_id, 1) == (old.graph, 1)
+    newest, number = await workflows.graph(view.workflow_id, None)
+    assert (newest["graph"]["name"], number) == ("Ask again", 2)
     await workflows.delete(view.workflow_id)
     with pytest.raises(NotFound):
         await workflows.get(view.workflow_id)

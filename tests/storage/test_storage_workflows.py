@@ -27,7 +27,10 @@ def test_each_save_is_a_revision(workflows: WorkflowRepository) -> None:
     assert (workflow.revision, revision.number, revision.graph) == (2, 2, graph("qa two", "a"))
     assert workflows.revision(made.id, 1).graph == graph("qa")
     revisions, total = workflows.revisions(made.id)
-    assert [(row.number, row.message) for row in revisions] == [(2, "add a"), (1, "")]
+    assert [(row.number, row.message, size) for row, size in revisions] == [
+        (2, "add a", 1),
+        (1, "", 0),
+    ]
     assert total == 2
 
 

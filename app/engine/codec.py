@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app.engine.node import output_ports
 from app.engine.problems import RagloomError
 from app.engine.registry import AnyNode
-from app.engine.values import PortValue
+from app.engine.values import PORT_TYPES, PortValue
 
 #: What a node gave, by output port; None where a branch was not taken.
 Outputs = Mapping[str, PortValue | None]
@@ -26,19 +27,37 @@ def encode(value: PortValue) -> dict[str, Any]:
     return value.model_dump(mode="json", fallback=str)
 
 
+def tag(value: PortValue) -> dict[str, Any]:
+    """JSON data of a value with the name of its type: `{"type": "Text", "value": {…}}`."""
+    return {"type": value.type_name, "value": encode(value)}
+
+
+def tagged(outputs: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
+    """Encoded outputs with their types named, as `NodeFinished.outputs` and `.types` have them."""
+    return {
+        port: {"type": types[port], "value": data} if port in types and data is not None else data
+        for port, data in outputs.items()
+    }
+
+
 def decode_outputs(
     cls: AnyNode,
     data: Mapping[str, Any],
     types: Mapping[str, type[PortValue]],
     node_id: str = "",
     resolved: Mapping[tuple[str, str], type[PortValue]] | None = None,
+    *,
+    config: Mapping[str, Any] | None = None,
+    guess: bool = False,
 ) -> dict[str, PortValue | None]:
     """Values for the outputs of a node from JSON data by port; ports left out are None.
 
     Where a port takes any type and its wires do not settle which (`resolved`), the data names
-    it: `{"type": "Text", "value": {"text": "…"}}`. Raises UndecodableValue.
+    it: `{"type": "Text", "value": {"text": "…"}}`; with `guess`, the type whose fields it has is
+    taken where it does not. `config` are the node's settings, where its ports follow from
+    them. Raises UndecodableValue.
     """
-    ports = cls.output_ports()
+    ports = cls.output_ports() if config is None else output_ports(cls, config)
     unknown = next((name for name in data if name not in ports), None)
     if unknown is not None:
         raise UndecodableValue(
@@ -51,25 +70,60 @@ def decode_outputs(
         value_type = (resolved or {}).get((node_id, name), ports[name].value_type)
         if item is None:
             continue
-        if value_type is PortValue:
-            outputs[name] = _untag(name, item, types)
-        else:
-            outputs[name] = _decode(name, item, value_type)
+        outputs[name] = decode(name, item, value_type, types, guess=guess)
     return outputs
 
 
-def _untag(port: str, item: Any, types: Mapping[str, type[PortValue]]) -> PortValue | None:
-    if item is None:
-        return None
+def decode(
+    port: str,
+    item: Any,
+    value_type: type[PortValue],
+    types: Mapping[str, type[PortValue]] = PORT_TYPES,
+    *,
+    guess: bool = False,
+) -> PortValue:
+    """A value for a port of the type `value_type` from JSON data, plain or tagged.
+
+    Raises UndecodableValue.
+    """
+    if value_type is PortValue:
+        if guess and not _is_tagged(item):
+            found = _guess(item, types)
+            if found is not None:
+                return found
+        return untag(port, item, types)
+    fields = value_type.model_fields
+    if _is_tagged(item) and not ("type" in fields and "value" in fields):
+        named = types.get(item["type"])
+        if named is not None and issubclass(named, value_type):
+            return _decode(port, item["value"], named)
+    return _decode(port, item, value_type)
+
+
+def untag(port: str, item: Any, types: Mapping[str, type[PortValue]] = PORT_TYPES) -> PortValue:
+    """The value of `tag`'s data. Raises UndecodableValue, which names `port`."""
     value_type = types.get(item["type"]) if _is_tagged(item) else None
-    if value_type is None:
+    if value_type is None or value_type is PortValue:
         raise UndecodableValue(
             f"“{port}” takes any type, and its data does not name a known one.",
             fix='Write it as {"type": "Text", "value": {"text": "…"}}; '
-            f"types: {', '.join(types)}.",
+            f"types: {', '.join(name for name in types if name != 'Any')}.",
             port=port,
         )
     return _decode(port, item["value"], value_type)
+
+
+def _guess(item: Any, types: Mapping[str, type[PortValue]]) -> PortValue | None:
+    """The value of the first type that has exactly the fields of the data."""
+    if not isinstance(item, Mapping):
+        return None
+    for value_type in types.values():
+        if value_type is not PortValue and item.keys() == value_type.model_fields.keys():
+            try:
+                return value_type.model_validate(item, strict="value" in item)
+            except ValidationError:
+                continue
+    return None
 
 
 def _is_tagged(item: Any) -> bool:

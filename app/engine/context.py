@@ -5,19 +5,22 @@ Services implement them; tests hand in small real ones. Nothing here imports eit
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from app.engine.values import Chunk, Document
+from app.engine.problems import RagloomError
+from app.engine.values import PORT_TYPES, Chunk, Document, PortValue
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from app.engine.body import Body
     from app.engine.events import Event
+    from app.engine.graph import Graph
 
 SearchType = Literal["semantic", "keyword", "hybrid", "adaptive"]
 
@@ -189,8 +192,23 @@ class Web(Protocol):
         """
 
 
+class Workflows(Protocol):
+    """Stored workflows, for nodes that run one inside them."""
+
+    async def graph(
+        self, workflow_id: str, revision: int | None = None
+    ) -> tuple[Mapping[str, Any], int]:
+        """The `ragloom/1` data of a revision (None: the latest) and its number.
+
+        Raises RagloomError 'not_found'.
+        """
+
+
 class World(Protocol):
-    """Everything outside the graph that nodes may use."""
+    """Everything outside the graph that nodes may use.
+
+    It may also have `workflows: Workflows`; without it, no stored workflow runs inside another.
+    """
 
     @property
     def knowledge(self) -> KnowledgeBases:
@@ -209,6 +227,29 @@ class World(Protocol):
         """Web servers."""
 
 
+#: Asks a person: (run id, node id, message, form) -> decision
+#: `{"approved": bool, "comment": str, "value": …, "by": str}`.
+Approvals = Callable[[str, str, str, dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class Surroundings(Protocol):
+    """What the engine does for a node that runs: behind the methods of its context."""
+
+    def use(self, amounts: Mapping[str, float]) -> None:
+        """Add to the node's usage."""
+
+    async def approval(self, message: str, form: Mapping[str, Any]) -> dict[str, Any]:
+        """Wait for a person's decision."""
+
+    async def run_graph(
+        self,
+        body: Body | Graph | Mapping[str, Any],
+        inputs: Mapping[str, PortValue | None],
+        item: str,
+    ) -> dict[str, PortValue | None]:
+        """Run a workflow inside the node."""
+
+
 @dataclass(slots=True)
 class NodeContext:
     """What one run of one node is handed besides its inputs."""
@@ -219,6 +260,57 @@ class NodeContext:
     #: Values given to the run (`input_data`); input nodes read theirs from here.
     input_data: Mapping[str, Any] = field(default_factory=dict)
     emit: Callable[[Event], None] = field(default=lambda event: None)
+    #: Values of the workflow that its nodes share, by name; those that the node reads.
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    #: Port types by name, with those of third parties.
+    types: Mapping[str, type[PortValue]] = field(default_factory=lambda: PORT_TYPES)
+    surroundings: Surroundings | None = None
+
+    def use(
+        self,
+        *,
+        prompt_tokens: float = 0,
+        completion_tokens: float = 0,
+        cost_usd: float = 0,
+        calls: float = 1,
+    ) -> None:
+        """Add what a call of a model used to the usage of this node."""
+        if self.surroundings is not None:
+            self.surroundings.use(
+                {
+                    "prompt_tokens": prompt_tokens,
+                    "completion_tokens": completion_tokens,
+                    "cost_usd": cost_usd,
+                    "calls": calls,
+                }
+            )
+
+    async def approval(self, message: str, form: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Wait for a person; return `{"approved": bool, "comment": str, "value": …, "by": str}`.
+
+        The time it takes counts neither against the timeout of the node nor against the nodes
+        that may work at once. Raises RagloomError “no_approvals” where nobody can be asked.
+        """
+        return await self._engine().approval(message, form or {})
+
+    async def run_graph(
+        self,
+        body: Body | Graph | Mapping[str, Any],
+        inputs: Mapping[str, PortValue | None],
+        *,
+        item: str = "",
+    ) -> dict[str, PortValue | None]:
+        """Run a workflow inside this node and return its named results, None where skipped.
+
+        `inputs` go to the inlets and input nodes of those names. `item` tells runs of the same
+        body apart. Several may run at once. Raises NodeFailed, which names the inner node.
+        """
+        return await self._engine().run_graph(body, inputs, item)
+
+    def _engine(self) -> Surroundings:
+        if self.surroundings is None:
+            raise RagloomError("This node runs outside of a workflow.", code="no_run")
+        return self.surroundings
 
     def token(self, text: str) -> None:
         """Stream a piece of output to whoever watches the run."""

@@ -28,6 +28,16 @@ class NodeOutputs(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=False)
 
 
+class OpenOutputs(NodeOutputs):
+    """Outputs of a node whose output ports follow from its settings.
+
+    `self.Outputs(**{"name": value})` takes any names; they are checked against `outputs_for`.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, PortValue | None]
+
+
 @dataclass(frozen=True, slots=True)
 class SameAs:
     """Marks an output that passes on what came in: its type is that of the named input.
@@ -81,6 +91,9 @@ class Node(Generic[C]):
     cacheable: ClassVar[bool] = True
     #: Seconds a run may take unless the workflow says otherwise.
     timeout_s: ClassVar[float] = 120.0
+    #: True for nodes that run a workflow inside them (`ctx.run_graph`). Such a node always runs
+    #: itself; the results of the steps inside it are reused one by one.
+    has_body: ClassVar[bool] = False
 
     Config: ClassVar[builtins.type[NodeConfig]] = NodeConfig
     Outputs: ClassVar[builtins.type[NodeOutputs]]
@@ -107,13 +120,49 @@ class Node(Generic[C]):
         return config
 
     @classmethod
+    def problems(cls, config: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+        """What validation should say about these settings beyond their schema.
+
+        Each as (code, message, fix, severity), where severity is "error" or "warning".
+        """
+        return []
+
+    @classmethod
     def reads(cls, config: C) -> tuple[str, ...] | None:
         """Keys of the run's `input_data` that the result depends on; None stands for all.
 
-        `ctx.input_data` holds these and no others. A node without inputs reads all of them
-        unless it says otherwise; any other node reads none.
+        `ctx.input_data` holds these and no others. A node without inputs, and one with a body,
+        reads all of them unless it says otherwise; any other node reads none.
         """
-        return () if cls.input_ports() else None
+        takes = bool(cls.input_ports()) or cls.takes_any_input()
+        return () if takes and not cls.has_body else None
+
+    @classmethod
+    def reads_variables(cls, config: C) -> tuple[str, ...] | None:
+        """Names of the workflow's variables that the result depends on; None stands for all.
+
+        `ctx.variables` holds these and no others. Unless a node says otherwise, it reads all of
+        them when the word “variables” stands in its settings (a template that uses them has
+        it), or when it has a body; else none.
+        """
+        return None if cls.has_body or "variables" in config.model_dump_json() else ()
+
+    @classmethod
+    def inputs_for(cls, config: Mapping[str, Any]) -> dict[str, Port]:
+        """Input ports of a node with these settings, which may be of any shape.
+
+        A node whose inputs follow from its settings overrides this and takes them as `**inputs`.
+        """
+        return cls.input_ports()
+
+    @classmethod
+    def outputs_for(cls, config: Mapping[str, Any]) -> dict[str, Port]:
+        """Output ports of a node with these settings, which may be of any shape.
+
+        A node whose outputs follow from its settings overrides this and declares
+        `class Outputs(OpenOutputs)`.
+        """
+        return cls.output_ports()
 
     @classmethod
     def input_ports(cls) -> dict[str, Port]:
@@ -125,7 +174,10 @@ class Node(Generic[C]):
             hints = typing.get_type_hints(cls.run, localns=nested, include_extras=True)
             cached = {}
             for name, parameter in inspect.signature(cls.run).parameters.items():
-                if name == "self":
+                if name == "self" or parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+                    continue
+                if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                    cls._open_inputs = True  # type: ignore[attr-defined]
                     continue
                 if name == "ctx" or hints.get(name) is NodeContext:
                     cls._context_name = name  # type: ignore[attr-defined]
@@ -135,6 +187,12 @@ class Node(Generic[C]):
                 cached[name] = replace(port, default=parameter.default) if optional else port
             cls._input_ports = cached  # type: ignore[attr-defined]
         return cached
+
+    @classmethod
+    def takes_any_input(cls) -> bool:
+        """Whether `run` has `**inputs`: its inputs follow from its settings."""
+        cls.input_ports()
+        return bool(cls.__dict__.get("_open_inputs", False))
 
     @classmethod
     def context_parameter(cls) -> str | None:
@@ -161,6 +219,22 @@ class Node(Generic[C]):
             }
             cls._output_ports = cached  # type: ignore[attr-defined]
         return cached
+
+
+def input_ports(cls: type[Node[Any]], config: Mapping[str, Any]) -> dict[str, Port]:
+    """`cls.inputs_for(config)`; the static ports where a node's own code trips over settings."""
+    try:
+        return cls.inputs_for(config)
+    except Exception:  # a node's own code, over settings of any shape
+        return cls.input_ports()
+
+
+def output_ports(cls: type[Node[Any]], config: Mapping[str, Any]) -> dict[str, Port]:
+    """`cls.outputs_for(config)`; the static ports where a node's own code trips over settings."""
+    try:
+        return cls.outputs_for(config)
+    except Exception:  # a node's own code, over settings of any shape
+        return cls.output_ports()
 
 
 def _port(owner: type, name: str, hint: Any, *, has_default: bool, help: str = "") -> Port:

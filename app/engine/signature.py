@@ -45,6 +45,22 @@ class Signature(NamedTuple):
             self.data,
         )
 
+    def dump(self) -> dict[str, Any]:
+        """JSON data of it: `Signature.load(signature.dump()) == signature`."""
+        return {**self._asdict(), "wires": [list(wire) for wire in self.wires]}
+
+    @classmethod
+    def load(cls, data: Any) -> Signature | None:
+        """From `dump`'s data; None where it is not of that shape."""
+        try:
+            parts = dict(data)
+            wires = tuple(Wire(*map(str, wire)) for wire in parts.pop("wires"))
+            version = int(parts.pop("version"))
+            texts = {name: str(text) for name, text in parts.items()}
+            return cls(version=version, wires=wires, **texts)
+        except (TypeError, ValueError, KeyError):
+            return None
+
 
 def digest(*parts: str) -> str:
     """SHA-256 of several texts, in hex; where one ends and the next begins counts."""

@@ -223,12 +223,33 @@ class Documents(PortValue):
     items: tuple[Document, ...] = ()
 
 
+class Values(PortValue):
+    """A list of values. `to_items` and `from_items` (app/engine/items.py) take it apart."""
+
+    type_name, type_help = "Values", "A list of values, each of any type."
+    #: Each as `{"type": "Text", "value": {"text": "…"}}`.
+    items: tuple[dict[str, Any], ...] = ()
+
+
 Query.model_rebuild()
 
 #: Every built-in port type by name.
 PORT_TYPES: dict[str, type[PortValue]] = {
     t.type_name: t
-    for t in (PortValue, Text, Number, Flag, Json, Table, Query, Documents, Chunks, Answer, Verdict)
+    for t in (
+        PortValue,
+        Text,
+        Number,
+        Flag,
+        Json,
+        Table,
+        Query,
+        Documents,
+        Chunks,
+        Answer,
+        Verdict,
+        Values,
+    )
 }
 
 

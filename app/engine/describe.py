@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
-from app.engine.node import Port
+from app.engine.node import Node, OpenOutputs, Port, input_ports, output_ports
 from app.engine.registry import AnyNode, Registry
 
 
@@ -23,6 +24,17 @@ def node_type(cls: AnyNode) -> dict[str, Any]:
         "config_schema": cls.Config.model_json_schema(),
         "inputs": [_port(port) for port in cls.input_ports().values()],
         "outputs": [_port(port) for port in cls.output_ports().values()],
+        # Whether ports follow from the settings: then those above are what every node has.
+        "open_inputs": cls.inputs_for.__func__ is not Node.inputs_for.__func__,  # type: ignore[attr-defined]
+        "open_outputs": issubclass(cls.Outputs, OpenOutputs),
+    }
+
+
+def ports_of(cls: AnyNode, config: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Ports of a node with these settings."""
+    return {
+        "inputs": [_port(port) for port in input_ports(cls, config).values()],
+        "outputs": [_port(port) for port in output_ports(cls, config).values()],
     }
 
 

@@ -50,10 +50,9 @@ class Fits:
 
     def inputs_for(self, node_id: str, value_type: type[PortValue]) -> list[str]:
         """Free inputs of a node that take `value_type`."""
-        cls = self.wiring.classes.get(node_id)
         return [
             port.name
-            for port in (cls.input_ports().values() if cls else ())
+            for port in self.wiring.inputs(node_id).values()
             if accepts(value_type, port.value_type)
             and (port.many or not self.wiring.edges_into(node_id, port.name))
         ][:_MOST]

@@ -9,6 +9,7 @@ from typing import Any
 
 import networkx as nx
 
+from app.engine.node import output_ports
 from app.engine.problems import Problem
 from app.engine.registry import AnyNode, Registry
 from app.engine.schema import FORMAT, JSON_SCHEMA, check_file
@@ -211,7 +212,7 @@ class Graph:
             (node.id, port)
             for node in self.nodes.values()
             if node.id not in inner and (cls := registry.get(node.type)) is not None
-            for port in cls.output_ports()
+            for port in output_ports(cls, node.config)
         ]
         ports = [port for _, port in ends]
         return {

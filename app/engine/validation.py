@@ -101,7 +101,7 @@ class _Validation:
             return
         if not node.disabled and node.pinned is None:
             yield from self._config(node, cls)
-            yield from self._required_inputs(node, cls)
+            yield from self._required_inputs(node)
         yield from self._given_outputs(node, cls)
 
     def _config(self, node: NodeSpec, cls: AnyNode) -> Iterable[Problem]:
@@ -136,8 +136,8 @@ class _Validation:
             for item in error.errors(include_url=False):
                 yield bad_setting(node.id, title, cls, item)
 
-    def _required_inputs(self, node: NodeSpec, cls: AnyNode) -> Iterable[Problem]:
-        for port in cls.input_ports().values():
+    def _required_inputs(self, node: NodeSpec) -> Iterable[Problem]:
+        for port in self.wiring.inputs(node.id).values():
             if port.required and not self.wiring.edges_into(node.id, port.name):
                 sources = self.fits.sources_for(node.id, port)
                 yield Problem(
@@ -162,7 +162,14 @@ class _Validation:
             if data is None:
                 continue
             try:
-                decode_outputs(cls, data, self.value_types, node.id, self.wiring.types)
+                decode_outputs(
+                    cls,
+                    data,
+                    self.value_types,
+                    node.id,
+                    self.wiring.types,
+                    config=node.config,
+                )
             except RagloomError as error:
                 yield Problem(
                     code=f"bad_{what}",
@@ -193,9 +200,8 @@ class _Validation:
             seen.add(edge.ends)
             yield from self._edge(edge)
         for node_id, ports in self.wires.items():
-            cls = self.classes.get(node_id)
             for port_name, edges in ports.items():
-                port = cls.input_ports().get(port_name) if cls else None
+                port = self.wiring.inputs(node_id).get(port_name)
                 if port and not port.many and len({e.ends for e in edges}) > 1:
                     yield self._crowded(node_id, port, edges)
 
@@ -231,10 +237,10 @@ class _Validation:
                     found=node_id,
                 )
                 continue
-            cls = self.classes.get(node_id)
-            if cls is None:
+            if node_id not in self.classes:
                 continue
-            ports = cls.output_ports() if side == "output" else cls.input_ports()
+            look_up = self.wiring.outputs if side == "output" else self.wiring.inputs
+            ports = look_up(node_id)
             if port_name not in ports:
                 yield Problem(
                     code="unknown_port",
@@ -292,9 +298,9 @@ class _Validation:
             if node_id not in self.graph.nodes:
                 reason = f"the node “{node_id}”, which does not exist"
                 expected = list(self.graph.nodes)[:10]
-            elif cls is not None and port not in cls.output_ports():
+            elif cls is not None and port not in self.wiring.outputs(node_id):
                 reason = f"“{port}” of “{self._title(node_id)}”, which has no such output"
-                expected = list(cls.output_ports())
+                expected = list(self.wiring.outputs(node_id))
             else:
                 continue
             yield Problem(
@@ -327,8 +333,7 @@ class _Validation:
         disabled = any(node.disabled for node in self.graph.nodes.values())
         alive = self._alive() if disabled else self.wiring.types.keys()
         for name, (node_id, port) in named.items():
-            cls = self.classes.get(node_id)
-            if cls and port in cls.output_ports() and (node_id, port) not in alive:
+            if port in self.wiring.outputs(node_id) and (node_id, port) not in alive:
                 yield Problem(
                     code="unreachable_output",
                     message=f"The result “{name}” cannot come: a node it depends on is disabled.",
@@ -368,11 +373,12 @@ class _Validation:
             # What is not wired at all is a problem of its own.
             wired = self.wires.get(node_id, {})
             if node.disabled and node.pinned is None:
-                alive |= {(node_id, out) for out, port in bypass(cls).items() if port in arrived}
+                routes = bypass(cls, node.config)
+                alive |= {(node_id, out) for out, port in routes.items() if port in arrived}
             elif node.pinned is not None or all(
                 port.name in arrived or port.name not in wired
-                for port in cls.input_ports().values()
+                for port in self.wiring.inputs(node_id).values()
                 if port.required
             ):
-                alive |= {(node_id, port) for port in cls.output_ports()}
+                alive |= {(node_id, port) for port in self.wiring.outputs(node_id)}
         return alive

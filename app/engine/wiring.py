@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import networkx as nx
 
-from app.engine.graph import EdgeSpec, Graph
+from app.engine.graph import EdgeSpec, Graph, migrated_config
+from app.engine.node import Port, input_ports, output_ports
 from app.engine.registry import AnyNode, Registry
 from app.engine.values import PortValue, accepts
 
@@ -30,10 +33,37 @@ class Wiring:
         self.wires: dict[str, dict[str, list[EdgeSpec]]] = {}
         for edge in graph.edges:
             self.wires.setdefault(edge.target, {}).setdefault(edge.target_port, []).append(edge)
+        self._inputs: dict[str, dict[str, Port]] = {}
+        self._outputs: dict[str, dict[str, Port]] = {}
 
     def edges_into(self, node_id: str, port: str) -> list[EdgeSpec]:
         """Edges that lead to an input port."""
         return self.wires.get(node_id, {}).get(port, [])
+
+    def inputs(self, node_id: str) -> dict[str, Port]:
+        """Input ports of a node with its settings; none where its type is unknown."""
+        ports = self._inputs.get(node_id)
+        if ports is None:
+            cls = self.classes.get(node_id)
+            ports = input_ports(cls, self._config(node_id, cls)) if cls else {}
+            self._inputs[node_id] = ports
+        return ports
+
+    def outputs(self, node_id: str) -> dict[str, Port]:
+        """Output ports of a node with its settings; none where its type is unknown."""
+        ports = self._outputs.get(node_id)
+        if ports is None:
+            cls = self.classes.get(node_id)
+            ports = output_ports(cls, self._config(node_id, cls)) if cls else {}
+            self._outputs[node_id] = ports
+        return ports
+
+    def _config(self, node_id: str, cls: AnyNode) -> Mapping[str, Any]:
+        spec = self.graph.nodes[node_id]
+        try:
+            return migrated_config(spec, cls)
+        except Exception:  # a node's own code, over settings of any shape
+            return spec.config
 
     @cached_property
     def skeleton(self) -> nx.DiGraph:
@@ -57,8 +87,7 @@ class Wiring:
         """
         types: OutputTypes = {}
         for node_id in self.order or self.graph.nodes:
-            cls = self.classes.get(node_id)
-            for port in cls.output_ports().values() if cls else ():
+            for port in self.outputs(node_id).values():
                 value_type = port.value_type
                 if port.same_as is not None:
                     sources = [
@@ -82,15 +111,15 @@ def _common(types: list[type[PortValue]]) -> type[PortValue]:
     return PortValue
 
 
-def bypass(cls: AnyNode) -> dict[str, str]:
+def bypass(cls: AnyNode, config: Mapping[str, Any] | None = None) -> dict[str, str]:
     """How a disabled node passes values through: output port -> the input it takes.
 
     The input of the same name where the types fit, else the first of the same type. An input
     feeds one output only, so that a disabled condition takes one branch, not all of them.
     """
-    free = dict(cls.input_ports())
+    free = dict(input_ports(cls, config or {}))
     routes = {}
-    for port in cls.output_ports().values():
+    for port in output_ports(cls, config or {}).values():
         wanted = port.same_as or port.name
         if wanted in free and accepts(free[wanted].value_type, port.value_type):
             match = wanted

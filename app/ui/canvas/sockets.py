@@ -33,14 +33,12 @@ class Sockets:
 
     def inputs(self, node: str) -> dict[str, Port]:
         """Declared input ports, then those that only wires mention."""
-        cls = self.node_class(node)
-        declared = dict(cls.input_ports()) if cls else {}
+        declared = self._wiring.inputs(node)
         return {**declared, **_inferred(declared, self._wired_inputs.get(node, ()))}
 
     def outputs(self, node: str) -> dict[str, Port]:
         """Declared output ports, then those that only wires mention."""
-        cls = self.node_class(node)
-        declared = dict(cls.output_ports()) if cls else {}
+        declared = self._wiring.outputs(node)
         return {**declared, **_inferred(declared, self._wired_outputs.get(node, ()))}
 
     def wires_into(self, node: str, port: str) -> list[EdgeSpec]:

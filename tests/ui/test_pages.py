@@ -126,10 +126,10 @@ async def test_settings_of_a_node_are_edited_checked_and_saved(
         fields = user.find(ui.number).elements
         field = next(e for e in fields if e.props.get("aria-label") == "Passages to find (k)")
         field.set_value(500)
-    await user.should_see("less than or equal to", retries=10)
+    await user.should_see("Must be at most 200", retries=10)
     with user:
         field.set_value(12)
-    await user.should_not_see("less than or equal to", retries=10)
+    await user.should_not_see("Must be at most 200", retries=10)
 
     async def saved() -> bool:
         graph = (await services.workflows.get(workflow.workflow_id)).graph or {}

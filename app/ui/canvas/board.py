@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from app.engine.events import (
@@ -13,6 +14,7 @@ from app.engine.events import (
     NodeProgress,
     NodeSkipped,
     NodeStarted,
+    NodeWaiting,
     RunFinished,
     RunStarted,
     TokenEvent,
@@ -21,27 +23,20 @@ from app.engine.events import (
 Status = dict[str, Any]
 
 
+_NodeEvent = NodeStarted | NodeProgress | NodeWaiting | NodeFinished | NodeSkipped | NodeFailedEvent
+
+
 class RunBoard:
     """Turns events into statuses: `canvas.set_statuses(board.feed(event))`."""
 
     def __init__(self) -> None:
         self.statuses: dict[str, Status] = {}
         self._started: dict[str, float] = {}
+        self._nodes: Collection[str] = ()
 
     def feed(self, event: Event) -> dict[str, Status | None]:
         """Take in an event; return the statuses it changed, None for one that is gone."""
-        changed: dict[str, Status | None] = {}
-        if isinstance(event, RunStarted):
-            changed.update({node: {"state": "waiting"} for node in event.node_ids})
-        elif isinstance(event, RunFinished):
-            # What a stopped run left unfinished neither waits nor runs any more.
-            for node, status in self.statuses.items():
-                if status["state"] == "running":
-                    changed[node] = {"state": "cancelled"}
-                elif status["state"] == "waiting":
-                    changed[node] = None
-        elif not isinstance(event, TokenEvent):
-            changed[event.node_id] = self._status(event)
+        changed = self._changes(event)
         for node, new in changed.items():
             if new is None:
                 self.statuses.pop(node, None)
@@ -49,13 +44,52 @@ class RunBoard:
                 self.statuses[node] = new
         return changed
 
-    def _status(
-        self, event: NodeStarted | NodeProgress | NodeFinished | NodeSkipped | NodeFailedEvent
-    ) -> Status:
+    def _changes(self, event: Event) -> dict[str, Status | None]:
+        if isinstance(event, RunStarted):
+            self._nodes = set(event.node_ids)
+            return {node: {"state": "waiting"} for node in event.node_ids}
+        if isinstance(event, RunFinished):
+            # What a stopped run left unfinished neither waits nor runs any more.
+            now: dict[str, Status | None] = {"running": {"state": "cancelled"}, "waiting": None}
+            now["asking"] = now["running"]
+            left = {node: status["state"] for node, status in self.statuses.items()}
+            return {node: now[state] for node, state in left.items() if state in now}
+        if isinstance(event, TokenEvent):
+            return {}
+        outer = self._outer(event.node_id)
+        if outer is None:
+            return {event.node_id: self._status(event)}
+        nested = self._nested(outer, event)
+        return {} if nested is None else {outer: nested}
+
+    def _outer(self, node: str) -> str | None:
+        """The node of the workflow that an inner node (`map[3]/retrieve`) runs inside."""
+        if "/" not in node or node in self._nodes:
+            return None
+        outer = node.partition("/")[0]
+        return outer if outer in self._nodes else re.sub(r"\[[^\[\]]*\]$", "", outer)
+
+    def _nested(self, outer: str, event: _NodeEvent) -> Status | None:
+        """What the card of a node shows of what happens inside it."""
+        status = self.statuses.get(outer)
+        if status is None or status["state"] not in ("running", "asking"):
+            return None
+        if isinstance(event, NodeWaiting):
+            return {**status, "state": "asking", "message": event.message}
+        if isinstance(event, NodeStarted):
+            inner = event.title or event.node_id.rpartition("/")[2]
+            return {**self._running(outer), **_progress(status), "inner": inner}
+        if status["state"] == "asking" and isinstance(event, NodeFinished):
+            return {**self._running(outer), **_progress(status)}
+        return None
+
+    def _status(self, event: _NodeEvent) -> Status:
         match event:
             case NodeStarted():
                 self._started[event.node_id] = event.at
                 return self._running(event.node_id)
+            case NodeWaiting():
+                return {"state": "asking", "message": event.message}
             case NodeProgress():
                 progress = {"done": event.done, "total": event.total, "message": event.message}
                 return {**self._running(event.node_id), **progress}
@@ -80,7 +114,12 @@ class RunBoard:
         return {"state": "running", "elapsed_ms": elapsed * 1000}
 
 
+def _progress(status: Status) -> Status:
+    return {key: status[key] for key in ("done", "total") if key in status}
+
+
 _STEP_STATES = {
+    "waiting": "asking",
     "completed": "done",
     "success": "done",
     "failed": "failed",
@@ -105,6 +144,7 @@ def statuses_of_steps(steps: Iterable[Mapping[str, Any]]) -> dict[str, Status]:
             error = f"{error.get('message', '')} {error.get('fix', '')}".strip()
         statuses[step["node_id"]] = {
             "state": state,
+            "message": str((step.get("waiting") or {}).get("message", "")),
             "duration_ms": step.get("duration_ms") or 0,
             "reason": step.get("reason") or "",
             "error": error or "",

@@ -15,14 +15,16 @@ from app.engine.graph import Graph
 from app.engine.problems import Problem
 from app.engine.registry import Registry
 
-from . import view
+from . import edits_copy, edits_structure, structure, view  # the edits_… register operations
+from .clashes import Clash, Clashes
 from .edits import Edit, apply_op, tidied
 from .history import History
 from .layout import place_missing
-from .ops import Delete, MoveNodes, Op, Paste, Refused, ReplaceGraph, read_op
+from .ops import LOOKS_ONLY, Delete, Op, Paste, Refused, ReplaceGraph, read_op
+from .presence import Author, Presence
 from .sockets import Sockets, fitting_ports
 
-__all__ = ["Change", "GraphEditor", "Refused"]
+__all__ = ["Change", "GraphEditor", "Refused", "edits_copy", "edits_structure"]
 
 Validate = Callable[[Graph, Registry], list[Problem]]
 
@@ -43,6 +45,10 @@ class Change:
     nodes: frozenset[str]
     #: Whether anything changed at all.
     graph_changed: bool = True
+    #: Who did it; None where a program did.
+    by: Author | None = None
+    #: Changes of other people that this one replaced.
+    clashes: tuple[Clash, ...] = ()
 
 
 class GraphEditor:
@@ -70,6 +76,9 @@ class GraphEditor:
         self._problems = self._validate(self._graph, registry)
         self._view = view.graph_view(self._graph, registry, self._problems)
         self._history = History()
+        self._clashes = Clashes()
+        #: Who looks at this graph at the moment.
+        self.presence = Presence()
         self._subscribers: list[Callable[[Change], None]] = []
         self._deleted_all = False
 
@@ -143,10 +152,16 @@ class GraphEditor:
         ]
 
     # ---- editing ----
-    def apply(self, ops: Sequence[Op | dict[str, Any]], *, origin: str = "") -> Change:
+    def apply(
+        self,
+        ops: Sequence[Op | dict[str, Any]],
+        *,
+        origin: str = "",
+        by: Author | None = None,
+    ) -> Change:
         """Apply operations as one step of undo. Raises Refused, and then nothing has changed.
 
-        Operations are models of `app.ui.canvas.ops` or their JSON data.
+        Operations are models of `app.ui.canvas.ops` or their JSON data. `by` is who asks for it.
         """
         checked = [read_op(op) for op in ops]
         edits: list[Edit] = []
@@ -160,46 +175,51 @@ class GraphEditor:
         explicit = any(isinstance(op, Delete | ReplaceGraph) for op in checked)
         merge_key = edits[0].merge_key if len(edits) == 1 else None
         label = edits[-1].label
-        self._history.push(self._graph, label, merge_key)
-        chosen = [edit.select for edit in edits if edit.select is not None]
+        self._history.push(self._graph, label, merge_key, by=by, after=graph)
         if not graph.nodes:
             self._deleted_all = explicit
         return self._move_to(
             graph,
             label,
             origin,
-            select=chosen[-1] if chosen else None,
+            show=_to_show(edits),
             # Places have no part in what is right or wrong with a graph.
-            validate=not all(isinstance(op, MoveNodes) for op in checked),
+            validate=not all(isinstance(op, LOOKS_ONLY) for op in checked),
+            by=by,
+            clashes=self._clashes.seen(checked, self._graph, graph, by),
         )
 
-    def undo(self, *, origin: str = "") -> Change:
-        """Take back the last step; nothing happens when there is none."""
-        return self._travel(self._history.undo(self._graph), "Undo", origin)
+    def undo(self, *, origin: str = "", by: Author | None = None) -> Change:
+        """Take back the last step, whoever made it; nothing happens when there is none."""
+        of = self._history.undo_by
+        return self._travel(self._history.undo(self._graph), "Undo", origin, by, of)
 
-    def redo(self, *, origin: str = "") -> Change:
+    def redo(self, *, origin: str = "", by: Author | None = None) -> Change:
         """Do the last undone step again; nothing happens when there is none."""
-        return self._travel(self._history.redo(self._graph), "Redo", origin)
+        return self._travel(self._history.redo(self._graph), "Redo", origin, by)
 
-    def copy(self, nodes: Iterable[str]) -> str:
+    def copy(self, nodes: Iterable[str], notes: Iterable[str] = ()) -> str:
         """Nodes and the wires between them as workflow-file text, to paste anywhere."""
-        chosen = set(nodes)
+        chosen = {id_: id_ for id_ in nodes}
         part = Graph(
             nodes={id_: spec for id_, spec in self._graph.nodes.items() if id_ in chosen},
             edges=[e for e in self._graph.edges if e.source in chosen and e.target in chosen],
         )
+        part, _ = structure.copies(self._graph, part, chosen, notes, (0.0, 0.0))
         return json.dumps(part.dump(), ensure_ascii=False, indent=1)
 
-    def paste(self, text: str, x: float, y: float, *, origin: str = "") -> Change:
+    def paste(
+        self, text: str, x: float, y: float, *, origin: str = "", by: Author | None = None
+    ) -> Change:
         """Add the nodes of a workflow-file text at (x, y)."""
-        return self.apply([Paste(text=text, x=x, y=y)], origin=origin)
+        return self.apply([Paste(text=text, x=x, y=y)], origin=origin, by=by)
 
     def tidy(self) -> Change:
         """Lay the nodes out from left to right, without a browser."""
         graph = tidied(self._graph)
         if graph == self._graph:
             return self._nothing("")
-        self._history.push(self._graph, "Tidy up")
+        self._history.push(self._graph, "Tidy up", after=graph)
         return self._move_to(graph, "Tidy up", "")
 
     # ---- saving ----
@@ -215,7 +235,7 @@ class GraphEditor:
         self._saved, self.revision = graph, revision
         if graph == self._graph:
             return self._nothing("")
-        self._history.push(self._graph, label)
+        self._history.push(self._graph, label, after=graph)
         return self._move_to(graph, label, "")
 
     def dump_history(self) -> dict[str, Any]:
@@ -247,16 +267,30 @@ class GraphEditor:
         return self._move_to(self._graph, "", "", graph_changed=False)
 
     # ---- inside ----
-    def _travel(self, step: tuple[Graph, str] | None, verb: str, origin: str) -> Change:
+    def _travel(
+        self,
+        step: tuple[Graph, str] | None,
+        verb: str,
+        origin: str,
+        by: Author | None,
+        of: Author | None = None,
+    ) -> Change:
         if step is None:
             return self._nothing(origin)
         graph, label = step
         if not graph.nodes:
             self._deleted_all = True
-        return self._move_to(graph, f"{verb}: {label}", origin)
+        show = {"took": {**of.dump(), "label": label}} if of and by and of.id != by.id else {}
+        return self._move_to(graph, f"{verb}: {label}", origin, show=show, by=by)
 
-    def _labels(self) -> dict[str, str | None]:
-        return {"undo": self._history.undo_label, "redo": self._history.redo_label}
+    def _labels(self) -> dict[str, Any]:
+        by = self._history.undo_by, self._history.redo_by
+        return {
+            "undo": self._history.undo_label,
+            "redo": self._history.redo_label,
+            "undo_by": by[0].dump() if by[0] else None,
+            "redo_by": by[1].dump() if by[1] else None,
+        }
 
     def _nothing(self, origin: str) -> Change:
         return Change({}, self.problems, "", origin, frozenset(), frozenset(), False)
@@ -267,9 +301,11 @@ class GraphEditor:
         label: str,
         origin: str,
         *,
-        select: tuple[str, ...] | None = None,
+        show: dict[str, Any] | None = None,
         graph_changed: bool = True,
         validate: bool = True,
+        by: Author | None = None,
+        clashes: Sequence[Clash] = (),
     ) -> Change:
         stale = view.touched(self._graph, graph) if graph_changed else set()
         before = self._view
@@ -281,9 +317,16 @@ class GraphEditor:
         self._view = view.graph_view(graph, self.registry, self._problems)
         parts = view.patch(before, self._view)
         changed = {v["id"] for v in parts.get("nodes", [])} | set(parts.get("remove_nodes", []))
-        payload = {**parts, "history": self._labels(), "origin": origin, "stale": sorted(stale)}
-        if select is not None:
-            payload["select"] = list(select)
+        payload = {
+            **parts,
+            "history": self._labels(),
+            "origin": origin,
+            "stale": sorted(stale),
+            "label": label,
+            "by": by.dump() if by else None,
+            "clashes": [{"against": c.against.id, "text": c.text} for c in clashes],
+            **(show or {}),
+        }
         change = Change(
             payload,
             self.problems,
@@ -292,10 +335,25 @@ class GraphEditor:
             frozenset(stale),
             frozenset(changed),
             graph_changed,
+            by,
+            tuple(clashes),
         )
         for callback in tuple(self._subscribers):
             callback(change)
         return change
+
+
+def _to_show(edits: Sequence[Edit]) -> dict[str, Any]:
+    """What the browser that asked should select afterwards."""
+    chosen = [edit for edit in edits if edit.select is not None]
+    if not chosen:
+        return {}
+    last = chosen[-1]
+    return {
+        "select": list(last.select or ()),
+        "select_notes": list(last.select_notes),
+        "open": last.open,
+    }
 
 
 def _engine_validate(graph: Graph, registry: Registry) -> list[Problem]:

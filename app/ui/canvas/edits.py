@@ -5,18 +5,16 @@ Specs are never changed in place: undo keeps whole graphs, which share what did 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import singledispatch
 
 from app.engine.graph import EdgeSpec, Graph, NodeSpec, copy_json
-from app.engine.problems import InvalidWorkflow
 from app.engine.registry import Registry
 from app.engine.values import PortValue
 
-from . import ops
+from . import ops, structure
 from .layout import GRID, NODE_HEIGHT, NODE_WIDTH, arrange, place_missing
 from .ops import Ends, Refused
 from .sockets import Sockets, fitting_ports
@@ -31,8 +29,11 @@ class Edit:
     label: str
     #: Edits that follow each other with the same key are one step of undo.
     merge_key: str | None = None
-    #: Nodes to select in the browser that asked for it.
+    #: Nodes and notes to select in the browser that asked for it.
     select: tuple[str, ...] | None = None
+    select_notes: tuple[str, ...] = ()
+    #: A group to select, or a note to type into.
+    open: str = ""
 
 
 @singledispatch
@@ -52,7 +53,8 @@ def new_id(graph: Graph, wanted: str) -> str:
     return f"{stem}-{n}"
 
 
-def _spec(graph: Graph, node: str) -> NodeSpec:
+def spec_of(graph: Graph, node: str) -> NodeSpec:
+    """The node of an id. Raises Refused when it is gone."""
     try:
         return graph.nodes[node]
     except KeyError:
@@ -63,7 +65,8 @@ def _with_nodes(graph: Graph, changed: Iterable[NodeSpec]) -> Graph:
     return replace(graph, nodes={**graph.nodes, **{spec.id: spec for spec in changed}})
 
 
-def _plural(verb: str, n: int, thing: str) -> str:
+def plural(verb: str, n: int, thing: str) -> str:
+    """“Delete node”, “Delete 3 nodes”."""
     return f"{verb} {thing}" if n == 1 else f"{verb} {n} {thing}s"
 
 
@@ -165,12 +168,16 @@ def _(op: ops.Connect, graph: Graph, registry: Registry) -> Edit:
 def _(op: ops.Disconnect, graph: Graph, registry: Registry) -> Edit:
     gone = set(op.edges)
     kept = [edge for edge in graph.edges if edge.ends not in gone]
-    return Edit(replace(graph, edges=kept), _plural("Remove", len(gone), "wire"))
+    return Edit(replace(graph, edges=kept), plural("Remove", len(gone), "wire"))
 
 
 @apply_op.register
 def _(op: ops.Delete, graph: Graph, registry: Registry) -> Edit:
     gone, wires = set(op.nodes) & set(graph.nodes), set(op.edges)
+    notes = set(op.notes) & set(structure.notes_of(graph))
+    graph = structure.without_members(
+        structure.changed(graph, "notes", dict.fromkeys(notes)), gone, notes
+    )
     graph = replace(
         graph,
         nodes={id_: spec for id_, spec in graph.nodes.items() if id_ not in gone},
@@ -181,7 +188,12 @@ def _(op: ops.Delete, graph: Graph, registry: Registry) -> Edit:
         ],
         outputs={name: end for name, end in graph.outputs.items() if end[0] not in gone},
     )
-    label = _plural("Delete", len(gone), "node") if gone else _plural("Remove", len(wires), "wire")
+    if gone:
+        label = plural("Delete", len(gone), "node")
+    elif notes:
+        label = plural("Delete", len(notes), "note")
+    else:
+        label = plural("Remove", len(wires), "wire")
     return Edit(graph, label, select=())
 
 
@@ -192,13 +204,19 @@ def _(op: ops.MoveNodes, graph: Graph, registry: Registry) -> Edit:
         for id_, (x, y) in op.positions.items()
         if id_ in graph.nodes
     ]
-    key = f"move {' '.join(sorted(op.positions))}"
+    known = structure.notes_of(graph)
+    places: dict[str, structure.Entry | None] = {
+        id_: {"x": x, "y": y} for id_, (x, y) in op.notes.items() if id_ in known
+    }
+    if places:
+        graph = structure.changed(graph, "notes", places)
+    key = f"move {' '.join(sorted([*op.positions, *op.notes]))}"
     return Edit(_with_nodes(graph, moved), op.label, merge_key=key)
 
 
 @apply_op.register
 def _(op: ops.SetConfig, graph: Graph, registry: Registry) -> Edit:
-    spec = _spec(graph, op.node)
+    spec = spec_of(graph, op.node)
     config = copy_json(op.config)
     fields = {k for k in {*config, *spec.config} if config.get(k) != spec.config.get(k)}
     cls = registry.get(spec.type)
@@ -212,7 +230,7 @@ def _(op: ops.SetConfig, graph: Graph, registry: Registry) -> Edit:
 
 @apply_op.register
 def _(op: ops.SetPolicy, graph: Graph, registry: Registry) -> Edit:
-    spec = _spec(graph, op.node)
+    spec = spec_of(graph, op.node)
     given = {name: copy_json(getattr(op, name)) for name in op.model_fields_set - {"op", "node"}}
     label = "Pin output" if given.get("pinned") is not None else "Change how it runs"
     return Edit(_with_nodes(graph, [replace(spec, **given)]), label)
@@ -220,15 +238,15 @@ def _(op: ops.SetPolicy, graph: Graph, registry: Registry) -> Edit:
 
 @apply_op.register
 def _(op: ops.Rename, graph: Graph, registry: Registry) -> Edit:
-    spec = replace(_spec(graph, op.node), title=op.title)
+    spec = replace(spec_of(graph, op.node), title=op.title)
     return Edit(_with_nodes(graph, [spec]), "Rename", merge_key=f"rename {op.node}")
 
 
 @apply_op.register
 def _(op: ops.SetDisabled, graph: Graph, registry: Registry) -> Edit:
-    changed = [replace(_spec(graph, id_), disabled=op.disabled) for id_ in op.nodes]
+    changed = [replace(spec_of(graph, id_), disabled=op.disabled) for id_ in op.nodes]
     verb = "Disable" if op.disabled else "Enable"
-    return Edit(_with_nodes(graph, changed), _plural(verb, len(changed), "node"))
+    return Edit(_with_nodes(graph, changed), plural(verb, len(changed), "node"))
 
 
 @apply_op.register
@@ -240,58 +258,6 @@ def _(op: ops.SetInfo, graph: Graph, registry: Registry) -> Edit:
     }
     key = f"info {' '.join(sorted(given))}"
     return Edit(replace(graph, **given), "Change workflow details", merge_key=key)
-
-
-@apply_op.register
-def _(op: ops.Duplicate, graph: Graph, registry: Registry) -> Edit:
-    chosen = [_spec(graph, id_) for id_ in dict.fromkeys(op.nodes)]
-    wires = [edge for edge in graph.edges if {edge.source, edge.target} <= set(op.nodes)]
-    graph, ids = _add_copies(graph, chosen, wires, (2 * GRID, 2 * GRID))
-    return Edit(graph, _plural("Duplicate", len(ids), "node"), select=ids)
-
-
-@apply_op.register
-def _(op: ops.Paste, graph: Graph, registry: Registry) -> Edit:
-    try:
-        part = Graph.parse(json.loads(op.text))
-    except (ValueError, RecursionError, InvalidWorkflow) as error:
-        raise Refused(
-            "The clipboard holds no nodes.",
-            fix="Copy nodes on a canvas, or the text of a workflow file.",
-        ) from error
-    part = place_missing(part)
-    places = [spec.position or (0.0, 0.0) for spec in part.nodes.values()]
-    if not places:
-        raise Refused("The clipboard holds no nodes.", fix="Copy nodes on a canvas first.")
-    shift = (op.x - min(x for x, _ in places), op.y - min(y for _, y in places))
-    while any(
-        spec.position == (x + shift[0], y + shift[1])
-        for spec in graph.nodes.values()
-        for x, y in places
-    ):
-        shift = (shift[0] + 2 * GRID, shift[1] + 2 * GRID)
-    graph, ids = _add_copies(graph, part.nodes.values(), part.edges, shift)
-    return Edit(graph, _plural("Paste", len(ids), "node"), select=ids)
-
-
-def _add_copies(
-    graph: Graph, specs: Iterable[NodeSpec], wires: Iterable[EdgeSpec], shift: tuple[float, float]
-) -> tuple[Graph, tuple[str, ...]]:
-    """Add copies of nodes under new ids, with the wires between them."""
-    names: dict[str, str] = {}
-    nodes = dict(graph.nodes)
-    for spec in specs:
-        id_ = new_id(replace(graph, nodes=nodes), spec.id)
-        names[spec.id] = id_
-        x, y = spec.position or (0.0, 0.0)
-        copy = NodeSpec.load(spec.dump())
-        nodes[id_] = replace(copy, id=id_, position=(x + shift[0], y + shift[1]))
-    copies = [
-        replace(e, source=names[e.source], target=names[e.target], extra=copy_json(e.extra))
-        for e in wires
-        if e.source in names and e.target in names
-    ]
-    return replace(graph, nodes=nodes, edges=[*graph.edges, *copies]), tuple(names.values())
 
 
 @apply_op.register

@@ -14,26 +14,32 @@ paste, duplicate, disable, delete, rename and tidy itself::
     ).classes("grow")
 
 Node actions that reach the page: "run_to", "open" (double click, Enter), "problems" (badge),
-"toggle_pinned" (P).
+"toggle_pinned" (P), and those of `menu`, entries the page adds to a node's menu.
 
-Calls: `set_statuses`, `mark_stale`, `clear_statuses`, `set_marks`, `clear_marks`, `select`, `centre_on`, `fit`, `tidy`,
-`rename`, `add_at_centre` (click in the palette), `refuse`, `undo`, `redo`, `set_read_only`; and
-without an editor `load_graph` and `patch`.
+Calls: `apply` (edits by the person at this canvas), `set_statuses`, `mark_stale`,
+`clear_statuses`, `set_marks`, `clear_marks`, `set_port_values`, `set_editing`, `select`,
+`centre_on`, `fit`, `tidy`, `rename`, `add_at_centre` (click in the palette), `add_note`,
+`refuse`, `say`, `undo`, `redo`, `set_read_only`; and without an editor `load_graph` and `patch`.
 
 Palette items are made draggable with `palette_item(element, node_type)`.
 
 Events of the browser, by name and payload (registered here; pages use the callbacks above):
 
-- ``ready`` {origin}: mounted, or mounted again: everything is sent again
+- ``ready`` {origin, person, name}: mounted, or mounted again: everything is sent again
+- ``presence`` {pointer: [x, y] | null, editing: node}, either left out; only while others look
+- ``person`` {name}: what the others shall call this person
 - ``graphOps`` {ops, origin}: JSON data of `app.ui.canvas.ops`
-- ``selectionChange`` {nodes: [id], edges: [[source, source port, target, target port]]}
+- ``selectionChange`` {nodes: [id], edges: [[source, source port, target, target port]],
+  notes: [id], group: id}
 - ``nodeAction`` {action, node}
 - ``paneAction`` {action: "quick_add", x, y, from: {node, port, side, type} | null, types: [type]}
 - ``command`` {name}
 - ``refused`` {reason}
 
 A status is ``{state, elapsed_ms, duration_ms, reason, error, done, total, message, items, stale}``
-with only `state` required: idle, waiting, running, done, cached, skipped, failed, cancelled.
+with only `state` required: idle, waiting, running, asking (a person has to decide), done, cached,
+skipped, failed, cancelled. `done` of `total` is shown while it runs, and `inner`, the node that
+runs inside it.
 `items` is {output port: count}, shown on the wires. `app.ui.canvas.board.RunBoard` makes statuses
 from the events of a run.
 """
@@ -41,8 +47,8 @@ from the events of a run.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +57,8 @@ from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from .editor import Change, GraphEditor, Refused
+from .ops import Op, Rename, SetConfig, SetPolicy
+from .presence import Author
 from .view import edge_id
 
 DIST = Path(__file__).parent / "dist"
@@ -67,6 +75,21 @@ class Selection:
     nodes: tuple[str, ...]
     #: (source node, source port, target node, target port)
     edges: tuple[tuple[str, str, str, str], ...]
+    notes: tuple[str, ...] = ()
+    #: The group whose title was clicked.
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MenuEntry:
+    """What the page adds to the menu of a node; `action` reaches `on_node_action`."""
+
+    action: str
+    label: str
+    icon: str
+    keys: str = ""
+    #: Whether it changes the graph or starts something: left out where one may only look.
+    edits: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +118,7 @@ class FlowCanvas(
         *,
         dark: bool | None = None,
         read_only: bool = False,
+        menu: Sequence[MenuEntry] = (),
         on_selection: Callable[[Selection], Any] | None = None,
         on_node_action: Callable[[str, str], Any] | None = None,
         on_pane_action: Callable[[PaneAction], Any] | None = None,
@@ -116,6 +140,9 @@ class FlowCanvas(
         self.editor = editor
         self._statuses: dict[str, tuple[Status, float]] = {}
         self._marks: dict[str, dict[str, str]] = {}
+        self._port_values: dict[str, dict[str, str]] = {}
+        self._viewer = ""
+        self._person = ("", "")
         self._payload: dict[str, Any] = {"graph": {"nodes": [], "edges": []}}
         self._on_selection = on_selection
         self._on_node_action = on_node_action
@@ -127,6 +154,7 @@ class FlowCanvas(
         self.selection = Selection((), ())
         self._props["dark"] = dark
         self._props["readOnly"] = read_only
+        self._props["menu"] = [asdict(entry) for entry in menu]
         # All listeners are registered here: one added later would mount the canvas anew.
         self.on("ready", self._handle_ready)
         self.on("graphOps", self._handle_ops)
@@ -135,6 +163,10 @@ class FlowCanvas(
         self.on("paneAction", self._handle_pane_action)
         self.on("command", self._handle_command)
         self.on("refused", self._handle_refused)
+        self.on("presence", self._handle_presence)
+        self.on("person", self._handle_person)
+        self.client.on_disconnect(self._leave)
+        self.client.on_connect(self._join)
         self._unsubscribe = editor.subscribe(self._show_change) if editor else None
 
     # ---- what Python calls ----
@@ -151,8 +183,10 @@ class FlowCanvas(
         """Show and edit another graph from now on."""
         if self._unsubscribe is not None:
             self._unsubscribe()
+        self._leave()
         self.editor = editor
         self._unsubscribe = editor.subscribe(self._show_change)
+        self._join()
         self._statuses.clear()
         self._send_everything(fit=True)
 
@@ -193,6 +227,18 @@ class FlowCanvas(
         self._marks = {"nodes": dict(marks.get("nodes", {})), "edges": wires}
         self.run_method("set_marks", self._marks)
 
+    def set_port_values(self, values: Mapping[str, Mapping[str, str]]) -> None:
+        """Say what outputs last held: {node: {port: short text}}; shown when a port is hovered."""
+        self._port_values = {
+            node: {port: str(text)[:600] for port, text in ports.items()}
+            for node, ports in values.items()
+        }
+        self.run_method("set_port_values", self._port_values)
+
+    def set_editing(self, node: str) -> None:
+        """Tell the others whose settings this person is changing; "" when no longer."""
+        self._presence(editing=node)
+
     def clear_marks(self) -> None:
         """Show no differences any more."""
         self.set_marks({})
@@ -229,19 +275,81 @@ class FlowCanvas(
         """Let the person look but not edit."""
         self._props["readOnly"] = read_only
 
+    def add_note(self) -> None:
+        """Stick a note into the middle of what is in view, to be typed into."""
+        self.run_method("add_note")
+
+    def say(self, text: str) -> None:
+        """Say something on the canvas for a few seconds."""
+        self.run_method("say", text)
+
+    @property
+    def author(self) -> Author | None:
+        """The person at this canvas, once the browser has said who that is."""
+        return self.editor.presence.author(self._viewer) if self.editor is not None else None
+
+    def apply(self, ops: Sequence[Op | dict[str, Any]], *, origin: str = "") -> Change | None:
+        """Edit the graph as the person at this canvas; a refusal is said here, and gives None."""
+        if self.editor is None or self._props["readOnly"]:
+            return None
+        try:
+            change = self.editor.apply(ops, origin=origin, by=self.author)
+        except Refused as error:
+            self.refuse(str(error))
+            if self._on_refused is not None:
+                self._on_refused(str(error))
+            return None
+        for op in ops:
+            if isinstance(op, SetConfig | SetPolicy | Rename):
+                self._presence(editing=op.node)
+        return change
+
     def undo(self) -> None:
         """Take back the last step."""
         if self.editor is not None and not self._props["readOnly"]:
-            self.editor.undo()
+            self.editor.undo(origin=self._viewer, by=self.author)
 
     def redo(self) -> None:
         """Do the last undone step again."""
         if self.editor is not None and not self._props["readOnly"]:
-            self.editor.redo()
+            self.editor.redo(origin=self._viewer, by=self.author)
 
     # ---- what the browser sends ----
-    def _handle_ready(self, _: GenericEventArguments) -> None:
+    def _handle_ready(self, event: GenericEventArguments) -> None:
+        self._leave()
+        self._viewer = str(event.args.get("origin", ""))
+        self._person = (str(event.args.get("person", ""))[:64], str(event.args.get("name", "")))
+        self._join()
         self._send_everything()
+
+    # ---- who else is here ----
+    def _join(self) -> None:
+        """Be seen: after mounting, and again when a lost connection is back."""
+        if self.editor is not None and self._viewer:
+            person, name = self._person
+            self.editor.presence.join(self._viewer, person or self._viewer, name, self._show_people)
+
+    def _leave(self) -> None:
+        if self.editor is not None and self._viewer:
+            self.editor.presence.leave(self._viewer)
+
+    def _presence(self, **changes: Any) -> None:
+        if self.editor is not None:
+            self.editor.presence.update(self._viewer, **changes)
+
+    def _show_people(self, people: dict[str, Any]) -> None:
+        self.run_method("set_people", people)
+
+    def _handle_presence(self, event: GenericEventArguments) -> None:
+        if "pointer" in event.args:
+            at = event.args["pointer"]
+            self._presence(pointer=(float(at[0]), float(at[1])) if at else None)
+        if "editing" in event.args:
+            self._presence(editing=str(event.args["editing"] or ""))
+
+    def _handle_person(self, event: GenericEventArguments) -> None:
+        self._person = (self._person[0], str(event.args.get("name", "")))
+        self._join()
 
     def _send_everything(self, *, fit: bool = False) -> None:
         if self.editor is not None:
@@ -253,31 +361,35 @@ class FlowCanvas(
         }
         self.run_method(
             "load_graph",
-            {**self._payload, "statuses": statuses, "marks": self._marks, "fit": fit},
+            {
+                **self._payload,
+                "statuses": statuses,
+                "marks": self._marks,
+                "port_values": self._port_values,
+                "fit": fit,
+            },
         )
 
     def _handle_ops(self, event: GenericEventArguments) -> Any:
         ops = event.args.get("ops", [])
         if self.editor is None:
             return self._on_ops(ops) if self._on_ops else None
-        if self._props["readOnly"]:
-            return None
-        try:
-            self.editor.apply(ops, origin=str(event.args.get("origin", "")))
-        except Refused as error:
-            reason = str(error)
-            self.refuse(reason)
-            # A refused move leaves the card where it was dragged to: show what is true.
-            if any(isinstance(op, dict) and op.get("op") == "move_nodes" for op in ops):
-                self._send_everything()
-            return self._on_refused(reason) if self._on_refused else None
+        done = self.apply(ops, origin=str(event.args.get("origin", "")))
+        # A refused move leaves the card where it was dragged to: show what is true.
+        if done is None and any(
+            isinstance(op, dict) and op.get("op") == "move_nodes" for op in ops
+        ):
+            self._send_everything()
         return None
 
     def _handle_selection(self, event: GenericEventArguments) -> Any:
         self.selection = Selection(
             tuple(event.args["nodes"]),
             tuple((e[0], e[1], e[2], e[3]) for e in event.args["edges"]),
+            tuple(event.args.get("notes", ())),
+            str(event.args.get("group") or ""),
         )
+        self._presence(selection=self.selection.nodes, editing="")
         return self._on_selection(self.selection) if self._on_selection else None
 
     def _handle_node_action(self, event: GenericEventArguments) -> Any:
@@ -319,6 +431,7 @@ class FlowCanvas(
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
+        self._leave()
         super()._handle_delete()
 
 

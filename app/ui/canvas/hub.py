@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from .editor import GraphEditor
+from .presence import Presence
 from .saving import Autosave
 
 #: Make the editor and its autosave, from the stored workflow and its draft.
@@ -33,6 +34,11 @@ class EditorHub:
         """The editor of a workflow that is open."""
         session = self._open.get(workflow_id)
         return session.editor if session else None
+
+    def presence(self, workflow_id: str) -> Presence | None:
+        """Who looks at a workflow that is open."""
+        session = self._open.get(workflow_id)
+        return session.editor.presence if session else None
 
     def close(self, workflow_id: str) -> None:
         """Forget an editor: its workflow was deleted."""

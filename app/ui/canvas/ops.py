@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, Val
 
 from app.engine.problems import RagloomError
 
+from .structure import MAX_TEXT, MAX_TITLE, NOTE_HEIGHT, NOTE_SIZES, NOTE_WIDTH
+
 #: (source node, source port, target node, target port)
 Ends = tuple[str, str, str, str]
 
@@ -52,6 +54,7 @@ class MoveNodes(_Op):
 
     op: Literal["move_nodes"] = "move_nodes"
     positions: dict[str, tuple[FiniteFloat, FiniteFloat]]
+    notes: dict[str, tuple[FiniteFloat, FiniteFloat]] = {}
     label: str = "Move"
 
 
@@ -73,11 +76,12 @@ class Disconnect(_Op):
 
 
 class Delete(_Op):
-    """Delete nodes with their wires, and single wires."""
+    """Delete nodes with their wires, single wires, and notes."""
 
     op: Literal["delete"] = "delete"
     nodes: list[str] = []
     edges: list[Ends] = []
+    notes: list[str] = []
 
 
 class Duplicate(_Op):
@@ -85,6 +89,7 @@ class Duplicate(_Op):
 
     op: Literal["duplicate"] = "duplicate"
     nodes: list[str]
+    notes: list[str] = []
 
 
 class SetConfig(_Op):
@@ -141,6 +146,88 @@ class Paste(_Op):
     y: FiniteFloat
 
 
+Colour = Literal["amber", "blue", "green", "rose", "violet", "grey"]
+NoteSize = Annotated[FiniteFloat, Field(ge=NOTE_SIZES[0], le=NOTE_SIZES[1])]
+Title = Annotated[str, Field(max_length=MAX_TITLE)]
+
+
+class AddNote(_Op):
+    """Stick a note onto the canvas."""
+
+    op: Literal["add_note"] = "add_note"
+    x: FiniteFloat
+    y: FiniteFloat
+    width: NoteSize = NOTE_WIDTH
+    height: NoteSize = NOTE_HEIGHT
+    text: Annotated[str, Field(max_length=MAX_TEXT)] = ""
+    colour: Colour = "amber"
+
+
+class EditNote(_Op):
+    """Change what a note says, where it is, or how it looks; only what is given."""
+
+    op: Literal["edit_note"] = "edit_note"
+    note: str
+    x: FiniteFloat | None = None
+    y: FiniteFloat | None = None
+    width: NoteSize | None = None
+    height: NoteSize | None = None
+    text: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
+    colour: Colour | None = None
+
+
+class MakeGroup(_Op):
+    """Put a frame with a title around nodes and notes; they leave the groups they were in."""
+
+    op: Literal["group"] = "group"
+    nodes: list[str]
+    notes: list[str] = []
+    title: Title = ""
+    colour: Colour = "blue"
+
+
+class SetGroup(_Op):
+    """Change title, colour or members of a group; only what is given."""
+
+    op: Literal["set_group"] = "set_group"
+    group: str
+    title: Title | None = None
+    colour: Colour | None = None
+    nodes: list[str] | None = None
+    notes: list[str] | None = None
+
+
+class Ungroup(_Op):
+    """Take groups away; their nodes stay."""
+
+    op: Literal["ungroup"] = "ungroup"
+    groups: list[str]
+
+
+class LeaveGroup(_Op):
+    """Take nodes and notes out of the groups they are in."""
+
+    op: Literal["leave_group"] = "leave_group"
+    nodes: list[str]
+    notes: list[str] = []
+
+
+class Collapse(_Op):
+    """Replace nodes by one sub-workflow node that holds them, with their notes and groups."""
+
+    op: Literal["collapse"] = "collapse"
+    nodes: list[str]
+    notes: list[str] = []
+    title: Title = ""
+
+
+class Expand(_Op):
+    """Replace a sub-workflow node by the nodes it holds."""
+
+    op: Literal["expand"] = "expand"
+    node: str
+
+
 class ReplaceGraph(_Op):
     """Put another workflow in the place of this one."""
 
@@ -164,8 +251,18 @@ Op = (
     | SetDisabled
     | SetInfo
     | Paste
+    | AddNote
+    | EditNote
+    | MakeGroup
+    | SetGroup
+    | Ungroup
+    | LeaveGroup
+    | Collapse
+    | Expand
     | ReplaceGraph
 )
+#: Operations that leave what is computed as it is.
+LOOKS_ONLY = MoveNodes | AddNote | EditNote | MakeGroup | SetGroup | Ungroup | LeaveGroup
 _ADAPTER: TypeAdapter[Op] = TypeAdapter(Annotated[Op, Field(discriminator="op")])
 
 

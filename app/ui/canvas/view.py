@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from app.engine.body import SETTING, WORKFLOW
 from app.engine.describe import node_type
 from app.engine.graph import EdgeSpec, Graph, NodeSpec
 from app.engine.node import Port
@@ -16,6 +17,7 @@ from app.engine.registry import AnyNode, Registry
 from app.engine.values import PortValue, accepts
 
 from .sockets import Sockets
+from .structure import groups_of, notes_of
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +38,17 @@ class GraphView:
 
     nodes: dict[str, View] = field(default_factory=dict)
     edges: dict[str, View] = field(default_factory=dict)
+    notes: dict[str, View] = field(default_factory=dict)
+    groups: dict[str, View] = field(default_factory=dict)
 
     def dump(self) -> dict[str, Any]:
         """For `load_graph`."""
-        return {"nodes": list(self.nodes.values()), "edges": list(self.edges.values())}
+        return {
+            "nodes": list(self.nodes.values()),
+            "edges": list(self.edges.values()),
+            "notes": list(self.notes.values()),
+            "groups": list(self.groups.values()),
+        }
 
 
 def graph_view(graph: Graph, registry: Registry, problems: Iterable[Problem]) -> GraphView:
@@ -53,7 +62,7 @@ def graph_view(graph: Graph, registry: Registry, problems: Iterable[Problem]) ->
         if problem.node is not None:
             by_node.setdefault(problem.node, []).append(problem)
     used = {(e.source, e.source_port) for e in graph.edges}
-    view = GraphView()
+    view = GraphView(notes=notes_of(graph), groups=groups_of(graph))
     for spec in graph.nodes.values():
         view.nodes[spec.id] = _node(spec, sockets, used, by_node.get(spec.id, []))
     for edge in graph.edges:
@@ -77,6 +86,7 @@ def _node(
         "unknown": cls is None,
         "disabled": spec.disabled,
         "pinned": spec.pinned is not None,
+        "holds": _holds_nodes(spec),
         "x": x,
         "y": y,
         "inputs": [
@@ -98,6 +108,12 @@ def _node(
         ],
         "spec": {key: value for key, value in spec.dump().items() if key != "position"},
     }
+
+
+def _holds_nodes(spec: NodeSpec) -> bool:
+    """Whether the node can be expanded into the nodes it holds."""
+    held = spec.config.get(SETTING) if spec.type == WORKFLOW else None
+    return isinstance(held, dict) and isinstance(held.get("graph"), dict)
 
 
 def _summary(cls: AnyNode | None, spec: NodeSpec) -> str:
@@ -144,11 +160,19 @@ def patch(old: GraphView, new: GraphView) -> dict[str, Any]:
     parts = {
         "nodes": nodes,
         "moved": moved,
-        "edges": [view for id_, view in new.edges.items() if old.edges.get(id_) != view],
+        "edges": _changes(old.edges, new.edges),
         "remove_nodes": [id_ for id_ in old.nodes if id_ not in new.nodes],
         "remove_edges": [id_ for id_ in old.edges if id_ not in new.edges],
+        "notes": _changes(old.notes, new.notes),
+        "remove_notes": [id_ for id_ in old.notes if id_ not in new.notes],
+        "groups": _changes(old.groups, new.groups),
+        "remove_groups": [id_ for id_ in old.groups if id_ not in new.groups],
     }
     return {name: part for name, part in parts.items() if part}
+
+
+def _changes(old: dict[str, View], new: dict[str, View]) -> list[View]:
+    return [view for id_, view in new.items() if old.get(id_) != view]
 
 
 def touched(old: Graph, new: Graph) -> set[str]:

@@ -1,0 +1,155 @@
+"""Notes and groups, and nodes that hold nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from app.engine import body
+from app.engine.graph import Graph, copy_json
+from app.engine.problems import RagloomError
+from app.engine.registry import Registry
+
+from . import ops, structure
+from .edits import Edit, apply_op, plural
+from .ops import Refused
+from .structure import Entry
+
+
+def _room(graph: Graph, key: str) -> None:
+    if structure.count(graph, key) >= structure.MAX_ENTRIES:
+        raise Refused(
+            f"A workflow holds at most {structure.MAX_ENTRIES} {key}.",
+            fix="Delete some you no longer need.",
+        )
+
+
+@apply_op.register
+def _(op: ops.AddNote, graph: Graph, registry: Registry) -> Edit:
+    _room(graph, "notes")
+    id_ = structure.new_entry_id(graph, "notes", "note")
+    note = {"id": id_, **op.model_dump(exclude={"op"})}
+    graph = structure.changed(graph, "notes", {id_: note})
+    return Edit(graph, "Add note", select=(), select_notes=(id_,), open=id_ if not op.text else "")
+
+
+@apply_op.register
+def _(op: ops.EditNote, graph: Graph, registry: Registry) -> Edit:
+    if op.note not in structure.notes_of(graph):
+        raise Refused("There is no such note any more.")
+    change = op.model_dump(exclude={"op", "note"}, exclude_none=True)
+    label = "Edit note" if "text" in change else "Colour note"
+    if "width" in change or "height" in change:
+        label = "Resize note"
+    key = f"note {op.note} {' '.join(sorted(change))}"
+    return Edit(structure.changed(graph, "notes", {op.note: change}), label, merge_key=key)
+
+
+@apply_op.register
+def _(op: ops.MakeGroup, graph: Graph, registry: Registry) -> Edit:
+    nodes = [i for i in dict.fromkeys(op.nodes) if i in graph.nodes]
+    notes = [i for i in dict.fromkeys(op.notes) if i in structure.notes_of(graph)]
+    if not nodes and not notes:
+        raise Refused("Nothing is selected to group.", fix="Select nodes first.")
+    graph = structure.without_members(graph, set(nodes), set(notes))
+    _room(graph, "groups")
+    id_ = structure.new_entry_id(graph, "groups", "group")
+    group: Entry = {"id": id_, "title": op.title, "nodes": nodes}
+    group |= {"notes": notes} if notes else {}
+    group |= {"colour": op.colour, "collapsed": False}
+    graph = structure.changed(graph, "groups", {id_: group})
+    label = plural("Group", len(nodes) or len(notes), "node" if nodes else "note")
+    return Edit(graph, label, select=tuple(nodes), select_notes=tuple(notes), open=id_)
+
+
+def _group(graph: Graph, id_: str) -> Entry:
+    try:
+        return structure.groups_of(graph)[id_]
+    except KeyError:
+        raise Refused("There is no such group any more.") from None
+
+
+@apply_op.register
+def _(op: ops.SetGroup, graph: Graph, registry: Registry) -> Edit:
+    group = _group(graph, op.group)
+    change: dict[str, Any] = op.model_dump(include={"title", "colour"}, exclude_none=True)
+    if op.nodes is not None or op.notes is not None:
+        nodes = op.nodes if op.nodes is not None else group["nodes"]
+        notes = op.notes if op.notes is not None else group["notes"]
+        nodes = [i for i in dict.fromkeys(nodes) if i in graph.nodes]
+        notes = [i for i in dict.fromkeys(notes) if i in structure.notes_of(graph)]
+        joined = set(nodes) - set(group["nodes"]), set(notes) - set(group["notes"])
+        graph = structure.without_members(graph, *joined)
+        change |= {"nodes": nodes, **({"notes": notes} if notes or group["notes"] else {})}
+        if not nodes and not notes:
+            graph = structure.changed(graph, "groups", {op.group: None})
+            return Edit(graph, "Empty the group")
+    label = "Change group" if "nodes" in change else "Rename group"
+    if set(change) == {"colour"}:
+        label = "Colour group"
+    key = f"group {op.group} {' '.join(sorted(change))}" if "nodes" not in change else None
+    return Edit(structure.changed(graph, "groups", {op.group: change}), label, merge_key=key)
+
+
+@apply_op.register
+def _(op: ops.Ungroup, graph: Graph, registry: Registry) -> Edit:
+    gone = {id_: None for id_ in op.groups if id_ in structure.groups_of(graph)}
+    return Edit(structure.changed(graph, "groups", gone), plural("Ungroup", len(gone), "group"))
+
+
+@apply_op.register
+def _(op: ops.LeaveGroup, graph: Graph, registry: Registry) -> Edit:
+    return Edit(structure.without_members(graph, set(op.nodes), set(op.notes)), "Leave the group")
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """What the engine will not do is an edit refused."""
+    try:
+        yield
+    except Refused:
+        raise
+    except RagloomError as error:
+        raise Refused(error.message, fix=error.fix) from error
+
+
+@apply_op.register
+def _(op: ops.Collapse, graph: Graph, registry: Registry) -> Edit:
+    chosen = [i for i in dict.fromkeys(op.nodes) if i in graph.nodes]
+    if not chosen:
+        raise Refused("No nodes are selected to collapse.", fix="Select nodes first.")
+    with _refusing():
+        after = body.collapse(graph, chosen, registry)
+    made = next(i for i in after.nodes if i not in graph.nodes)
+    spec = after.nodes[made]
+    spec = replace(spec, title=op.title or spec.title, config=copy_json(spec.config))
+    # What stood around the nodes goes with them, and comes back when they are expanded.
+    inner = spec.config[body.SETTING]["graph"]["graph"]
+    held, _notes = structure.copies(graph, Graph(), {i: i for i in chosen}, op.notes, (0.0, 0.0))
+    inner.update(held.extra)
+    after = replace(after, nodes={**after.nodes, made: spec})
+    after = structure.changed(after, "notes", dict.fromkeys(op.notes))
+    after = structure.without_members(after, set(chosen), set(op.notes))
+    return Edit(after, plural("Collapse", len(chosen), "node"), select=(made,))
+
+
+@apply_op.register
+def _(op: ops.Expand, graph: Graph, registry: Registry) -> Edit:
+    spec = graph.nodes.get(op.node)
+    if spec is None:
+        raise Refused(f"There is no node “{op.node}” any more.")
+    with _refusing():
+        after = body.expand(graph, op.node, registry)
+        held = Graph.parse(spec.config[body.SETTING]["graph"])
+    added = [i for i in after.nodes if i not in graph.nodes or i == op.node]
+    inner = [n for n in held.nodes.values() if n.type != body.INLET]
+    notes: tuple[str, ...] = ()
+    if len(inner) == len(added) and inner:
+        names = {old.id: new for old, new in zip(inner, added, strict=True)}
+        was, now = inner[0].position, after.nodes[added[0]].position
+        shift = (now[0] - was[0], now[1] - was[1]) if was and now else (0.0, 0.0)
+        after, notes = structure.copies(held, after, names, structure.notes_of(held), shift)
+    after = structure.without_members(after, {op.node} - after.nodes.keys())
+    return Edit(after, "Expand sub-workflow", select=tuple(added), select_notes=notes)

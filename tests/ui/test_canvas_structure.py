@@ -1,0 +1,165 @@
+"""Notes, groups, and nodes that hold nodes, as the editor keeps them in the file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import canvas_toys as toys
+import pytest
+
+from app.engine.graph import Graph
+from app.ui.canvas import structure
+from app.ui.canvas.editor import GraphEditor, Refused
+
+
+@pytest.fixture
+def editor() -> GraphEditor:
+    return GraphEditor(toys.answering(), toys.registry())
+
+
+def note(editor: GraphEditor, **more: Any) -> str:
+    editor.apply([{"op": "add_note", "x": 16, "y": 320, "text": "why", **more}])
+    return next(reversed(structure.notes_of(editor.graph)))
+
+
+def group(editor: GraphEditor, nodes: list[str], notes: list[str] | None = None) -> str:
+    editor.apply([{"op": "group", "nodes": nodes, "notes": notes or [], "title": "Find"}])
+    return next(reversed(structure.groups_of(editor.graph)))
+
+
+def test_a_note_is_kept_in_the_file_and_comes_back_from_it(editor: GraphEditor) -> None:
+    change = editor.apply([{"op": "add_note", "x": 16, "y": 320}], origin="tab")
+    assert change.patch["notes"][0]["text"] == ""
+    assert (change.patch["select_notes"], change.patch["open"]) == (["note"], "note")
+    assert change.stale == frozenset()
+    editor.apply([{"op": "edit_note", "note": "note", "text": "**why**", "colour": "rose"}])
+    editor.apply([{"op": "edit_note", "note": "note", "width": 320, "height": 200}])
+    read = Graph.parse(json.loads(json.dumps(editor.dump())))
+    assert structure.notes_of(read)["note"] == {
+        "id": "note", "x": 16.0, "y": 320.0, "width": 320.0, "height": 200.0,
+        "text": "**why**", "colour": "rose",
+    }  # fmt: skip
+    for _ in range(3):
+        editor.undo()
+    assert editor.dump() == toys.answering().dump()
+    for _ in range(3):
+        editor.redo()
+    assert editor.graph == read
+
+
+def test_what_others_wrote_into_notes_and_groups_is_kept(editor: GraphEditor) -> None:
+    data = toys.answering().dump()
+    data["graph"]["notes"] = [
+        {"id": "a", "x": 0, "y": 0, "text": "one", "font": "large"},
+        {"id": "b", "x": "left", "y": None, "text": 7, "width": 1e9, "colour": "url(x)"},
+        {"text": "no id"},
+        "words",
+    ]
+    data["graph"]["groups"] = [
+        {"id": "g", "title": "T", "nodes": ["retrieve", "gone", 3], "collapsed": True, "kind": "x"},
+        {"id": "empty", "nodes": ["gone"]},
+    ]
+    editor = GraphEditor(Graph.parse(data), toys.registry())
+    assert editor.dump()["graph"] == data["graph"]
+    notes = structure.notes_of(editor.graph)
+    assert list(notes) == ["a", "b"]
+    assert notes["b"]["colour"] == "amber"
+    assert notes["b"]["width"] == structure.NOTE_WIDTH
+    assert list(structure.groups_of(editor.graph)) == ["g"]
+    editor.apply([{"op": "edit_note", "note": "a", "text": "two"}])
+    editor.apply([{"op": "set_group", "group": "g", "title": "New"}])
+    head = editor.dump()["graph"]
+    assert head["notes"][0] == {"id": "a", "x": 0, "y": 0, "text": "two", "font": "large"}
+    assert head["notes"][2:] == [{"text": "no id"}, "words"]
+    assert head["groups"][0]["kind"] == "x"
+    assert head["groups"][0]["nodes"] == ["retrieve", "gone", 3]
+
+
+@pytest.mark.parametrize("junk", [None, 7, "x", {"a": 1}, [[]], [{"id": 3}]])
+def test_a_file_with_nonsense_for_notes_is_shown_without_them(junk: Any) -> None:
+    data = toys.answering().dump()
+    data["graph"] |= {"notes": junk, "groups": junk}
+    editor = GraphEditor(Graph.parse(data), toys.registry())
+    assert editor.load_payload()["graph"]["notes"] == []
+    editor.apply([{"op": "add_note", "x": 0, "y": 0}])
+    assert len(structure.notes_of(editor.graph)) == 1
+
+
+def test_nodes_and_notes_move_and_go_together(editor: GraphEditor) -> None:
+    note(editor)
+    editor.apply(
+        [{"op": "move_nodes", "positions": {"retrieve": [400, 0]}, "notes": {"note": [32, 336]}}]
+    )
+    assert structure.notes_of(editor.graph)["note"]["x"] == 32
+    change = editor.apply([{"op": "delete", "nodes": ["retrieve"], "notes": ["note"]}])
+    assert change.patch["remove_notes"] == ["note"]
+    editor.undo()
+    assert "retrieve" in editor.graph.nodes
+    assert "note" in structure.notes_of(editor.graph)
+
+
+def test_groups_hold_each_node_once_and_go_when_they_are_empty(editor: GraphEditor) -> None:
+    first = group(editor, ["question", "retrieve"], [note(editor)])
+    second = group(editor, ["retrieve"])
+    groups = structure.groups_of(editor.graph)
+    assert (groups[first]["nodes"], groups[second]["nodes"]) == (["question"], ["retrieve"])
+    assert groups[first]["notes"] == ["note"]
+    editor.apply([{"op": "set_group", "group": second, "nodes": ["retrieve", "question"]}])
+    assert structure.groups_of(editor.graph)[first]["nodes"] == []
+    change = editor.apply([{"op": "delete", "nodes": ["retrieve", "question"], "notes": ["note"]}])
+    assert set(change.patch["remove_groups"]) == {first, second}
+    assert "groups" not in editor.dump()["graph"] or editor.dump()["graph"]["groups"] == []
+    editor.undo()
+    editor.apply([{"op": "leave_group", "nodes": ["retrieve"]}])
+    assert structure.groups_of(editor.graph)[second]["nodes"] == ["question"]
+    editor.apply([{"op": "ungroup", "groups": [second]}])
+    assert list(structure.groups_of(editor.graph)) == [first]
+    with pytest.raises(Refused, match="Nothing is selected"):
+        editor.apply([{"op": "group", "nodes": ["nobody"]}])
+
+
+def test_copies_take_notes_and_whole_groups_along(editor: GraphEditor) -> None:
+    group(editor, ["retrieve"], [note(editor)])
+    change = editor.apply([{"op": "duplicate", "nodes": ["retrieve"], "notes": ["note"]}])
+    assert change.patch["select_notes"] == ["note-2"]
+    copy = structure.groups_of(editor.graph)["group-2"]
+    assert (copy["nodes"], copy["notes"]) == (["retrieve-2"], ["note-2"])
+    text = editor.copy(["retrieve", "question"], ["note"])
+    other = GraphEditor(Graph(), toys.registry())
+    other.paste(text, 0, 0)
+    assert set(other.graph.nodes) == {"retrieve", "question"}
+    assert structure.notes_of(other.graph)["note"]["text"] == "why"
+    assert structure.groups_of(other.graph)["group"]["title"] == "Find"
+    # Half a group is no group.
+    text = editor.copy(["retrieve"])
+    other.paste(text, 0, 0)
+    assert len(structure.groups_of(other.graph)) == 1
+
+
+def test_notes_alone_can_be_pasted(editor: GraphEditor) -> None:
+    note(editor)
+    text = editor.copy([], ["note"])
+    editor.paste(text, 160, 320)
+    notes = structure.notes_of(editor.graph)
+    assert (notes["note-2"]["x"], notes["note-2"]["y"]) == (160, 320)
+
+
+def test_there_is_an_end_to_notes_and_to_their_texts(editor: GraphEditor) -> None:
+    with pytest.raises(Refused):
+        editor.apply([{"op": "add_note", "x": 0, "y": 0, "text": "x" * 10_001}])
+    with pytest.raises(Refused):
+        editor.apply([{"op": "add_note", "x": 0, "y": 0, "width": 1e6}])
+    many = [{"op": "add_note", "x": 0, "y": 0}] * structure.MAX_ENTRIES
+    editor.apply(many)
+    with pytest.raises(Refused, match="at most 500 notes"):
+        editor.apply(many[:1])
+
+
+def test_typing_into_a_note_is_one_step(editor: GraphEditor) -> None:
+    note(editor)
+    for text in ("a", "ab", "abc"):
+        editor.apply([{"op": "edit_note", "note": "note", "text": text}])
+    assert editor.undo_label == "Edit note"
+    editor.undo()
+    assert structure.notes_of(editor.graph)["note"]["text"] == "why"

@@ -48,7 +48,8 @@ async def test_people_see_each_other_come_point_select_and_go() -> None:
 
 
 async def test_nobody_is_told_of_a_person_who_is_alone() -> None:
-    presence, told = Presence(), []
+    presence = Presence()
+    told: list[dict[str, Any]] = []
     presence.join("1", "a", "Ana", told.append)
     presence.update("1", pointer=(1, 1))
     await asyncio.sleep(FLUSH_S * 2)

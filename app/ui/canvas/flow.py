@@ -307,12 +307,12 @@ class FlowCanvas(
     def undo(self) -> None:
         """Take back the last step."""
         if self.editor is not None and not self._props["readOnly"]:
-            self.editor.undo(origin=self._viewer, by=self.author)
+            self.editor.undo(by=self.author)
 
     def redo(self) -> None:
         """Do the last undone step again."""
         if self.editor is not None and not self._props["readOnly"]:
-            self.editor.redo(origin=self._viewer, by=self.author)
+            self.editor.redo(by=self.author)
 
     # ---- what the browser sends ----
     def _handle_ready(self, event: GenericEventArguments) -> None:

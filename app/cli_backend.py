@@ -26,8 +26,8 @@ class Backend(Protocol):
     async def workflows(self) -> list[dict[str, Any]]:
         """All workflows, without graphs."""
 
-    async def export_workflow(self, workflow_id: str) -> dict[str, Any]:
-        """The file of a workflow."""
+    async def export_workflow(self, workflow_id: str, format: str) -> bytes:
+        """A workflow as a file of a format."""
 
     async def import_workflow(self, data: bytes) -> dict[str, Any]:
         """Keep a workflow; its view, with warnings."""
@@ -98,9 +98,9 @@ class LocalBackend:
             if not page.items or len(found) >= page.total:
                 return found
 
-    async def export_workflow(self, workflow_id: str) -> dict[str, Any]:
-        """The file of a workflow."""
-        return (await self._services.workflows.get(workflow_id)).graph or {}
+    async def export_workflow(self, workflow_id: str, format: str) -> bytes:
+        """A workflow as a file of a format."""
+        return (await self._services.exports.export(workflow_id, format)).content
 
     async def import_workflow(self, data: bytes) -> dict[str, Any]:
         """Keep a workflow; its view, with warnings."""

@@ -58,9 +58,12 @@ class RemoteBackend:
             if not page["items"] or len(found) >= page["total"]:
                 return found
 
-    async def export_workflow(self, workflow_id: str) -> dict[str, Any]:
-        """The file of a workflow."""
-        return await self._json("GET", f"/workflows/{workflow_id}/export")
+    async def export_workflow(self, workflow_id: str, format: str) -> bytes:
+        """A workflow as a file of a format."""
+        answer = await self._request(
+            "GET", f"/workflows/{workflow_id}/export", params={"format": format}
+        )
+        return answer.content
 
     async def import_workflow(self, data: bytes) -> dict[str, Any]:
         """Keep a workflow; its view, with warnings."""
@@ -143,14 +146,17 @@ class RemoteBackend:
         return JobView.model_validate(await self._json("GET", f"/jobs/{job_id}"))
 
     async def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        data: dict[str, Any] = (await self._request(method, path, **request)).json()
+        return data
+
+    async def _request(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             response = await self._client.request(method, path, **request)
         except httpx.TransportError as error:
             raise _unreachable(error) from error
         if response.is_error:
             _raise(response)
-        data: dict[str, Any] = response.json()
-        return data
+        return response
 
     async def _events(
         self, method: str, path: str, **request: Any

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,32 +38,56 @@ async def _workflows_list(settings: Settings, *, as_json: bool) -> int:
     return 0
 
 
+class ExportFormat(StrEnum):
+    """What a workflow can be written as."""
+
+    JSON = "json"
+    MERMAID = "mermaid"
+    SVG = "svg"
+    PNG = "png"
+    PYTHON = "python"
+
+
 @workflows_cli.command("export")
 def workflows_export(
     workflow: Annotated[str, typer.Argument(help="Id or name.")],
     file: Annotated[
         Path | None, typer.Argument(help="File to write; else standard output.")
     ] = None,
+    format: Annotated[
+        ExportFormat | None,
+        typer.Option("--format", "-f", help="Else from the file's ending, else json."),
+    ] = None,
     data: Data = None,
 ) -> None:
-    """Write a workflow as a file."""
+    """Write a workflow as a file: its own format, a diagram, a picture, a Python program."""
     with exits():
-        finish(_workflows_export(workflow, file, settings_of(data=data)))
+        if format is None:
+            ending = file.suffix.lower() if file is not None else ""
+            format = _ENDINGS.get(ending, ExportFormat.JSON)
+        finish(_workflows_export(workflow, file, format, settings_of(data=data)))
 
 
-async def _workflows_export(workflow: str, file: Path | None, settings: Settings) -> int:
-    import json
+_ENDINGS = {
+    ".mmd": ExportFormat.MERMAID,
+    ".svg": ExportFormat.SVG,
+    ".png": ExportFormat.PNG,
+    ".py": ExportFormat.PYTHON,
+}
 
-    from app import cli_show
+
+async def _workflows_export(
+    workflow: str, file: Path | None, format: ExportFormat, settings: Settings
+) -> int:
     from app.cli_backend import open_backend
 
     async with open_backend(settings) as backend:
-        graph = await backend.export_workflow(await backend.find_workflow(workflow))
+        workflow_id = await backend.find_workflow(workflow)
+        content = await backend.export_workflow(workflow_id, format.value)
     if file is None:
-        cli_show.as_json(graph)
+        sys.stdout.buffer.write(content)
     else:
-        text = json.dumps(graph, ensure_ascii=False, indent=2) + "\n"
-        await asyncio.to_thread(file.write_text, text, "utf-8")
+        await asyncio.to_thread(file.write_bytes, content)
     return 0
 
 

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.deps import MAX_COUNT, Key, Limit, Offset, Svc
+from app.api.deps import MAX_COUNT, Key, Limit, Offset, Revision, Svc
 from app.api.problems import Door
+from app.services.exports import Format
 from app.services.history import RevisionDiff, RevisionGraph, RevisionView
 from app.services.views import Page
 
 router = APIRouter(tags=["Workflows"], route_class=Door)
+
+
+_EXPORTED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file.",
+        "content": {
+            media_type: {}
+            for media_type in (
+                "application/json", "text/vnd.mermaid", "image/svg+xml", "image/png",
+                "text/x-python",
+            )
+        },
+    }
+}  # fmt: skip
 
 
 class RevisionLabel(BaseModel):
@@ -78,6 +93,24 @@ async def restore_revision(
 ) -> RevisionGraph:
     """Bring the graph of a revision back, as a new revision; nothing in between is lost."""
     return await services.history.restore(workflow_id, body.revision, key.name, body.base_revision)
+
+
+@router.get("/workflows/{workflow_id}/export", response_class=Response, responses=_EXPORTED)
+async def export_workflow(
+    workflow_id: str,
+    services: Svc,
+    format: Annotated[Format, Query(description="What to make of it.")] = "json",
+    revision: Revision = None,
+    theme: Annotated[
+        Literal["light", "dark"], Query(description="Colours of a picture.")
+    ] = "light",
+) -> Response:
+    """The workflow as the file `ragloom/1`, a diagram, a picture, or a Python program."""
+    made = await services.exports.export(workflow_id, format, revision=revision, theme=theme)
+    disposition = f'attachment; filename="{made.filename}"'
+    return Response(
+        made.content, media_type=made.media_type, headers={"Content-Disposition": disposition}
+    )
 
 
 def _number(number: int) -> int:

@@ -126,17 +126,6 @@ async def get_workflow(workflow_id: str, services: Svc, revision: Revision = Non
     return await services.workflows.get(workflow_id, revision)
 
 
-@router.get("/workflows/{workflow_id}/export")
-async def export_workflow(
-    workflow_id: str, services: Svc, revision: Revision = None
-) -> JSONResponse:
-    """The workflow as the file `ragloom/1`."""
-    view = await services.workflows.get(workflow_id, revision)
-    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in view.name.lower()).strip("-")
-    disposition = f'attachment; filename="{name or "workflow"}.json"'
-    return JSONResponse(view.graph, headers={"Content-Disposition": disposition})
-
-
 @router.put("/workflows/{workflow_id}", openapi_extra=_JSON_BODY)
 async def save_workflow(
     workflow_id: str,

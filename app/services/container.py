@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from app.engine.registry import Registry
 from app.nodes import register_all
+from app.services.exports import ExportService
 from app.services.files import FileService
 from app.services.history import HistoryService, summarise
 from app.services.indexer import Indexer
@@ -59,6 +60,7 @@ class Services:
     world: ServiceWorld
     workflows: WorkflowService
     history: HistoryService
+    exports: ExportService
     runs: RunService
     keys: KeyService
     #: Set once the search indexes are open and the default model is loaded.
@@ -194,6 +196,7 @@ def _wire(
         world=world,
         workflows=workflows,
         history=HistoryService(revisions),
+        exports=ExportService(workflows, registry),
         runs=RunService(runs, workflows, registry, world, _run_limits(settings)),
         keys=KeyService(
             KeyRepository(database),

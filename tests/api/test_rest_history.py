@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import httpx
+import pytest
 
 WF = "/api/v1/workflows"
 GRAPH: dict[str, Any] = {
@@ -97,3 +98,29 @@ async def test_an_older_revision_comes_back_as_a_new_one(client: httpx.AsyncClie
     assert again.json()["number"] == 3
     assert (await client.post(f"{place}/restore", json={"revision": 7})).status_code == 404
     assert (await client.post(f"{place}/restore", json={})).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("format", "media_type", "ending", "start"),
+    [
+        ("json", "application/json", "json", b"{"),
+        ("mermaid", "text/vnd.mermaid; charset=utf-8", "mmd", b"---\ntitle"),
+        ("svg", "image/svg+xml", "svg", b"<svg xmlns"),
+        ("png", "image/png", "png", b"\x89PNG"),
+        ("python", "text/x-python; charset=utf-8", "py", b"#!/usr/bin/env python3"),
+    ],
+)
+async def test_a_workflow_is_exported_in_every_format(
+    client: httpx.AsyncClient, format: str, media_type: str, ending: str, start: bytes
+) -> None:
+    place = await make(client, "one", "two")
+    answer = await client.get(f"{place}/export", params={"format": format, "revision": 1})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == media_type
+    assert answer.headers["content-disposition"] == f'attachment; filename="echo.{ending}"'
+    assert answer.content.startswith(start)
+    if format in ("json", "python"):
+        assert b'"default": "one"' in answer.content
+    dark = await client.get(f"{place}/export", params={"format": format, "theme": "dark"})
+    assert (dark.content == answer.content) is False
+    assert (await client.get(f"{place}/export", params={"format": "gif"})).status_code == 422

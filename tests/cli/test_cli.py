@@ -155,6 +155,11 @@ def test_workflows_are_imported_listed_run_and_exported(
     assert exported["graph"]["name"] == "Ask"
     assert [n["id"] for n in exported["nodes"]] == [n["id"] for n in ASK["nodes"]]
     assert json.loads(ragloom("workflows", "export", "Ask", "--data", data).stdout) == exported
+    picture = tmp_path / "ask.svg"
+    assert ragloom("workflows", "export", "Ask", picture, "--data", data).exit_code == 0
+    assert picture.read_text("utf-8").startswith("<svg")
+    chart = ragloom("workflows", "export", "Ask", "--format", "mermaid", "--data", data).stdout
+    assert "flowchart LR" in chart
 
 
 def test_what_goes_wrong_has_an_exit_code_of_its_own(

@@ -1,9 +1,244 @@
-"""Chats with a workflow."""
+"""Chats with a workflow: over REST with a key, from the pages, and for whoever has a link.
 
-from __future__ import annotations
+The three doors share their routes; they differ in who is let in and under which address.
+"""
 
-from fastapi import APIRouter
+# Annotations are read as they stand: routes below name types of the function around them.
 
+import re
+from collections.abc import AsyncIterator, Callable
+from html import escape
+from importlib import resources
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.responses import HTMLResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.deps import Key, Limit, Offset, Svc, wants_events
 from app.api.problems import Door
+from app.api.sse import event_stream
+from app.engine.graph import Graph
+from app.services.chats import (
+    MAX_COMMENT_CHARS,
+    MAX_ORIGINS,
+    MAX_QUESTION_CHARS,
+    ChatLinkView,
+    ChatView,
+    MessageView,
+    RatedAnswer,
+    Visitor,
+    sample_question,
+)
+from app.services.views import Page
 
-router = APIRouter(tags=["Workflows"], route_class=Door)
+router = APIRouter(tags=["Chat"], route_class=Door)
+#: For the pages, which have a session, and for people with a link.
+open_router = APIRouter(include_in_schema=False, route_class=Door)
+
+_BROWSER = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_PLACE = re.compile(r"\[(TITLE|BASE|GREETING|SAMPLE)\]")
+_ASSETS = {"chat.js": "text/javascript", "chat.css": "text/css", "embed.js": "text/javascript"}
+
+
+class Question(BaseModel):
+    """What to ask."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: str = Field(min_length=1, max_length=MAX_QUESTION_CHARS)
+
+
+class Rating(BaseModel):
+    """What a person thinks of an answer."""
+
+    model_config = ConfigDict(extra="forbid")
+    rating: Literal[1, -1] | None = Field(
+        description="1: it helped, -1: it did not; null takes it back."
+    )
+    comment: str = Field("", max_length=MAX_COMMENT_CHARS)
+
+
+class LinkBody(BaseModel):
+    """A link to make."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field("", max_length=200, description="Title of the chat page.")
+    greeting: str = Field("", max_length=1_000, description="What the empty chat says.")
+    origins: list[str] = Field(
+        [],
+        max_length=MAX_ORIGINS,
+        description="Sites that may show the chat inside their pages: https://www.example.org",
+    )
+
+
+class Said(BaseModel):
+    """Data of one event of a stream."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+# ---- who is let in ----
+async def _with_key(workflow_id: str, key: Key) -> Visitor:
+    return Visitor(workflow_id, f"key:{key.key_id}")
+
+
+async def _from_page(workflow_id: str) -> Visitor:
+    return Visitor(workflow_id, "page")
+
+
+async def _with_link(
+    token: str, services: Svc, x_visitor: Annotated[str, Header()] = ""
+) -> Visitor:
+    link = await services.chats.link_of(token)
+    browser = x_visitor if _BROWSER.fullmatch(x_visitor) else "unnamed"
+    return services.chats.visitor_of(link, browser)
+
+
+def _conversations(target: APIRouter, prefix: str, who: Callable[..., Any]) -> None:
+    """Add the routes of conversations under an address."""
+    Who = Annotated[Visitor, Depends(who)]
+
+    @target.post(f"{prefix}/chats", status_code=201)
+    async def create_chat(services: Svc, visitor: Who) -> ChatView:
+        """Begin a conversation with a workflow."""
+        return await services.chats.create(visitor)
+
+    @target.get(f"{prefix}/chats")
+    async def list_chats(
+        services: Svc, visitor: Who, limit: Limit = 50, offset: Offset = 0
+    ) -> Page[ChatView]:
+        """List conversations, newest first, without their messages."""
+        return await services.chats.list(visitor, limit, offset)
+
+    @target.get(f"{prefix}/chats/{{chat_id}}")
+    async def get_chat(chat_id: str, services: Svc, visitor: Who) -> ChatView:
+        """A conversation with its messages."""
+        return await services.chats.get(visitor, chat_id)
+
+    @target.delete(f"{prefix}/chats/{{chat_id}}", status_code=204)
+    async def delete_chat(chat_id: str, services: Svc, visitor: Who) -> None:
+        """Forget a conversation."""
+        await services.chats.delete(visitor, chat_id)
+
+
+def _messages(target: APIRouter, prefix: str, who: Callable[..., Any]) -> None:
+    """Add the routes of what is said in them."""
+    Who = Annotated[Visitor, Depends(who)]
+
+    @target.post(f"{prefix}/chats/{{chat_id}}/messages", response_model=MessageView)
+    async def ask(
+        chat_id: str, body: Question, request: Request, services: Svc, visitor: Who
+    ) -> Any:
+        """Ask; the reply is the answer.
+
+        With `Accept: text/event-stream` it comes as events: `begin`, `token` …, `message`.
+        """
+        begun = await services.chats.ask(visitor, chat_id, body.text)
+        follow = services.chats.follow(visitor, chat_id, begun.message_id)
+        if wants_events(request):
+            return event_stream(_events(begun, follow))
+        async for name, data in follow:
+            if name == "message":
+                return data
+        return begun
+
+    @target.get(f"{prefix}/chats/{{chat_id}}/messages/{{message_id}}/events")
+    async def follow_message(
+        chat_id: str, message_id: str, services: Svc, visitor: Who
+    ) -> Response:
+        """Events of an answer that is on its way; of one that is there, only `message`."""
+        follow = services.chats.follow(visitor, chat_id, message_id)
+        return event_stream(_events(None, follow))
+
+    @target.post(f"{prefix}/chats/{{chat_id}}/messages/{{message_id}}/stop")
+    async def stop(chat_id: str, message_id: str, services: Svc, visitor: Who) -> MessageView:
+        """Stop answering."""
+        return await services.chats.stop(visitor, chat_id, message_id)
+
+    @target.put(f"{prefix}/chats/{{chat_id}}/messages/{{message_id}}/rating")
+    async def rate(
+        chat_id: str, message_id: str, body: Rating, services: Svc, visitor: Who
+    ) -> MessageView:
+        """Say whether an answer helped; rated answers are the workflow's evaluation set."""
+        return await services.chats.rate(visitor, chat_id, message_id, body.rating, body.comment)
+
+
+async def _events(
+    begun: MessageView | None, follow: AsyncIterator[tuple[str, dict[str, Any]]]
+) -> AsyncIterator[tuple[str, BaseModel]]:
+    if begun is not None:
+        yield "begin", begun
+    async for name, data in follow:
+        yield name, Said(**data)
+
+
+for _target, _prefix, _who in (
+    (router, "/workflows/{workflow_id}", _with_key),
+    (open_router, "/_chat/{workflow_id}", _from_page),
+    (open_router, "/c/{token}", _with_link),
+):
+    _conversations(_target, _prefix, _who)
+    _messages(_target, _prefix, _who)
+
+
+# ---- links and what people thought ----
+@router.get("/workflows/{workflow_id}/chat_links")
+async def list_links(workflow_id: str, services: Svc) -> list[ChatLinkView]:
+    """Links that let people chat without a key."""
+    return list(await services.chats.links(workflow_id))
+
+
+@router.post("/workflows/{workflow_id}/chat_links", status_code=201)
+async def create_link(workflow_id: str, body: LinkBody, services: Svc) -> ChatLinkView:
+    """Make a link that lets people chat without a key."""
+    return await services.chats.share(
+        workflow_id, name=body.name, greeting=body.greeting, origins=body.origins
+    )
+
+
+@router.delete("/workflows/{workflow_id}/chat_links/{link_id}", status_code=204)
+async def revoke_link(workflow_id: str, link_id: str, services: Svc) -> None:
+    """Close a link."""
+    await services.chats.revoke(workflow_id, link_id)
+
+
+@router.get("/workflows/{workflow_id}/evaluation_set")
+async def evaluation_set(
+    workflow_id: str, services: Svc, limit: Limit = 100, offset: Offset = 0
+) -> Page[RatedAnswer]:
+    """Questions with answers that people rated in chats, newest first."""
+    return await services.chats.evaluation_set(workflow_id, limit, offset)
+
+
+# ---- the page for people with a link ----
+@open_router.get("/c/_/{name}")
+async def asset(name: str) -> Response:
+    """Script and style of the chat."""
+    if name not in _ASSETS:
+        return Response(status_code=404)
+    text = resources.files("app.api").joinpath("chat_assets", name).read_text("utf-8")
+    headers = {"Cache-Control": "no-cache", "Cross-Origin-Resource-Policy": "cross-origin"}
+    return Response(text, media_type=_ASSETS[name], headers=headers)
+
+
+@open_router.get("/c/{token}")
+async def chat_page(token: str, services: Svc) -> HTMLResponse:
+    """The chat as a page of its own, which the sites it was shared with may put into theirs."""
+    link = await services.chats.link_of(token)
+    workflow = await services.workflows.get(link.workflow_id)
+    html = resources.files("app.api").joinpath("chat_assets", "chat.html").read_text("utf-8")
+    texts = {
+        "TITLE": link.name or workflow.name,
+        "BASE": f"/c/{token}",
+        "GREETING": link.greeting,
+        "SAMPLE": sample_question(Graph.parse(workflow.graph)),
+    }
+    html = _PLACE.sub(lambda place: escape(texts[place[1]], quote=True), html)
+    ancestors = " ".join(["'self'", *link.origins])
+    policy = (
+        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+        f"form-action 'none'; frame-ancestors {ancestors}"
+    )
+    return HTMLResponse(
+        html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"}
+    )

@@ -66,6 +66,7 @@ def make_server(settings: Settings) -> FastAPI:
     app.include_router(api)
     app.include_router(system.open_router)
     app.include_router(docs.router)
+    app.include_router(chat.open_router)
     app.add_api_route(
         "/api/{path:path}", problems.nothing_here, methods=_METHODS, include_in_schema=False
     )

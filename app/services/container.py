@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 
 from app.engine.registry import Registry
 from app.nodes import register_all
+from app.services.chats import ChatService
 from app.services.exports import ExportService
 from app.services.files import FileService
 from app.services.history import HistoryService, summarise
 from app.services.indexer import Indexer
 from app.services.ingest import IngestLimits, IngestService
-from app.services.keys import KeyService
+from app.services.keys import KeyService, page_secret
 from app.services.knowledge import KnowledgeService
 from app.services.models import ModelService
 from app.services.problems import Report, explain
@@ -26,6 +27,7 @@ from app.services.workflows import WorkflowService
 from app.services.world import ServiceWorld, WorldKnowledge
 from app.settings import Settings
 from storage.blobs import Blobs
+from storage.chats import ChatRepository
 from storage.database import Database
 from storage.folder import DataFolder
 from storage.jobs import JobRepository
@@ -62,6 +64,7 @@ class Services:
     history: HistoryService
     exports: ExportService
     runs: RunService
+    chats: ChatService
     keys: KeyService
     #: Set once the search indexes are open and the default model is loaded.
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -98,7 +101,9 @@ class Services:
         cleanup = self._cleanup
         await call(self._recover)
         await self.runs.open()
+        cleanup.push_async_callback(self.chats.close)
         cleanup.push_async_callback(self.runs.close)
+        await self.chats.open()
         self.ingest.start()
         cleanup.push_async_callback(self.ingest.close)
         opening = asyncio.create_task(self._open_stores(after), name="open-stores")
@@ -181,6 +186,7 @@ def _wire(
         models,
         max_bytes=settings.max_workflow_mb * 1024 * 1024,
     )
+    running = RunService(runs, workflows, registry, world, _run_limits(settings))
     return Services(
         settings=settings,
         folder=folder,
@@ -197,7 +203,8 @@ def _wire(
         workflows=workflows,
         history=HistoryService(revisions),
         exports=ExportService(workflows, registry),
-        runs=RunService(runs, workflows, registry, world, _run_limits(settings)),
+        runs=running,
+        chats=ChatService(ChatRepository(database), running, workflows, page_secret(settings.data)),
         keys=KeyService(
             KeyRepository(database),
             folder.path,

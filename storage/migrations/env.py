@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from storage import automation_tables, tables  # noqa: F401  (fills the metadata)
+from storage import automation_tables, chat_tables, tables  # noqa: F401  (fills the metadata)
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -1,0 +1,39 @@
+"""Drawing at a steady pace, however fast news comes in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+#: Seconds between two drawings.
+PACE_S = 0.1
+
+
+class Pace:
+    """Calls `draw` soon after `poke`, at most every `seconds`; nothing poked is left undrawn."""
+
+    def __init__(self, draw: Callable[[], Awaitable[None]], seconds: float = PACE_S) -> None:
+        self._draw, self._seconds = draw, seconds
+        self._task: asyncio.Task[None] | None = None
+        self._again = False
+        self._last = 0.0
+
+    def poke(self) -> None:
+        """There is something to draw."""
+        self._again = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._work(), name="draw a run")
+
+    async def _work(self) -> None:
+        while self._again:
+            await asyncio.sleep(max(0.0, self._last + self._seconds - time.monotonic()))
+            self._again = False
+            self._last = time.monotonic()
+            await self._draw()
+
+    async def end(self) -> None:
+        """Wait for a drawing under way; nothing is drawn after this."""
+        self._again = False
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from app.engine.registry import Registry
 from app.nodes import register_all
 from app.services.chats import ChatService
+from app.services.compare import CompareService
 from app.services.exports import ExportService
 from app.services.files import FileService
 from app.services.history import HistoryService, summarise
@@ -63,6 +64,7 @@ class Services:
     workflows: WorkflowService
     history: HistoryService
     exports: ExportService
+    compare: CompareService
     runs: RunService
     chats: ChatService
     keys: KeyService
@@ -203,6 +205,7 @@ def _wire(
         workflows=workflows,
         history=HistoryService(revisions),
         exports=ExportService(workflows, registry),
+        compare=CompareService(running, knowledge),
         runs=running,
         chats=ChatService(ChatRepository(database), running, workflows, page_secret(settings.data)),
         keys=KeyService(

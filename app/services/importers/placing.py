@@ -1,0 +1,146 @@
+"""Places of nodes: those of the other editor, scaled so that the nodes of this one fit."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+import networkx as nx
+
+if TYPE_CHECKING:
+    from app.engine.graph import Graph
+    from app.services.importers.build import Builder
+
+#: Width of a node with the room beside it, and height of a usual one with the room below.
+COLUMN, ROW = 304.0, 176.0
+GRID = 8.0
+
+
+def arrange(builder: Builder) -> None:
+    """Give every node a place, and every sticky note; nothing lies on top of another."""
+    graph = builder.graph
+    steps = builder.steps
+    known = {s.id: (s.x, s.y) for s in steps.values() if s.x is not None and s.y is not None}
+    places: dict[str, tuple[float, float]] = {}
+    if len(known) > 1 and len({round(x) for x, _ in known.values()}) > 1:  # type: ignore[arg-type]
+        places, scale = _scaled(builder, known)  # type: ignore[arg-type]
+    else:
+        scale = (1.0, 1.0, 0.0, 0.0)
+        _in_columns(graph, list(graph.nodes), places)
+    rest = [n for n in graph.nodes if n not in places]
+    _beside(graph, rest, places)
+    _spread(places)
+    for node_id, spec in graph.nodes.items():
+        spec.position = places.get(node_id, (0.0, 0.0))
+    if not builder.inside:
+        _notes(builder, scale)
+
+
+def _scaled(
+    builder: Builder, known: dict[str, tuple[float, float]]
+) -> tuple[dict[str, tuple[float, float]], tuple[float, float, float, float]]:
+    """The main node of each step where its step was; further nodes of a step to its left."""
+    chains: dict[str, list[str]] = {}
+    for node_id, owner in builder.draft.owner.items():
+        if node_id in builder.graph.nodes:
+            chains.setdefault(owner, []).append(node_id)
+    gaps = [
+        known[link.target][0] - known[link.source][0]
+        for link in builder.links
+        if link.source in known and link.target in known
+    ]
+    gaps = [gap for gap in gaps if gap > 40]
+    longest = sorted(len(c) for s, c in chains.items() if s in known)
+    usual = longest[int(len(longest) * 0.8)] if longest else 1
+    x_scale = min(
+        3.0, max(0.7, COLUMN * min(3, usual) / (statistics.median(gaps) if gaps else 320))
+    )
+    y_scale = 1.25
+    left = min(x for x, _ in known.values())
+    top = min(y for _, y in known.values())
+    places: dict[str, tuple[float, float]] = {}
+    for step_id, (x, y) in known.items():
+        nodes = chains.get(step_id, [])
+        for index, node_id in enumerate(nodes):
+            back = len(nodes) - 1 - index
+            places[node_id] = (
+                _snap((x - left) * x_scale - back * COLUMN),
+                _snap((y - top) * y_scale + (32 if back else 0)),
+            )
+    return places, (x_scale, y_scale, left, top)
+
+
+def _in_columns(graph: Graph, nodes: list[str], places: dict[str, tuple[float, float]]) -> None:
+    """From left to right by how much comes before a node."""
+    skeleton = graph.skeleton()
+    column: dict[str, int] = {}
+    order = list(nx.topological_sort(skeleton)) if nx.is_directed_acyclic_graph(skeleton) else nodes
+    filled: dict[int, int] = {}
+    for node_id in order:
+        column[node_id] = max(
+            (column.get(p, 0) + 1 for p in skeleton.predecessors(node_id)), default=0
+        )
+        row = filled.get(column[node_id], 0)
+        filled[column[node_id]] = row + 1
+        places[node_id] = (column[node_id] * COLUMN, row * ROW)
+
+
+def _beside(graph: Graph, nodes: list[str], places: dict[str, tuple[float, float]]) -> None:
+    """To the left of what takes their values, else in a row at the top."""
+    for number, node_id in enumerate(nodes):
+        targets = [
+            places[e.target] for e in graph.edges if e.source == node_id and e.target in places
+        ]
+        if targets:
+            x, y = min(targets)
+            places[node_id] = (_snap(x - COLUMN), _snap(y))
+        else:
+            places[node_id] = (number * COLUMN, -ROW)
+
+
+def _spread(places: dict[str, tuple[float, float]]) -> None:
+    """Move nodes down until none covers another."""
+    settled: list[tuple[float, float]] = []
+    cells: dict[tuple[int, int], list[tuple[float, float]]] = {}
+
+    def near(x: float, y: float) -> bool:
+        column, row = int(x // COLUMN), int(y // ROW)
+        return any(
+            abs(x - a) < COLUMN - 48 and abs(y - b) < ROW - 24
+            for dx in (-1, 0, 1)
+            for dy in (-1, 0, 1)
+            for a, b in cells.get((column + dx, row + dy), ())
+        )
+
+    for node_id in sorted(places, key=lambda n: (places[n][0], places[n][1])):
+        x, y = places[node_id]
+        for _ in range(2_000):
+            if not near(x, y):
+                break
+            y += 40
+        places[node_id] = (x, y)
+        settled.append((x, y))
+        cells.setdefault((int(x // COLUMN), int(y // ROW)), []).append((x, y))
+
+
+def _notes(builder: Builder, scale: tuple[float, float, float, float]) -> None:
+    x_scale, y_scale, left, top = scale
+    notes = []
+    for number, note in enumerate(builder.source.notes[:200], 1):
+        notes.append(
+            {
+                "id": f"note_{number}",
+                "x": _snap((note.x - left) * x_scale),
+                "y": _snap((note.y - top) * y_scale),
+                "width": _snap(min(900.0, max(160.0, note.width))),
+                "height": _snap(min(900.0, max(80.0, note.height))),
+                "text": builder.redactor.text(note.text)[:8_000],
+                "colour": note.colour,
+            }
+        )
+    if notes:
+        builder.graph.extra["notes"] = notes
+
+
+def _snap(value: float) -> float:
+    return round(value / GRID) * GRID

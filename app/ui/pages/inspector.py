@@ -4,61 +4,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from nicegui import ui
-from pydantic import ValidationError
+from pydantic import BaseModel
 
 from app.engine.registry import Registry
-from app.services.views import StepView
-from app.ui import parts, text, viewers
-from app.ui.forms import Choices, SchemaForm
+from app.engine.wiring import Wiring
+from app.ui import parts
+from app.ui.forms import Choices, SchemaForm, config_errors
+from app.ui.pages import inspector_data, inspector_help, inspector_policy
+from app.ui.pages.inspector_facts import Actions, NodeFacts
+
+__all__ = ["Actions", "Inspector", "NodeFacts", "config_errors"]
 
 
-@dataclass
-class NodeFacts:
-    """What the inspector shows of a node."""
-
-    node_id: str
-    type: str
-    title: str
-    config: dict[str, Any]
-    disabled: bool = False
-    pinned: bool = False
-    retries: int = 0
-    timeout_s: float | None = None
-    on_error: str = "fail"
-    problems: list[Any] = field(default_factory=list)
-    step: StepView | None = None
-    tokens: str = ""
-    stale: bool = False
+@cache
+def _schema(config: type[BaseModel]) -> dict[str, Any]:
+    """The schema of a node's settings; making it takes milliseconds."""
+    return config.model_json_schema()
 
 
-@dataclass
-class Actions:
-    """What the inspector can ask the page to do; None where it is read-only."""
-
-    set_config: Callable[[str, dict[str, Any]], Any]
-    rename: Callable[[str, str], Any]
-    run_to: Callable[[str], Any]
-    set_policy: Callable[[str, dict[str, Any]], Any]
-
-
-def config_errors(registry: Registry, kind: str, values: dict[str, Any]) -> dict[str, str]:
-    """Field -> what is wrong with its value."""
-    cls = registry.get(kind)
-    if cls is None:
-        return {}
-    try:
-        cls.Config.model_validate(values)
-    except ValidationError as error:
-        found: dict[str, str] = {}
-        for one in error.errors():
-            name = str(one["loc"][0]) if one["loc"] else ""
-            found.setdefault(name, one["msg"].removeprefix("Value error, ") + ".")
-        return found
-    return {}
+def _policy(node: NodeFacts) -> dict[str, Any]:
+    on_error: Any = node.spec.on_error if node.spec is not None else node.on_error
+    return {
+        "disabled": node.disabled,
+        "pinned": node.pinned,
+        "retries": node.retries,
+        "timeout_s": node.timeout_s,
+        "on_error": on_error,
+    }
 
 
 class Inspector:
@@ -78,6 +54,10 @@ class Inspector:
         self._form: SchemaForm | None = None
         self._read_only = False
         self._found: dict[str, list[str]] = {}
+        #: The policies as the form shows them, and the ports of the help.
+        self._policy_shown: dict[str, Any] = {}
+        self._ports_shown: Any = None
+        self._layout = "stacked"
         with parts.div("rl-panel-head"):
             self._icon = ui.icon("tune").classes("rl-node-icon")
             self._title = parts.label("Nothing selected", "rl-strong rl-ellipsis rl-grow")
@@ -114,40 +94,39 @@ class Inspector:
     ) -> None:
         """Show a node; only what differs from what is shown is built again."""
         before = self._node
-        same = before is not None and node is not None and before.node_id == node.node_id
-        same = same and before.type == node.type and self._read_only == read_only  # type: ignore[union-attr]
+        same = (
+            before is not None
+            and node is not None
+            and (before.node_id, before.type) == (node.node_id, node.type)
+            and self._read_only == read_only
+        )
         self._node, self._read_only, self._found = node, read_only, found_by or {}
         if node is None:
             self._empty()
             return
+        self._head(node)
+        if not same or before is None:
+            self._build_config(node)
+        else:
+            self._update_config(before, node)
+        if not same or before is None or _data_of(before) != _data_of(node):
+            self._build_data(node)
+        self._build_help(node)
+
+    def _head(self, node: NodeFacts) -> None:
         cls = self._registry.get(node.type)
         self._switch(one_node=True)
-        self._title.text = node.title
-        self._id.text = node.node_id
+        self._title.text, self._id.text = node.title, node.node_id
         self._icon.name = cls.icon if cls else "help_center"
         family = cls.family if cls else "outputs"
         self._icon.style(f"color: var(--rl-family-{family}, var(--rl-muted))")
-        typed = same and self._form is not None and self._form.values == node.config
-        if not typed:
-            self._build_config(node)
-        elif before and before.problems != node.problems:
-            self._show_problems(node)
-        if (
-            not same
-            or before is None
-            or before.step != node.step
-            or before.tokens != node.tokens
-            or before.stale != node.stale
-        ):
-            self._build_data(node)
-        if not same:
-            self._build_help(node)
 
     def _empty(self) -> None:
         self._title.text, self._id.text = "Workflow", ""
         self._icon.name = "account_tree"
         self._icon.style("color: var(--rl-muted)")
         self._form = None
+        self._ports_shown = None
         self._switch(one_node=False)
         self._about.clear()
         with self._about:
@@ -161,77 +140,82 @@ class Inspector:
         ):
             element.classes(remove="rl-hidden") if shown else element.classes(add="rl-hidden")
 
+    # ---- settings ----
     def _build_config(self, node: NodeFacts) -> None:
         self._config.clear()
         cls = self._registry.get(node.type)
         with self._config:
             self._problems = parts.div("rl-col")
             self._show_problems(node)
+            self._policy_room = None
             if cls is None:
                 self._form = None
                 self._raw(node)
                 return
             self._form = SchemaForm(
-                cls.Config.model_json_schema(),
+                _schema(cls.Config),
                 node.config,
                 lambda values: self._actions.set_config(node.node_id, values),
                 choices=self._choices,
                 check=lambda values: config_errors(self._registry, node.type, values),
                 read_only=self._read_only,
+                names=self._names,
+                template_names=self._template_names,
+                open_workflow=self._actions.open_workflow,
             )
             if not self._read_only:
-                self._policy(node)
+                self._policy_room = parts.div()
+                self._build_policy(node)
                 self._run_to(node)
+
+    def _update_config(self, before: NodeFacts, node: NodeFacts) -> None:
+        if self._form is not None and self._form.values != node.config:
+            # An undo, or somebody else: only the fields that differ are built again.
+            self._form.update(node.config)
+        if before.problems != node.problems:
+            self._show_problems(node)
+        if self._policy_room is not None and _policy(node) != self._policy_shown:
+            self._build_policy(node)
+
+    _policy_room: ui.element | None = None
+
+    def _build_policy(self, node: NodeFacts) -> None:
+        room = self._policy_room
+        if room is None:
+            return
+        self._policy_shown = _policy(node)
+
+        def change(node_id: str, policy: dict[str, Any]) -> None:
+            self._policy_shown = {**self._policy_shown, **policy}
+            self._actions.set_policy(node_id, policy)
+
+        actions = Actions(**{**vars(self._actions), "set_policy": change})
+        room.clear()
+        with room:
+            inspector_policy.build(node, self._registry, actions)
+
+    def _names(self) -> dict[str, Any]:
+        return self._node.names(self._registry) if self._node else {}
+
+    def _template_names(self) -> dict[str, Any]:
+        return self._node.template_names(self._registry) if self._node else {}
 
     def _show_problems(self, node: NodeFacts) -> None:
         """Above the form and apart from it: what is typed there keeps its place meanwhile."""
         self._problems.clear()
+        cls = self._registry.get(node.type)
+        own = set(cls.Config.model_fields) if cls is not None else set()
         with self._problems:
             for problem in node.problems:
+                field = str(getattr(problem, "field", None) or "").removeprefix("config.")
+                if field.partition(".")[0] in own:
+                    continue  # Said beside the field.
                 with parts.notice(
                     "danger" if problem.severity == "error" else "warn",
                     problem.message,
                     problem.fix,
                 ):
                     pass
-
-    def _policy(self, node: NodeFacts) -> None:
-        """How it is run: time limit, retries, what a failure does."""
-
-        def change(**policy: Any) -> None:
-            self._actions.set_policy(node.node_id, policy)
-
-        cls = self._registry.get(node.type)
-        with parts.tag("details", "", "rl-more-panel"):
-            parts.tag("summary", "When it runs")
-            with parts.div("rl-form"):
-                with parts.div("rl-field"):
-                    parts.label("Time limit (seconds)", "rl-field-title")
-                    limit = ui.number(
-                        value=node.timeout_s,
-                        min=1,
-                        placeholder=f"{cls.timeout_s:g}" if cls else None,
-                        on_change=lambda e: change(timeout_s=e.value or None),
-                    ).props("debounce=400 clearable")
-                    limit.props["aria-label"] = "Time limit in seconds"
-                with parts.div("rl-field"):
-                    parts.label("Retries", "rl-field-title")
-                    retries = ui.number(
-                        value=node.retries,
-                        min=0,
-                        max=10,
-                        step=1,
-                        on_change=lambda e: change(retries=int(e.value or 0)),
-                    ).props("debounce=400")
-                    retries.props["aria-label"] = "Retries"
-                if node.on_error in ("fail", "skip"):
-                    with parts.div("rl-field"):
-                        parts.label("When it fails", "rl-field-title")
-                        ui.toggle(
-                            {"fail": "Fail the run", "skip": "Skip its branch"},
-                            value=node.on_error,
-                            on_change=lambda e: change(on_error=e.value),
-                        ).props(parts.SEGMENTS + " spread").classes("rl-segments")
 
     def _raw(self, node: NodeFacts) -> None:
         with parts.notice(
@@ -243,6 +227,13 @@ class Inspector:
         area = ui.textarea(value=json.dumps(node.config, indent=2, ensure_ascii=False))
         area.classes("rl-mono-field").props("readonly")
 
+    def _run_to(self, node: NodeFacts) -> None:
+        run = parts.quiet(
+            "Run to here", lambda: self._actions.run_to(node.node_id), icon="play_arrow"
+        )
+        run.style("align-self: flex-start")
+
+    # ---- data and help ----
     def _build_data(self, node: NodeFacts) -> None:
         self._data.clear()
         with self._data:
@@ -251,89 +242,31 @@ class Inspector:
                 if not self._read_only:
                     self._run_to(node)
                 return
-            self._step(node, node.step)
+            inspector_data.build(
+                node, self._actions, self._found, on_layout=self._lay_out, layout=self._layout
+            )
 
-    def _step(self, node: NodeFacts, step: StepView) -> None:
-        with parts.div("rl-row rl-wrap"):
-            _state(step)
-            if step.duration_ms is not None:
-                parts.label(text.duration(step.duration_ms), "rl-small")
-            if node.stale:
-                parts.badge("Settings changed since", "warn", "history")
-        if step.reason:
-            parts.label(_sentence(step.reason), "rl-muted rl-small")
-        if step.error:
-            parts.error_notice(step.error)
-        if step.truncated:
-            with parts.notice("accent", "Large values were cut when this run was stored."):
-                pass
-        if step.status == "running" and node.tokens:
-            parts.label(node.tokens, "rl-pre rl-prose")
-        for heading, ports in (("Output", step.outputs), ("Input", step.inputs)):
-            for port, value in ports.items():
-                self._port(heading, port, value)
-
-    def _run_to(self, node: NodeFacts) -> None:
-        run = parts.quiet(
-            "Run to here", lambda: self._actions.run_to(node.node_id), icon="play_arrow"
-        )
-        run.style("align-self: flex-start")
-
-    def _port(self, heading: str, port: str, value: Any) -> None:
-        with parts.div("rl-port"):
-            with parts.div("rl-row rl-port-head"):
-                parts.label(heading, "rl-muted rl-small")
-                parts.label(port, "rl-mono rl-small rl-grow")
-                parts.icon_button("content_copy", "Copy as JSON", lambda: _copy(value))
-            viewers.show(value, self._found)
+    def _lay_out(self, layout: str) -> None:
+        self._layout = layout
+        if self._node is not None:
+            self._build_data(self._node)
 
     def _build_help(self, node: NodeFacts) -> None:
-        import inspect
-
-        self._help.clear()
         cls = self._registry.get(node.type)
+        ports: Any = ({}, {})
+        if cls is not None and node.graph is not None and node.node_id in node.graph.nodes:
+            wiring = Wiring(node.graph, self._registry)
+            ports = (wiring.inputs(node.node_id), wiring.outputs(node.node_id))
+        elif cls is not None:
+            ports = (cls.input_ports(), cls.output_ports())
+        if self._ports_shown == (node.node_id, node.type, ports):
+            return
+        self._ports_shown = (node.node_id, node.type, ports)
+        self._help.clear()
         with self._help:
-            if cls is None:
-                parts.label("Nothing is known of this node here.", "rl-muted")
-                return
-            for paragraph in (inspect.getdoc(cls) or "").split("\n\n"):
-                parts.label(" ".join(paragraph.split()), "rl-prose")
-            for heading, ports in (("Inputs", cls.input_ports()), ("Outputs", cls.output_ports())):
-                if not ports:
-                    continue
-                parts.label(heading, "rl-strong rl-small")
-                for port in ports.values():
-                    with parts.div("rl-row rl-wrap"):
-                        ui.element("span").classes("rl-type-dot").style(
-                            f"background: var(--rl-type-{port.type_name}, var(--rl-type-Any))"
-                        )
-                        parts.label(port.name, "rl-mono rl-small")
-                        parts.label(port.type_name, "rl-muted rl-small")
-                        if heading == "Inputs" and not port.required:
-                            parts.label("optional", "rl-muted rl-small")
-                        help_text = getattr(port, "help", "") or port.value_type.type_help
-                        parts.label(help_text, "rl-muted rl-small").style("flex-basis: 100%")
-            parts.label(f"{node.type} · version {cls.version}", "rl-muted rl-small rl-mono")
+            inspector_help.build(cls, node.type, ports)
 
 
-def _copy(value: Any) -> None:
-    ui.clipboard.write(json.dumps(value, ensure_ascii=False, indent=1, default=str))
-    parts.toast("Copied.")
-
-
-def _sentence(reason: str) -> str:
-    return reason[:1].upper() + reason[1:]
-
-
-def _state(step: StepView) -> None:
-    if step.status == "completed":
-        if step.cached:
-            parts.badge("Reused", "accent", "bolt")
-        else:
-            parts.badge("Done", "ok", "check")
-    else:
-        tone = {"failed": "danger", "running": "accent", "cancelled": "warn"}.get(step.status, "")
-        icon = {"failed": "error_outline", "running": "sync", "cancelled": "stop"}.get(
-            step.status, "redo"
-        )
-        parts.badge(step.status.capitalize(), tone, icon)
+def _data_of(node: NodeFacts) -> tuple[Any, ...]:
+    """What the Data tab shows, to see whether it has to be drawn again."""
+    return (node.step, node.tokens, node.stale, node.attempts, len(node.inner_steps()))

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.deps import MAX_COUNT, Key, Limit, Offset, Revision, Svc
 from app.api.problems import Door
+from app.services.compare import NodeComparison, RunComparison
 from app.services.exports import Format
 from app.services.history import RevisionDiff, RevisionGraph, RevisionView
 from app.services.views import Page
@@ -111,6 +112,23 @@ async def export_workflow(
     return Response(
         made.content, media_type=made.media_type, headers={"Content-Disposition": disposition}
     )
+
+
+@router.get("/workflow_executions/{a}/compare/{b}")
+async def compare_executions(a: str, b: str, services: Svc) -> RunComparison:
+    """Where two runs part, node by node in the order of the data; large values are clipped."""
+    return await services.compare.compare(a, b)
+
+
+@router.get("/workflow_executions/{a}/compare/{b}/nodes")
+async def compare_node(
+    a: str,
+    b: str,
+    services: Svc,
+    node: Annotated[str, Query(max_length=1_000, description="Id of the node.")],
+) -> NodeComparison:
+    """One node in two runs, with the differences of its values."""
+    return await services.compare.node(a, b, node)
 
 
 def _number(number: int) -> int:

@@ -126,3 +126,24 @@ async def test_a_workflow_is_exported_in_every_format(
     )
     assert (dark.content != answer.content) == (format in ("svg", "png"))
     assert (await client.get(f"{place}/export", params={"format": "gif"})).status_code == 422
+
+
+async def test_two_runs_are_compared(client: httpx.AsyncClient) -> None:
+    place = await make(client, "one", "two")
+    runs = [
+        (await client.post(f"{place}/execute", json=body)).json()["execution_id"]
+        for body in ({"revision": 1}, {}, {"input_data": {"text": "three"}})
+    ]
+    at = f"/api/v1/workflow_executions/{runs[0]}/compare"
+    found = (await client.get(f"{at}/{runs[1]}")).json()
+    assert found["first_difference"] == {
+        "node_id": "text", "kind": "config", "what": "default “one” → “two”",
+    }  # fmt: skip
+    assert found["nodes"] == {"text": "config", "output": "input"}
+    assert (found["a"]["revision"], found["b"]["revision"]) == (1, 2)
+    assert (await client.get(f"{at}/{runs[0]}")).json()["equal"] is True
+    again = f"/api/v1/workflow_executions/{runs[1]}/compare/{runs[2]}"
+    assert (await client.get(again)).json()["nodes"] == {"text": "input", "output": "input"}
+    node = (await client.get(f"{again}/nodes", params={"node": "output"})).json()
+    assert [part["op"] for part in node["outputs"][0]["text"]] == ["removed", "added"]
+    assert (await client.get(f"{at}/run_none")).status_code == 404

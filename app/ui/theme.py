@@ -47,4 +47,5 @@ def head() -> None:
         f'<link rel="stylesheet" href="/_ragloom/static/theme.css?v={stamp}">'
         f'<link rel="stylesheet" href="/_ragloom/static/work.css?v={stamp}">'
         f'<link rel="stylesheet" href="/_ragloom/static/run.css?v={stamp}">'
+        f'<link rel="stylesheet" href="/_ragloom/static/inspector.css?v={stamp}">'
     )

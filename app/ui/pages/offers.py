@@ -73,7 +73,7 @@ def actions_of(bench: Workbench) -> Actions:
     return Actions(
         set_config=bench.selecting.set_config,
         rename=bench.selecting.rename,
-        run_to=bench.running.to,
+        run_to=bench.running.run_to,
         set_policy=bench.selecting.set_policy,
         set_disabled=set_disabled,
         toggle_pinned=bench.data.toggle_pinned,

@@ -47,7 +47,9 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
     graph: dict[str, Any] | None = Field(None, description="The workflow, as a ragloom/1 file.")
     workflow: str = Field("", max_length=200, description="Id of a stored workflow.")
-    revision: int | None = Field(None, ge=1, description="Its revision; empty for the latest.")
+    revision: int | None = Field(
+        None, ge=1, le=10**9, description="Its revision; empty for the latest."
+    )
     interface: Interface = Field(
         default_factory=Interface, description="What the workflow takes and gives."
     )

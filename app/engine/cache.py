@@ -22,8 +22,13 @@ class ResultCache(Protocol):
     async def get(self, key: str) -> Outputs | None:
         """Outputs kept under a signature's key."""
 
-    async def put(self, key: str, outputs: Outputs) -> None:
-        """Keep outputs under a signature's key."""
+    async def put(
+        self, key: str, outputs: Outputs, cost: Mapping[str, float] | None = None
+    ) -> None:
+        """Keep outputs under a signature's key, and what they cost: usage and `ms`."""
+
+    async def cost(self, key: str) -> Mapping[str, float]:
+        """What kept outputs cost when they were made; empty where that is not known."""
 
     async def previous(self, place: str) -> Signature | None:
         """Signature of the last result of a place, to say what changed since."""
@@ -41,7 +46,7 @@ class MemoryCache:
     def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
         self.capacity = capacity
         self.size = 0
-        self._results: OrderedDict[str, tuple[Outputs, int]] = OrderedDict()
+        self._results: OrderedDict[str, tuple[Outputs, int, Mapping[str, float]]] = OrderedDict()
         self._places: OrderedDict[str, Signature] = OrderedDict()
 
     def __len__(self) -> int:
@@ -55,16 +60,23 @@ class MemoryCache:
         self._results.move_to_end(key)
         return entry[0]
 
-    async def put(self, key: str, outputs: Outputs) -> None:
+    async def put(
+        self, key: str, outputs: Outputs, cost: Mapping[str, float] | None = None
+    ) -> None:
         """Keep outputs, unless they alone would take more than a quarter of the room."""
         self._drop(key)
         size = len(key) + size_of(outputs)
         if size * 4 > self.capacity:
             return
-        self._results[key] = (outputs, size)
+        self._results[key] = (outputs, size, cost or {})
         self.size += size
         while self.size > self.capacity:
             self._drop(next(iter(self._results)))
+
+    async def cost(self, key: str) -> Mapping[str, float]:
+        """What kept outputs cost when they were made; empty where that is not known."""
+        entry = self._results.get(key)
+        return entry[2] if entry is not None else {}
 
     async def previous(self, place: str) -> Signature | None:
         """Signature of the last result of a place."""
@@ -83,8 +95,8 @@ class MemoryCache:
         self.size = 0
 
     def _drop(self, key: str) -> None:
-        _, size = self._results.pop(key, (None, 0))
-        self.size -= size
+        dropped = self._results.pop(key, None)
+        self.size -= dropped[1] if dropped is not None else 0
 
 
 def json_text(value: PortValue) -> bytes:

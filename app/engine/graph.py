@@ -18,7 +18,8 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["FORMAT", "JSON_SCHEMA", "EdgeSpec", "Graph", "NodeSpec", "migrate", "migrated_config"]
 
-#: What to do when a node fails: "fail", "skip", or {"fallback": {port: JSON data}}.
+#: What to do when a node fails: "fail" at once, "continue" with other branches and fail then,
+#: "skip" what depends on it, or {"fallback": {port: JSON data}}.
 OnError = str | dict[str, Any]
 
 

@@ -8,10 +8,13 @@ from typing import Any
 
 import networkx as nx
 
+from app.engine.asked import Asked, ask
 from app.engine.codec import Outputs, decode_outputs
+from app.engine.expressions import Path, find
 from app.engine.graph import Graph, NodeSpec, migrate
 from app.engine.node import Node, NodeConfig, Port
-from app.engine.problems import InvalidWorkflow, Problem
+from app.engine.options import RunOptions
+from app.engine.problems import InvalidWorkflow, Problem, RagloomError
 from app.engine.registry import AnyNode, Registry
 from app.engine.validation import validate_wiring
 from app.engine.values import PortValue
@@ -24,6 +27,21 @@ class Inlet:
 
     port: Port
     sources: tuple[tuple[str, str], ...]
+    #: Stands in for the wires: the value (a list where the port takes many), and its key.
+    given: Any = None
+    given_key: str = ""
+
+
+@dataclass(slots=True)
+class Fixed:
+    """Outputs used instead of running a node."""
+
+    outputs: Outputs
+    reason: str
+    #: What they count as in the signatures of later nodes; empty for their content.
+    key: str = ""
+    #: Whether the node was skipped where the outputs come from.
+    skipped: bool = False
 
 
 @dataclass(slots=True)
@@ -33,27 +51,26 @@ class PlannedNode:
     spec: NodeSpec
     cls: AnyNode
     title: str
-    config: NodeConfig
+    #: None where settings are expressions: they are read when its inputs are there.
+    config: NodeConfig | None
     #: Settings with defaults filled in, as JSON text.
     config_json: str
+    expressions: Mapping[Path, str]
     inlets: tuple[Inlet, ...]
     output_ports: tuple[Port, ...]
     context_parameter: str | None
     has_fingerprint: bool
-    #: Keys of `input_data` it reads; None for all.
+    #: Keys of `input_data`, and names of variables, that it reads; None for all.
     reads: tuple[str, ...] | None
+    reads_variables: tuple[str, ...] | None
     timeout_s: float
     #: Output port -> input port whose value it passes on while disabled.
     bypass: Mapping[str, str] | None
-    pinned: Outputs | None
+    fixed: Fixed | None
     fallback: Outputs | None
     #: Nodes it waits for, and nodes that wait for it.
     waits_for: int = 0
     dependents: list[str] = field(default_factory=list)
-
-    def make(self) -> Node[Any]:
-        """A fresh node, for one attempt."""
-        return self.cls(self.config)
 
 
 @dataclass(slots=True)
@@ -62,37 +79,51 @@ class Plan:
 
     nodes: dict[str, PlannedNode]
     outputs: dict[str, tuple[str, str]]
+    #: Nodes whose kept results are not used.
+    fresh: frozenset[str] = frozenset()
+    #: Values that the workflow's nodes share, by name.
+    variables: Mapping[str, Any] = field(default_factory=dict)
 
 
-def make_plan(graph: Graph, registry: Registry, targets: Collection[str] | None = None) -> Plan:
-    """Check `graph` and make it ready to run; with `targets`, only them and what they need.
+def make_plan(
+    graph: Graph,
+    registry: Registry,
+    options: RunOptions | Collection[str] | None = None,
+    *,
+    targets: Collection[str] | None = None,
+) -> Plan:
+    """Check `graph` and make it ready to run; `options` say which part of it, and how.
 
-    Raises InvalidWorkflow with every problem that is in the way.
+    A collection of node ids, there or as `targets`, stands for `RunOptions(targets=…)`. Raises
+    InvalidWorkflow with every problem that is in the way.
     """
-    unknown = [t for t in targets or () if t not in graph.nodes]
-    if unknown:
-        raise InvalidWorkflow(
-            f"There is no node “{unknown[0]}” to run to.",
-            fix=f"Nodes: {', '.join(list(graph.nodes)[:10])}.",
-        )
+    if not isinstance(options, RunOptions):
+        ends = options if targets is None else targets
+        options = RunOptions(targets=None if ends is None else tuple(ends))
     # The caller may go on editing; settings are replaced on change, so they can be shared.
     graph = replace(graph, nodes={i: replace(node) for i, node in graph.nodes.items()})
     migrate(graph, registry)
-    wiring = Wiring(graph, registry)
-    needed = set(graph.nodes)
-    if targets is not None:
-        pinned = [n.id for n in graph.nodes.values() if n.pinned is not None]
-        needed = graph.needed_for(targets, stop_at=pinned)
-    _refuse([p for p in validate_wiring(wiring) if _stops(p, needed, whole=targets is None)])
-    return _build(wiring, needed)
+    asked = ask(graph, registry, options)
+    problems = [
+        problem
+        for problem in validate_wiring(asked.wiring)
+        if _stops(problem, asked, whole=asked.whole)
+    ]
+    problems += asked.problems
+    _refuse(problems)
+    return _build(asked, options)
 
 
-def _stops(problem: Problem, needed: set[str], *, whole: bool) -> bool:
-    if problem.severity != "error":
+def _stops(problem: Problem, asked: Asked, *, whole: bool) -> bool:
+    if problem.severity != "error" or problem.node in asked.given:
         return False
     if problem.code == "cycle":
-        return set(problem.found) <= needed
-    return whole or (problem.code != "unreachable_output" and problem.node in needed)
+        return set(problem.found) <= asked.running
+    if problem.code == "unconnected_input" and problem.port in asked.inputs.get(
+        problem.node or "", {}
+    ):
+        return False
+    return whole or (problem.code != "unreachable_output" and problem.node in asked.running)
 
 
 def _refuse(problems: list[Problem]) -> None:
@@ -105,22 +136,27 @@ def _refuse(problems: list[Problem]) -> None:
         )
 
 
-def _build(wiring: Wiring, needed: set[str]) -> Plan:
+def _build(asked: Asked, options: RunOptions) -> Plan:
+    wiring = asked.wiring
     value_types = wiring.registry.value_types()
     nodes: dict[str, PlannedNode] = {}
-    # With targets, a cycle elsewhere is not in the way; the part that is needed has an order.
-    order = wiring.order or nx.topological_sort(wiring.skeleton.subgraph(needed))
-    for node_id in order:
-        if node_id not in needed:
-            continue
+    for node_id in _order(asked):
         spec, cls = wiring.graph.nodes[node_id], wiring.classes[node_id]
-        node = _plan_node(spec, cls, value_types, wiring.types)
-        if spec.pinned is None:
+        node = _plan_node(spec, cls, value_types, wiring, asked.given.get(node_id))
+        if node.fixed is None:
+            given = asked.inputs.get(node_id, {})
             node.inlets = tuple(
-                Inlet(
-                    port, tuple((e.source, e.source_port) for e in wiring.edges_into(node_id, name))
+                Inlet(port, (), *given[name])
+                if name in given
+                else Inlet(
+                    port,
+                    tuple(
+                        (e.source, e.source_port)
+                        for e in wiring.edges_into(node_id, name)
+                        if e.source in nodes
+                    ),
                 )
-                for name, port in cls.input_ports().items()
+                for name, port in wiring.inputs(node_id).items()
             )
         sources = {source for inlet in node.inlets for source, _ in inlet.sources}
         node.waits_for = len(sources)
@@ -132,35 +168,74 @@ def _build(wiring: Wiring, needed: set[str]) -> Plan:
         for name, end in wiring.graph.named_outputs(wiring.registry).items()
         if end[0] in nodes
     }
-    return Plan(nodes, outputs)
+    fresh = {*options.fresh, *((options.start_from,) if options.start_from is not None else ())}
+    variables = wiring.graph.extra.get("variables")
+    return Plan(
+        nodes,
+        outputs,
+        frozenset(fresh),
+        variables if isinstance(variables, Mapping) else {},
+    )
+
+
+def _order(asked: Asked) -> list[str]:
+    order = asked.wiring.order
+    if order is None:
+        # A cycle elsewhere is not in the way; the part that runs has an order.
+        order = list(nx.topological_sort(asked.wiring.skeleton.subgraph(asked.running)))
+    # What is given waits for nothing, and anything may take it.
+    fixed = [node for node in asked.planned if node not in asked.running]
+    return [*fixed, *(node for node in order if node in asked.running)]
 
 
 def _plan_node(
     spec: NodeSpec,
     cls: AnyNode,
     value_types: Mapping[str, type[PortValue]],
-    types: Mapping[tuple[str, str], type[PortValue]],
+    wiring: Wiring,
+    given: Fixed | None,
 ) -> PlannedNode:
-    runs = not spec.disabled and spec.pinned is None
-    config = cls.Config.model_validate(spec.config) if runs else cls.Config.model_construct()
+    fixed = given
+    if fixed is None and spec.pinned is not None:
+        fixed = Fixed(_decode(spec, cls, spec.pinned, value_types, wiring), "pinned outputs")
+    runs = not spec.disabled and fixed is None
+    expressions = find(spec.config) if runs else {}
+    config = None if expressions else cls.Config.model_construct()
+    if runs and not expressions:
+        config = cls.Config.model_validate(spec.config)
+    config_json = config.model_dump_json() if runs and config is not None else ""
     fallback = spec.on_error.get("fallback") if isinstance(spec.on_error, dict) else None
-
-    def given(data: Mapping[str, Any] | None) -> Outputs | None:
-        return None if data is None else decode_outputs(cls, data, value_types, spec.id, types)
-
     return PlannedNode(
         spec=spec,
         cls=cls,
         title=spec.title or cls.title,
         config=config,
-        config_json=config.model_dump_json() if runs else "",
+        config_json=config_json,
+        expressions=expressions,
         inlets=(),
-        output_ports=tuple(cls.output_ports().values()),
+        output_ports=tuple(wiring.outputs(spec.id).values()),
         context_parameter=cls.context_parameter(),
         has_fingerprint=cls.fingerprint is not Node.fingerprint,
-        reads=cls.reads(config) if runs else (),
+        reads=cls.reads(config) if runs and config is not None else (),
+        reads_variables=cls.reads_variables(config) if runs and config is not None else (),
         timeout_s=spec.timeout_s or cls.timeout_s,
-        bypass=bypass(cls) if spec.disabled else None,
-        pinned=given(spec.pinned),
-        fallback=given(fallback),
+        bypass=bypass(cls, spec.config) if spec.disabled and fixed is None else None,
+        fixed=fixed,
+        fallback=None if fallback is None else _decode(spec, cls, fallback, value_types, wiring),
     )
+
+
+def _decode(
+    spec: NodeSpec,
+    cls: AnyNode,
+    data: Mapping[str, Any],
+    value_types: Mapping[str, type[PortValue]],
+    wiring: Wiring,
+) -> Outputs:
+    try:
+        return decode_outputs(cls, data, value_types, spec.id, wiring.types, config=spec.config)
+    except RagloomError as error:
+        raise InvalidWorkflow(
+            f"An output given for “{spec.title or cls.title}” does not fit: {error.message}",
+            fix=error.fix,
+        ) from error

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Literal
 
 from app.engine.cache import ResultCache, json_text
 from app.engine.codec import Outputs, encode
-from app.engine.context import World
+from app.engine.context import Approvals, World
 from app.engine.events import (
     Event,
     NodeFailedEvent,
@@ -19,12 +19,14 @@ from app.engine.events import (
     RunStarted,
 )
 from app.engine.graph import Graph
-from app.engine.plan import Plan, PlannedNode, make_plan
+from app.engine.options import RunOptions
+from app.engine.plan import Fixed, Plan, PlannedNode, make_plan
 from app.engine.problems import Problem
 from app.engine.registry import Registry
+from app.engine.run_context import RunContext
 from app.engine.signature import Wire, digest
 from app.engine.values import PortValue
-from app.engine.visit import Outcome, RunContext, Visit, problem_of
+from app.engine.visit import Outcome, Visit, problem_of
 
 #: Nodes of one run that may work at the same time.
 DEFAULT_CONCURRENCY = 16
@@ -47,17 +49,31 @@ class Runner:
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
         payloads: bool = True,
+        approvals: Approvals | None = None,
+        max_output_mb: float = 64,
     ) -> None:
-        """Take `cache` None to reuse nothing, `payloads` False to keep values out of events."""
+        """Take `cache` None to reuse nothing, `payloads` False to keep values out of events.
+
+        `approvals` asks a person; without it, a node that waits for one fails. An output above
+        `max_output_mb` (of JSON text, about) is the failure of its node.
+        """
         self.registry = registry
         self.world = world
         self.cache = cache
         self.concurrency = concurrency
         self.payloads = payloads
+        self.approvals = approvals
+        self.max_output_mb = max_output_mb
 
-    def prepare(self, graph: Graph, targets: Collection[str] | None = None) -> Plan:
+    def prepare(
+        self,
+        graph: Graph,
+        options: RunOptions | Collection[str] | None = None,
+        *,
+        targets: Collection[str] | None = None,
+    ) -> Plan:
         """Check a workflow once for many runs. Raises InvalidWorkflow with every problem."""
-        return make_plan(graph, self.registry, targets)
+        return make_plan(graph, self.registry, options, targets=targets)
 
     async def run(
         self,
@@ -66,35 +82,46 @@ class Runner:
         run_id: str,
         emit: Callable[[Event], None],
         *,
+        options: RunOptions | None = None,
         targets: Collection[str] | None = None,
         scope: str = "",
+        gate: Callable[[str], Awaitable[None]] | None = None,
     ) -> RunFinished:
-        """Run a workflow, or only `targets` and what they need (a plan has its own targets).
+        """Run a workflow, or the part of it that `options` say (a plan has its own options).
 
         `emit` gets every event on the event loop, in order: exactly one of finished, skipped
         and failed for each node, and `RunFinished` last. A failed node ends in
         `RunFinished(status="failed")`, not in an exception. To cancel, cancel the task: it
         ends within a second, after `RunFinished(status="cancelled")`. `scope` (a workflow's
-        id) tells apart nodes of the same id when saying why one ran again.
+        id) tells apart nodes of the same id when saying why one ran again. `gate` is awaited
+        before each node that would run, with its id: whoever steps through a run opens it.
 
         Raises InvalidWorkflow before the first event when the workflow cannot run.
         """
         if isinstance(graph, Plan):
             plan = graph
         elif len(graph.nodes) > _LARGE_GRAPH:
-            plan = await asyncio.to_thread(self.prepare, graph, targets)
+            plan = await asyncio.to_thread(self.prepare, graph, options, targets=targets)
         else:
-            plan = self.prepare(graph, targets)
+            plan = self.prepare(graph, options, targets=targets)
         context = RunContext(
             run_id=run_id,
             world=self.world,
+            registry=self.registry,
             input_data=input_data,
             cache=self.cache,
             scope=scope,
             slots=asyncio.Semaphore(self.concurrency),
             emit=emit,
+            variables=plan.variables,
+            types=self.registry.value_types(),
+            fresh=plan.fresh,
+            approvals=self.approvals,
+            gate=gate,
+            max_output=int(self.max_output_mb * 1024 * 1024),
+            payloads=self.payloads,
         )
-        return await _Run(plan, context, payloads=self.payloads).execute()
+        return await Run(plan, context).execute()
 
 
 class _Result:
@@ -110,26 +137,47 @@ class _Result:
 _NOTHING = _Result({}, "")
 
 
-class _Run:
-    """One run of a plan."""
+class Run:
+    """One run of a plan: of a whole workflow, or inside a node."""
 
-    def __init__(self, plan: Plan, context: RunContext, *, payloads: bool) -> None:
+    def __init__(
+        self, plan: Plan, context: RunContext, *, given: Mapping[str, Fixed] | None = None
+    ) -> None:
+        """`given` stands in for nodes, for this run of a plan that many runs may share."""
         self.plan = plan
         self.context = context
-        self.payloads = payloads
+        self.payloads = context.payloads
+        self.given = given or {}
         self.waiting = {node_id: node.waits_for for node_id, node in plan.nodes.items()}
         self.results: dict[str, _Result] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        #: What ends the run at once, and what lets the other branches finish first.
         self.failure: Problem | None = None
+        self.late_failure: Problem | None = None
+        #: Nodes that had a turn, and those of them whose result was not reused.
+        self.counted = self.ran = 0
+        self.usage: dict[str, float] = {}
+        self.saved: dict[str, float] = {}
         self.started = self.last_yield = time.perf_counter()
         # JSON data of values by identity: results keep the values alive, so ids stay unique.
         self.encoded: dict[int, dict[str, Any]] = {}
         context.is_settled = self.results.__contains__
 
     async def execute(self) -> RunFinished:
-        """Run to the end; see `Runner.run`."""
+        """Run to the end and tell about it; see `Runner.run`."""
         self.context.emit(RunStarted(run_id=self.context.run_id, node_ids=tuple(self.plan.nodes)))
+        try:
+            problem = await self.walk()
+        except asyncio.CancelledError:
+            self._finish_run(
+                "cancelled", Problem(code="cancelled", message="The run was cancelled.")
+            )
+            raise
+        return self._finish_run("completed" if problem is None else "failed", problem)
+
+    async def walk(self) -> Problem | None:
+        """Settle every node; return why the run failed, if it did."""
         try:
             if self.plan.nodes:
                 for node in self.plan.nodes.values():
@@ -137,20 +185,24 @@ class _Run:
                         self._spawn(node)
                 await self.done
         except asyncio.CancelledError:
-            try:
-                await self._stop("the run was cancelled")
-            finally:
-                self._finish_run(
-                    "cancelled", Problem(code="cancelled", message="The run was cancelled.")
-                )
+            await self._stop("the run was cancelled")
             raise
         except Exception:  # whoever watches the run failed: end what is under way, then say so
             await self._stop("the run broke off")
             raise
         if self.failure is not None:
             await self._stop("the run stopped because another node failed")
-            return self._finish_run("failed", self.failure)
-        return self._finish_run("completed", None)
+        for task in self.tasks:
+            if task is not asyncio.current_task():
+                task.cancel()  # left behind: its time was over, and it did not end
+        return self.failure or self.late_failure
+
+    def values(self) -> dict[str, PortValue | None]:
+        """Named results, None where there is none."""
+        return {
+            name: self.results[node].outputs.get(port) if node in self.results else None
+            for name, (node, port) in self.plan.outputs.items()
+        }
 
     # -- walking the graph ----------------------------------------------------------------
 
@@ -167,7 +219,8 @@ class _Run:
     async def _walk(self, node: PlannedNode | None) -> None:
         """Settle a node, then one that waited for it, and so on: a chain needs one task."""
         while node is not None:
-            await self._settle(node)
+            if not await self._settle(node):
+                return  # it came too late: others went on without it
             node = self._next(node)
             if time.perf_counter() - self.last_yield > _FAIRNESS_S:
                 await asyncio.sleep(0)
@@ -190,26 +243,39 @@ class _Run:
                 self._spawn(self.plan.nodes[dependent])
         return follower
 
-    async def _settle(self, node: PlannedNode) -> None:
-        if node.pinned is not None:
-            key = digest("pinned", *_texts(node.pinned))
-            self._finish(node, Outcome(node.pinned, key, "pinned outputs", cached=True), {}, 0.0)
-            return
+    async def _settle(self, node: PlannedNode) -> bool:
+        """Bring a node to its end; False when it was settled without that."""
+        fixed = self.given.get(node.spec.id) or node.fixed
+        if fixed is not None:
+            return self._stand_in(node, fixed)
         values, wires, missing = self._gather(node)
         if node.bypass is not None:
-            self._pass_through(node, node.bypass, values, wires)
-        elif missing:
-            self._skip(node, missing)
-        else:
-            visit = Visit(node, self.context, values, wires)
-            try:
-                outcome = await visit.outcome()
-                if self.payloads:  # a value that JSON cannot carry is the node's failure
-                    self._encode(outcome.outputs)
-            except Exception as error:  # anything a node's code may raise
-                self._fail(visit, problem_of(error, node))
-            else:
-                self._finish(node, outcome, values, visit.elapsed_ms())
+            return self._pass_through(node, node.bypass, values, wires)
+        if missing:
+            return self._skip(node, missing)
+        visit = Visit(node, self.context, values, wires, self._leave_behind)
+        try:
+            outcome = await visit.outcome()
+            if self.payloads:  # a value that JSON cannot carry is the node's failure
+                self._encode(outcome.outputs)
+        except Exception as error:  # anything a node's code may raise
+            return self._fail(visit, problem_of(error, node))
+        return self._finish(node, outcome, values, visit)
+
+    def _leave_behind(self, visit: Visit) -> None:
+        """Go on without a node whose time is over and that does not end."""
+        if self.done.done() or visit.node.spec.id in self.results:
+            return
+        if self._fail(visit, problem_of(visit.took_too_long(), visit.node)):
+            follower = self._next(visit.node)
+            if follower is not None:
+                self._spawn(follower)
+
+    def _stand_in(self, node: PlannedNode, fixed: Fixed) -> bool:
+        key = fixed.key or digest("pinned", *_texts(fixed.outputs))
+        if fixed.skipped:
+            return self._skip(node, fixed.reason, _Result(fixed.outputs, key))
+        return self._finish(node, Outcome(fixed.outputs, key, fixed.reason, cached=True), {}, None)
 
     def _gather(self, node: PlannedNode) -> tuple[dict[str, Any], tuple[Wire, ...], str]:
         """Inputs that arrived, the wires they came by, and why the node cannot run, if so."""
@@ -218,6 +284,10 @@ class _Run:
         missing = ""
         for inlet in node.inlets:
             port = inlet.port
+            if inlet.given_key:
+                wires.append(Wire(port.name, "", "", inlet.given_key))
+                values[port.name] = inlet.given
+                continue
             arrived = []
             for source, source_port in inlet.sources:
                 result = self.results[source]
@@ -239,27 +309,45 @@ class _Run:
     # -- settling a node ------------------------------------------------------------------
 
     def _finish(
-        self, node: PlannedNode, outcome: Outcome, inputs: Mapping[str, Any], took_ms: float
-    ) -> None:
-        if self._record(node, _Result(outcome.outputs, outcome.downstream_key)):
-            self.context.emit(
-                NodeFinished(
-                    run_id=self.context.run_id,
-                    node_id=node.spec.id,
-                    duration_ms=took_ms,
-                    cached=outcome.cached,
-                    reason=outcome.reason,
-                    signature=outcome.key,
-                    inputs=self._encode(inputs),
-                    outputs=self._encode(outcome.outputs),
-                )
+        self,
+        node: PlannedNode,
+        outcome: Outcome,
+        inputs: Mapping[str, Any],
+        visit: Visit | None,
+    ) -> bool:
+        if not self._record(node, _Result(outcome.outputs, outcome.downstream_key)):
+            return False
+        if visit is not None:
+            self._count(visit, ran=not outcome.cached)
+        told, signature = self.payloads, outcome.signature
+        kept = told and self.context.cache is not None
+        self.context.emit(
+            NodeFinished(
+                run_id=self.context.run_id,
+                node_id=node.spec.id,
+                duration_ms=visit.elapsed_ms() if visit is not None else 0.0,
+                cached=outcome.cached,
+                reason=outcome.reason,
+                signature=outcome.key,
+                inputs=self._encode(inputs),
+                outputs=self._encode(outcome.outputs),
+                types={p: v.type_name for p, v in outcome.outputs.items() if v is not None}
+                if told
+                else {},
+                usage=visit.usage if visit is not None else {},
+                saved=visit.saved if visit is not None else {},
+                signature_parts=signature.dump() if kept and signature is not None else None,
             )
+        )
+        return True
 
-    def _skip(self, node: PlannedNode, reason: str, result: _Result = _NOTHING) -> None:
-        if self._record(node, result):
-            self.context.emit(
-                NodeSkipped(run_id=self.context.run_id, node_id=node.spec.id, reason=reason)
-            )
+    def _skip(self, node: PlannedNode, reason: str, result: _Result = _NOTHING) -> bool:
+        if not self._record(node, result):
+            return False
+        self.context.emit(
+            NodeSkipped(run_id=self.context.run_id, node_id=node.spec.id, reason=reason)
+        )
+        return True
 
     def _pass_through(
         self,
@@ -267,7 +355,7 @@ class _Run:
         routes: Mapping[str, str],
         values: Mapping[str, Any],
         wires: tuple[Wire, ...],
-    ) -> None:
+    ) -> bool:
         outputs: dict[str, PortValue | None] = {}
         for out, port in routes.items():
             value = values.get(port)
@@ -275,9 +363,9 @@ class _Run:
         passed = [port for out, port in routes.items() if outputs[out] is not None]
         key = digest("bypass", *(f"{w.port}={w.source_port}@{w.key}" for w in wires))
         reason = f"disabled, passes {', '.join(passed)} through" if passed else "disabled"
-        self._skip(node, reason, _Result(outputs, key))
+        return self._skip(node, reason, _Result(outputs, key))
 
-    def _fail(self, visit: Visit, problem: Problem) -> None:
+    def _fail(self, visit: Visit, problem: Problem) -> bool:
         node = visit.node
         if node.fallback is not None:
             outcome = Outcome(
@@ -285,19 +373,32 @@ class _Run:
                 digest("fallback", *_texts(node.fallback)),
                 f"fallback value used: {problem.message}",
             )
-            self._finish(node, outcome, visit.values, visit.elapsed_ms())
-        elif self._record(node, _NOTHING):
-            if node.spec.on_error != "skip" and self.failure is None:
-                self.failure = problem
-            self.context.emit(
-                NodeFailedEvent(
-                    run_id=self.context.run_id,
-                    node_id=node.spec.id,
-                    duration_ms=visit.elapsed_ms(),
-                    problem=problem,
-                    inputs=self._encode(visit.values),
-                )
+            return self._finish(node, outcome, visit.values, visit)
+        if not self._record(node, _NOTHING):
+            return False
+        self._count(visit, ran=True)
+        if node.spec.on_error == "continue":
+            self.late_failure = self.late_failure or problem
+        elif node.spec.on_error != "skip":
+            self.failure = self.failure or problem
+        self.context.emit(
+            NodeFailedEvent(
+                run_id=self.context.run_id,
+                node_id=node.spec.id,
+                duration_ms=visit.elapsed_ms(),
+                problem=problem,
+                inputs=self._encode(visit.values),
+                usage=visit.usage,
             )
+        )
+        return True
+
+    def _count(self, visit: Visit, *, ran: bool) -> None:
+        self.counted += 1
+        self.ran += ran
+        for totals, amounts in ((self.usage, visit.usage), (self.saved, visit.saved)):
+            for name, amount in amounts.items():
+                totals[name] = totals.get(name, 0) + amount
 
     def _record(self, node: PlannedNode, result: _Result) -> bool:
         """Note a result once; a node left behind when the run stopped comes too late."""
@@ -324,9 +425,9 @@ class _Run:
         self, status: Literal["completed", "failed", "cancelled"], problem: Problem | None
     ) -> RunFinished:
         outputs = {
-            name: self.results[node].outputs.get(port)
-            for name, (node, port) in self.plan.outputs.items()
-            if node in self.results
+            name: value
+            for name, value in self.values().items()
+            if self.plan.outputs[name][0] in self.results
         }
         event = RunFinished(
             run_id=self.context.run_id,
@@ -334,6 +435,8 @@ class _Run:
             duration_ms=(time.perf_counter() - self.started) * 1000,
             outputs={n: None if v is None else self._data(v) for n, v in outputs.items()},
             problem=problem,
+            usage=self.usage,
+            saved=self.saved,
         )
         self.context.emit(event)
         return event

@@ -6,7 +6,7 @@ import math
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from app.engine.problems import InvalidWorkflow, Problem
 
@@ -20,6 +20,16 @@ _MAX_REPORTED = 100
 
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 _PortName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^>]+$")]
+
+
+def _a_boolean(value: object) -> object:
+    # For Python, 1 equals True; for JSON Schema and other readers of the file, it does not.
+    if not isinstance(value, bool):
+        raise ValueError("it should be true")
+    return value
+
+
+_True = Annotated[Literal[True], BeforeValidator(_a_boolean)]
 
 
 class _Entry(BaseModel):
@@ -52,8 +62,10 @@ class NodeEntry(_Entry):
         None, gt=0, le=86_400, description="Seconds an attempt may take; null for the type's own."
     )
     retries: int = Field(0, ge=0, le=10, description="Attempts after the first one failed.")
-    on_error: Literal["fail", "skip"] | Fallback = Field(
-        "fail", description="Fail the run, skip what depends on it, or go on with given outputs."
+    on_error: Literal["fail", "continue", "skip"] | Fallback = Field(
+        "fail",
+        description="Fail the run at once; let the other branches finish first (“continue”); "
+        "skip what depends on it; or go on with given outputs.",
     )
 
 
@@ -79,8 +91,8 @@ class GraphEntry(_Entry):
 class WorkflowFile(_Entry):
     """A Ragloom workflow: node-link data of a directed NetworkX multigraph."""
 
-    directed: Literal[True]
-    multigraph: Literal[True]
+    directed: _True
+    multigraph: _True
     graph: GraphEntry
     nodes: list[NodeEntry] = Field(max_length=MAX_NODES)
     edges: list[EdgeEntry] = Field(max_length=MAX_EDGES)

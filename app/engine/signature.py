@@ -6,12 +6,22 @@ import hashlib
 import json
 from typing import Any, NamedTuple
 
+#: Keys of `config` and `data` that hold expressions and variables rather than settings and input.
+EXPRESSIONS = "$expr"
+VARIABLES = "$variables"
 #: Changes named in a reason; the rest is counted.
 _MOST = 3
 
 
+#: How the source of a value is called that was typed in for one run.
+GIVEN = "a given value"
+
+
 class Wire(NamedTuple):
-    """A value that arrived: where, from where, and under which key its node's result is."""
+    """A value that arrived: where, from where, and under which key its node's result is.
+
+    `source` is empty for a value that a run was given in place of a wire.
+    """
 
     port: str
     source: str
@@ -77,10 +87,10 @@ def why(previous: Signature | None, now: Signature) -> str:
     if previous.version != now.version:
         changes.append(f"version {previous.version} → {now.version}")
     if previous.config != now.config:
-        changes += _differences("config", json.loads(previous.config), json.loads(now.config))
+        changes += _labelled(previous.config, now.config, "config", EXPRESSIONS, "expression of ")
     changes += _wire_changes(previous.wires, now.wires)
     if previous.data != now.data:
-        changes += _differences("input", json.loads(previous.data), json.loads(now.data))
+        changes += _labelled(previous.data, now.data, "input", VARIABLES, "variable ")
     if previous.fingerprint != now.fingerprint:
         changes.append(f"outside state {_short(previous.fingerprint)} → {_short(now.fingerprint)}")
     if not changes:
@@ -89,12 +99,22 @@ def why(previous: Signature | None, now: Signature) -> str:
     return ", ".join(changes[:_MOST]) + more
 
 
+def _labelled(before: str, after: str, label: str, special: str, special_label: str) -> list[str]:
+    """Differences of two JSON texts; those under one key are called otherwise."""
+    old, new = json.loads(before), json.loads(after)
+    old_special, new_special = old.pop(special, {}), new.pop(special, {})
+    return _differences(f"{label}.", old, new) + _differences(
+        special_label, old_special, new_special
+    )
+
+
 def _differences(path: str, before: Any, after: Any) -> list[str]:
     if isinstance(before, dict) and isinstance(after, dict):
         found = []
         for key in sorted(before.keys() | after.keys()):
             if before.get(key) != after.get(key):
-                found += _differences(f"{path}.{key}", before.get(key), after.get(key))
+                dot = "" if path.endswith((".", " ")) else "."
+                found += _differences(f"{path}{dot}{key}", before.get(key), after.get(key))
         return found
     return [f"{path} {_short(before)} → {_short(after)}"] if before != after else []
 
@@ -105,12 +125,16 @@ def _wire_changes(before: tuple[Wire, ...], after: tuple[Wire, ...]) -> list[str
         old = [w for w in before if w.port == port]
         new = [w for w in after if w.port == port]
         if [w[1:3] for w in old] != [w[1:3] for w in new]:
-            sources = ", ".join(f"{w.source}.{w.source_port}" for w in new) or "nothing"
+            sources = ", ".join(map(_end, new)) or "nothing"
             found.append(f"input rewired: {port} from {sources}")
         else:
             changed = (b for a, b in zip(old, new, strict=True) if a.key != b.key)
-            found += [f"input changed: {port} from {wire.source}" for wire in changed]
+            found += [f"input changed: {port} from {wire.source or GIVEN}" for wire in changed]
     return found
+
+
+def _end(wire: Wire) -> str:
+    return f"{wire.source}.{wire.source_port}" if wire.source else GIVEN
 
 
 def _short(value: Any) -> str:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
+from typing import Any
 
 import networkx as nx
 from pydantic import ValidationError
 
+from app.engine import expressions
 from app.engine.codec import decode_outputs
 from app.engine.fits import Fits
 from app.engine.graph import EdgeSpec, Graph, NodeSpec, migrated_config
 from app.engine.node import Port
 from app.engine.problems import Problem, RagloomError
 from app.engine.registry import AnyNode, Registry
+from app.engine.validation_inside import problems_inside
 from app.engine.values import PortValue, accepts
 from app.engine.wiring import Wiring, bypass
 from app.engine.wording import bad_setting, either, shortened
+
+logger = logging.getLogger(__name__)
 
 
 def validate(graph: Graph, registry: Registry) -> list[Problem]:
@@ -23,14 +29,27 @@ def validate(graph: Graph, registry: Registry) -> list[Problem]:
     return validate_wiring(Wiring(graph, registry))
 
 
-def validate_wiring(wiring: Wiring) -> list[Problem]:
-    """`validate` for who has, or goes on to use, the wiring of a graph."""
-    return _Validation(wiring).problems()
+def validate_wiring(wiring: Wiring, depth: int = 0) -> list[Problem]:
+    """`validate` for who has, or goes on to use, the wiring of a graph.
+
+    `depth` counts the workflows around it.
+    """
+    return _Validation(wiring, depth).problems()
+
+
+def _covers(path: expressions.Path, loc: tuple[int | str, ...]) -> bool:
+    """Whether a fault that pydantic found at `loc` lies at an expression.
+
+    Between the parts of the path, `loc` also names the arms of unions.
+    """
+    rest = iter(loc)
+    return all(part in rest for part in path)
 
 
 class _Validation:
-    def __init__(self, wiring: Wiring) -> None:
+    def __init__(self, wiring: Wiring, depth: int = 0) -> None:
         self.wiring = wiring
+        self.depth = depth
         self.graph = wiring.graph
         self.registry = wiring.registry
         self.classes = wiring.classes
@@ -58,9 +77,7 @@ class _Validation:
         return found
 
     def _title(self, node_id: str) -> str:
-        node = self.graph.nodes.get(node_id)
-        cls = self.classes.get(node_id)
-        return (node and node.title) or (cls and cls.title) or node_id
+        return self.wiring.title(node_id)
 
     # -- structure ------------------------------------------------------------------------
 
@@ -130,11 +147,58 @@ class _Validation:
                 expected=cls.version,
             )
             return
+        yield from self._settings(node, cls, config)
+        yield from self._own_problems(node, cls, config)
+        yield from problems_inside(node.id, title, cls, config, self.registry, self.depth)
+
+    def _settings(self, node: NodeSpec, cls: AnyNode, config: dict[str, Any]) -> Iterable[Problem]:
+        written = expressions.find(config)
+        title = self._title(node.id)
         try:
             cls.Config.model_validate(config)
         except ValidationError as error:
             for item in error.errors(include_url=False):
-                yield bad_setting(node.id, title, cls, item)
+                # What an expression gives is checked when it is evaluated.
+                if not any(_covers(path, item["loc"]) for path in written):
+                    yield bad_setting(node.id, title, cls, item)
+        except Exception as error:  # a node's own validators, over an expression's object
+            logger.debug("Settings of %s could not be checked: %r", node.id, error)
+        names = self.wiring.inputs(node.id)
+        for path, source in list(written.items())[: expressions.MAX_EXPRESSIONS]:
+            for problem in expressions.check(source, names):
+                field = expressions.dotted(path)
+                yield problem.model_copy(
+                    update={
+                        "node": node.id,
+                        "field": field,
+                        "message": f"“{title}”, setting “{field}”: {problem.message}",
+                    }
+                )
+        if len(written) > expressions.MAX_EXPRESSIONS:
+            yield Problem(
+                code="too_many_expressions",
+                message=f"“{title}” has {len(written):,} expressions in its settings; "
+                f"the limit is {expressions.MAX_EXPRESSIONS}.",
+                fix="Work some of them out in a node before.",
+                node=node.id,
+            )
+
+    def _own_problems(
+        self, node: NodeSpec, cls: AnyNode, config: dict[str, Any]
+    ) -> Iterable[Problem]:
+        try:
+            found = cls.problems(config)
+        except Exception as error:  # a node's own code, over settings of any shape
+            logger.debug("%s could not check its settings: %r", node.id, error)
+            return
+        for code, message, fix, severity in found:
+            yield Problem(
+                code=code,
+                message=message,
+                fix=fix,
+                node=node.id,
+                severity="warning" if severity == "warning" else "error",
+            )
 
     def _required_inputs(self, node: NodeSpec) -> Iterable[Problem]:
         for port in self.wiring.inputs(node.id).values():

@@ -3,64 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
 import random
-import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
-from app.engine.cache import ResultCache, json_text
+from app.engine.cache import json_text
 from app.engine.codec import Outputs
-from app.engine.context import NodeContext, World
-from app.engine.events import Event, NodeStarted
-from app.engine.node import NodeOutputs
+from app.engine.containment import check_inputs, check_outputs
+from app.engine.context import NodeContext
+from app.engine.events import Event, NodeStarted, NodeWaiting, TokenEvent
 from app.engine.plan import PlannedNode
 from app.engine.problems import NodeFailed, Problem, RagloomError
+from app.engine.run_context import RunContext
+from app.engine.settings import Settings, read_settings
 from app.engine.signature import Signature, Wire, digest, why
+from app.engine.slots import Limit, Slot
 from app.engine.values import PortValue
+
+if TYPE_CHECKING:
+    from app.engine.body import Body
+    from app.engine.graph import Graph
 
 logger = logging.getLogger(__name__)
 
 #: Seconds before the first retry; doubled for each further one, up to the longest.
 BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
-
-
-@dataclass(slots=True)
-class RunContext:
-    """What all visits of a run share."""
-
-    run_id: str
-    world: World
-    input_data: Mapping[str, Any]
-    cache: ResultCache | None
-    scope: str
-    slots: asyncio.Semaphore
-    emit: Callable[[Event], None]
-    is_settled: Callable[[object], bool] = field(default=lambda node_id: False)
-    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    thread: int = field(default_factory=threading.get_ident)
-
-    def emit_from_node(self, event: Event) -> None:
-        """Pass on what a node reports, from whichever thread, unless it comes too late."""
-        if threading.get_ident() != self.thread:
-            # A closed loop means that the run is over and nobody watches.
-            with contextlib.suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(self.emit_from_node, event)
-        elif not self.is_settled(getattr(event, "node_id", None)):
-            self.emit(event)
+#: Characters of what a person is asked.
+_MAX_MESSAGE = 10_000
 
 
 class Outcome:
     """Outputs of a node, and why they are what they are."""
 
-    __slots__ = ("cached", "downstream_key", "key", "outputs", "reason")
+    __slots__ = ("cached", "downstream_key", "key", "outputs", "reason", "signature")
 
     def __init__(
         self,
@@ -70,6 +49,7 @@ class Outcome:
         *,
         cached: bool = False,
         downstream_key: str = "",
+        signature: Signature | None = None,
     ) -> None:
         self.outputs = outputs
         self.key = key
@@ -77,12 +57,16 @@ class Outcome:
         self.cached = cached
         #: What the outputs count as in the signatures of later nodes.
         self.downstream_key = downstream_key or key
+        self.signature = signature
 
 
 class Visit:
     """One node of one run, from its inputs to its outcome."""
 
-    __slots__ = ("context", "node", "started", "values", "wires")
+    __slots__ = (
+        "context", "data", "inner_ran", "inner_runs", "inner_total", "limit", "node", "saved",
+        "slot", "started", "streamed", "stuck", "usage", "values", "wires",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -90,12 +74,24 @@ class Visit:
         context: RunContext,
         values: dict[str, Any],
         wires: tuple[Wire, ...],
+        stuck: Callable[[Visit], None] = lambda visit: None,
     ) -> None:
+        """`stuck` is called when the node's time is over and it does not end."""
         self.node = node
         self.context = context
         self.values = values
         self.wires = wires
+        self.stuck = stuck
         self.started = 0.0
+        self.slot = Slot(context.slots)
+        self.limit: Limit | None = None
+        self.usage: dict[str, float] = {}
+        self.saved: dict[str, float] = {}
+        self.streamed = 0
+        #: The part of the run's input data that the node reads.
+        self.data: Mapping[str, Any] = {}
+        #: Runs of a body inside this node, and the nodes that were settled and that ran there.
+        self.inner_runs = self.inner_total = self.inner_ran = 0
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the node's turn came."""
@@ -103,7 +99,7 @@ class Visit:
 
     async def outcome(self) -> Outcome:
         """Reuse or run the node. Raises what its last attempt raised, or NodeFailed."""
-        _check_inputs(self.node, self.values)
+        check_inputs(self.node, self.values)
         attempt = 1
         while True:
             try:
@@ -122,21 +118,25 @@ class Visit:
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  # no secret
             attempt += 1
 
+    def took_too_long(self) -> NodeFailed:
+        """Why a node failed whose time was over."""
+        return NodeFailed(
+            f"“{self.node.title}” took longer than {self.node.timeout_s:g} s.",
+            code="timeout",
+            fix="Give it more time in its run settings, or less to do.",
+        )
+
     async def _timed_attempt(self, attempt: int) -> Outcome:
-        async with self.context.slots:
+        async with self.slot:
             self.started = self.started or time.perf_counter()
-            limit = asyncio.timeout(self.node.timeout_s)
+            limit = self.limit = Limit(self.node.timeout_s, self._is_stuck)
             try:
                 async with limit:
                     return await self._attempt(attempt)
             except TimeoutError as error:
-                if not limit.expired():
+                if not limit.expired:
                     raise
-                raise NodeFailed(
-                    f"“{self.node.title}” took longer than {self.node.timeout_s:g} s.",
-                    code="timeout",
-                    fix="Give it more time in its run settings, or less to do.",
-                ) from error
+                raise self.took_too_long() from error
             except asyncio.CancelledError as error:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
@@ -147,57 +147,175 @@ class Visit:
                     fix="Run it again; give it a retry if that happens often.",
                 ) from error
 
+    def _is_stuck(self) -> None:
+        self.slot.close()
+        self.stuck(self)
+
     async def _attempt(self, attempt: int) -> Outcome:
         node, context = self.node, self.context
-        instance = node.make()
+        settings = await read_settings(node, self.values, context)
+        self.data = settings.data
+        instance = node.cls(settings.config)
         fingerprint = await instance.fingerprint(context.world) if node.has_fingerprint else ""
-        data = read_data(node, context.input_data)
         signature = Signature(
             node.cls.type,
             node.cls.version,
-            node.config_json,
+            settings.text,
             self.wires,
             fingerprint,
-            json.dumps(data, sort_keys=True, default=_to_json) if data else "{}",
+            settings.data_text,
         )
         key = signature.key()
-        place = f"{context.scope}/{node.spec.id}"
         cache = context.cache
-        reason = "nothing is reused" if cache is None else ""
-        if cache is not None and node.cls.cacheable:
+        reusable = cache is not None and node.cls.cacheable and not node.cls.has_body
+        if cache is not None and reusable and node.spec.id not in context.fresh:
             kept = await cache.get(key)
             if kept is not None:
-                await cache.remember(place, signature)
-                return Outcome(kept, key, "same inputs and settings", cached=True)
-        if cache is not None:
-            previous = await cache.previous(place)
-            same = previous == signature and not node.cls.cacheable
-            reason = (
-                "acts outside the workflow, so it always runs" if same else why(previous, signature)
-            )
+                await cache.remember(self._place(), signature)
+                self.save(await cache.cost(key))
+                return Outcome(
+                    kept, key, "same inputs and settings", cached=True, signature=signature
+                )
+        reason = await self._reason(signature)
+        if context.gate is not None and attempt == 1:
+            async with self.waiting():
+                await context.gate(node.spec.id)
         context.emit_from_node(
             NodeStarted(run_id=context.run_id, node_id=node.spec.id, attempt=attempt)
         )
-        arguments = self.values
-        if node.context_parameter:
-            handed = NodeContext(
-                context.run_id, node.spec.id, context.world, data, context.emit_from_node
-            )
-            arguments = {**arguments, node.context_parameter: handed}
-        outputs = _check_outputs(node, await instance.run(**arguments))
+        began = time.perf_counter()
+        result = await instance.run(**self._arguments(settings))
+        outputs = check_outputs(node, result, context.max_output)
         if cache is not None:
-            if node.cls.cacheable:
-                await cache.put(key, outputs)
-            await cache.remember(place, signature)
-        content = "" if node.cls.cacheable else _content_key(outputs)
-        return Outcome(outputs, key, reason, downstream_key=content)
+            if reusable:
+                took_ms = (time.perf_counter() - began) * 1000
+                await cache.put(key, outputs, {**self.usage, "ms": took_ms})
+            await cache.remember(self._place(), signature)
+        reused = False
+        if self.inner_runs:
+            reason, reused = self._of_body()
+        # What always runs may give the same again: then what follows need not run.
+        by_content = not node.cls.cacheable or node.cls.has_body
+        content = content_key(outputs) if by_content else ""
+        return Outcome(
+            outputs, key, reason, cached=reused, downstream_key=content, signature=signature
+        )
 
+    def _arguments(self, settings: Settings) -> dict[str, Any]:
+        name = self.node.context_parameter
+        if not name:
+            return self.values
+        context = self.context
+        handed = NodeContext(
+            context.run_id,
+            self.node.spec.id,
+            context.world,
+            settings.data,
+            self._report,
+            settings.variables,
+            context.types,
+            self,
+        )
+        return {**self.values, name: handed}
 
-def read_data(node: PlannedNode, input_data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of the run's input data that a node reads; it is handed no more."""
-    if node.reads is None:
-        return input_data
-    return {name: input_data[name] for name in node.reads if name in input_data}
+    def _place(self) -> str:
+        return f"{self.context.scope}/{self.node.spec.id}"
+
+    async def _reason(self, signature: Signature) -> str:
+        """Why no kept result is used."""
+        cache, cls = self.context.cache, self.node.cls
+        if cache is None:
+            return "nothing is reused in this run"
+        previous = await cache.previous(self._place())
+        if previous == signature:
+            if not cls.cacheable and not cls.has_body:
+                return "acts outside the workflow, so it always runs"
+            if self.node.spec.id in self.context.fresh:
+                return "asked to run again"
+        return why(previous, signature)
+
+    def _of_body(self) -> tuple[str, bool]:
+        """What a node with a body says of the steps inside it, and whether all were reused."""
+        if not self.inner_ran:
+            return "every step inside was reused", True
+        rest = self.inner_total - self.inner_ran
+        steps = f"{self.inner_ran:,} step{'s' if self.inner_ran != 1 else ''} inside ran"
+        return (f"{steps}, {rest:,} reused" if rest else steps), False
+
+    def _report(self, event: Event) -> None:
+        """Pass on what the node reports, as long as it does not stream without end."""
+        if isinstance(event, TokenEvent):
+            self.streamed += len(event.text)
+            if self.streamed > self.context.max_output:
+                return
+        self.context.emit_from_node(event)
+
+    # -- what the node may ask of the engine --------------------------------------------------
+
+    def use(self, amounts: Mapping[str, float]) -> None:
+        """Add to the usage of this node, and of those around it."""
+        for visit in self._around():
+            for name, amount in amounts.items():
+                if amount:
+                    visit.usage[name] = visit.usage.get(name, 0) + amount
+
+    def save(self, amounts: Mapping[str, float]) -> None:
+        """Note what a reused result spared, here and in the nodes around."""
+        for visit in self._around():
+            for name, amount in amounts.items():
+                if amount:
+                    visit.saved[name] = visit.saved.get(name, 0) + amount
+
+    async def approval(self, message: str, form: Mapping[str, Any]) -> dict[str, Any]:
+        """Wait for a person's decision."""
+        context = self.context
+        if context.approvals is None:
+            raise RagloomError(
+                "Nobody can be asked for a decision here.",
+                code="no_approvals",
+                fix="Run the workflow on a server; there, the decision is asked for on the page.",
+            )
+        message = message[:_MAX_MESSAGE]
+        node_id = self.node.spec.id
+        context.emit_from_node(
+            NodeWaiting(run_id=context.run_id, node_id=node_id, message=message, form=dict(form))
+        )
+        async with self.waiting():
+            return await context.approvals(
+                context.run_id, f"{context.prefix}{node_id}", message, dict(form)
+            )
+
+    async def run_graph(
+        self,
+        body: Body | Graph | Mapping[str, Any],
+        inputs: Mapping[str, PortValue | None],
+        item: str,
+    ) -> dict[str, PortValue | None]:
+        """Run a workflow inside the node."""
+        from app.engine.nesting import run_inside
+
+        return await run_inside(self, body, inputs, item)
+
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[None]:
+        """Wait for a person: without a slot, and with the clocks stopped here and around."""
+        limits = [visit.limit for visit in self._around() if visit.limit is not None]
+        for limit in limits:
+            limit.pause()
+        try:
+            async with self.slot.away():
+                yield
+        finally:
+            for limit in limits:
+                limit.resume()
+
+    def _around(self) -> list[Visit]:
+        """This visit and those to the nodes around it, innermost first."""
+        visits, at = [self], self.context.outer
+        while at is not None:
+            visits.append(at)
+            at = at.context.outer
+        return visits
 
 
 def problem_of(error: Exception, node: PlannedNode) -> Problem:
@@ -213,7 +331,8 @@ def problem_of(error: Exception, node: PlannedNode) -> Problem:
             message=error.message,
             fix=error.fix or (first.fix if first else ""),
             node=node.spec.id,
-            port=error.details.get("port"),
+            port=_text(error.details.get("port")),
+            field=_text(error.details.get("field")),
             found=error.details.get("found"),
             expected=error.details.get("expected"),
         )
@@ -227,59 +346,13 @@ def problem_of(error: Exception, node: PlannedNode) -> Problem:
     )
 
 
-def _check_inputs(node: PlannedNode, values: Mapping[str, Any]) -> None:
-    for inlet in node.inlets:
-        port, value = inlet.port, values[inlet.port.name]
-        if port.value_type is PortValue or value is None:
-            continue
-        for item in value if port.many else (value,):
-            if not isinstance(item, port.value_type):
-                raise NodeFailed(
-                    f"“{node.title}” takes {port.type_name} at its input “{port.name}”, "
-                    f"but {_type_name(item)} arrived.",
-                    code="type_mismatch",
-                    fix=f"Connect an output that gives {port.type_name}.",
-                    port=port.name,
-                    found=_type_name(item),
-                    expected=port.type_name,
-                )
+def _text(detail: object) -> str | None:
+    return detail if isinstance(detail, str) else None
 
 
-def _check_outputs(node: PlannedNode, result: NodeOutputs) -> Outputs:
-    if not isinstance(result, node.cls.Outputs):
-        raise NodeFailed(
-            f"“{node.title}” returned {type(result).__name__} instead of its outputs.",
-            code="bad_output",
-            fix="Return an instance of the class's `Outputs`.",
-            found=type(result).__name__,
-            expected=[port.name for port in node.output_ports],
-        )
-    outputs: dict[str, PortValue | None] = {}
-    for port in node.output_ports:
-        value = outputs[port.name] = getattr(result, port.name)
-        if value is not None and not isinstance(value, port.value_type):
-            raise NodeFailed(
-                f"“{node.title}” gave {_type_name(value)} at its output “{port.name}”, "
-                f"which is declared as {port.type_name}.",
-                code="bad_output",
-                fix="Return a value of the declared type.",
-                port=port.name,
-                found=_type_name(value),
-                expected=port.type_name,
-            )
-    return outputs
-
-
-def _content_key(outputs: Outputs) -> str:
+def content_key(outputs: Outputs) -> str:
+    """What outputs count as by what they are, whatever made them."""
     return digest(
         "content",
         *(f"{port}={'' if v is None else json_text(v).decode()}" for port, v in outputs.items()),
     )
-
-
-def _type_name(value: object) -> str:
-    return value.type_name if isinstance(value, PortValue) else type(value).__name__
-
-
-def _to_json(value: object) -> Any:
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)

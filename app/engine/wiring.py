@@ -36,6 +36,11 @@ class Wiring:
         self._inputs: dict[str, dict[str, Port]] = {}
         self._outputs: dict[str, dict[str, Port]] = {}
 
+    def title(self, node_id: str) -> str:
+        """What a person calls a node."""
+        node, cls = self.graph.nodes.get(node_id), self.classes.get(node_id)
+        return (node and node.title) or (cls and cls.title) or node_id
+
     def edges_into(self, node_id: str, port: str) -> list[EdgeSpec]:
         """Edges that lead to an input port."""
         return self.wires.get(node_id, {}).get(port, [])

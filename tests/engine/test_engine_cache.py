@@ -180,7 +180,7 @@ async def test_without_a_cache_nothing_is_reused():
     bench.world.ran()
     await bench.run(chain(), text="a")
     assert bench.world.ran() == {"in", "up", "h"}
-    assert bench.events.reasons()["up"] == "nothing is reused"
+    assert bench.events.reasons()["up"] == "nothing is reused in this run"
 
 
 async def test_the_signature_is_the_same_in_another_process(bench):

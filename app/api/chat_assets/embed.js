@@ -5,7 +5,7 @@
   if (!token || !/^[\w.-]{10,200}$/.test(token)) return;
   const origin = new URL(script.src).origin;
   const host = document.createElement("div");
-  const root = host.attachShadow({ mode: "closed" });
+  const root = host.attachShadow({ mode: "open" });
   root.innerHTML = `<style>
     :host { all: initial; }
     button { position: fixed; right: 20px; bottom: 20px; width: 56px; height: 56px; border: 0; border-radius: 50%; cursor: pointer; z-index: 2147483000; background: #00666e; color: #fff; box-shadow: 0 6px 24px rgb(0 0 0 / .25); }

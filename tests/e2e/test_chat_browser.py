@@ -1,0 +1,124 @@
+"""The chat of a workflow in a browser: in the workshop, through a link, and inside another site."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from e2e_desk import Server
+from playwright.sync_api import Browser, BrowserContext, expect
+
+
+def api(server: Server, path: str, body: Any) -> Any:
+    key = (server.data / "api_key").read_text().strip()
+    headers = {"Authorization": f"Bearer {key}"}
+    answer = httpx.post(f"{server.url}/api/v1{path}", json=body, headers=headers)
+    answer.raise_for_status()
+    return answer.json()
+
+
+@pytest.fixture(scope="module")
+def workflow(server: Server) -> str:
+    found = server.get("/api/v1/workflows?text=Ask the handbook")["items"]
+    return str(found[0]["workflow_id"])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Another site: its address and the folder it serves."""
+    folder = tmp_path_factory.mktemp("site")
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
+        thread = threading.Thread(target=serving.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{serving.server_port}", folder
+        serving.shutdown()
+        thread.join()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None: ...
+
+
+def test_a_person_talks_rates_and_shares(
+    context: BrowserContext, server: Server, workflow: str
+) -> None:
+    page = context.new_page()
+    page.goto(f"{server.url}/chat/{workflow}")
+    page.locator(".rc-sample").click()
+    answer = page.locator(".rc-assistant").last
+    expect(answer.locator(".rc-actions")).to_be_visible(timeout=30_000)
+    expect(answer.locator(".rc-text-body")).to_contain_text("Hybrid")
+    answer.locator(".rc-cite").first.click()
+    source = answer.locator(".rc-source").first
+    expect(source).to_be_focused()
+    href = source.locator("a").get_attribute("href")
+    assert href is not None
+    assert href.startswith("/knowledge/")
+    answer.get_by_label("Not helpful").click()
+    answer.get_by_label("What would have been right?").fill("More detail")
+    answer.get_by_role("button", name="Save").click()
+    expect(answer.get_by_text("Thank you.")).to_be_visible()
+    [case] = server.get(f"/api/v1/workflows/{workflow}/evaluation_set")["items"]
+    assert (case["rating"], case["comment"]) == (-1, "More detail")
+
+    page.reload()
+    expect(page.locator(".rc-assistant .rc-text-body").last).to_contain_text("Hybrid")
+    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name="Make the link").click()
+    expect(page.locator(".rl-dialog code").first).to_contain_text("/c/link_")
+    page.close()
+
+
+def test_a_shared_chat_is_used_without_a_session_and_kept_for_its_browser(
+    browser: Browser, server: Server, workflow: str
+) -> None:
+    link = api(server, f"/workflows/{workflow}/chat_links", {"greeting": "<i>Hello</i> there"})
+    stranger = browser.new_context(viewport={"width": 400, "height": 700}, has_touch=True)
+    page = stranger.new_page()
+    page.goto(server.url + link["path"])
+    expect(page.get_by_text("<i>Hello</i> there")).to_be_visible()
+    page.get_by_label("Question").fill("What does hybrid search do?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".rc-actions")).to_be_visible(timeout=30_000)
+    assert page.locator(".rc-source a").count() == 0
+    page.reload()
+    expect(page.locator(".rc-user .rc-text-body")).to_have_text("What does hybrid search do?")
+    page.get_by_label("Conversations").first.click()
+    page.get_by_label("Delete “What does hybrid search do?”").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_text("No conversations yet.")).to_be_visible()
+    stranger.close()
+
+
+def test_another_site_shows_the_chat_only_where_it_is_named(
+    browser: Browser, server: Server, workflow: str, site: tuple[str, Path]
+) -> None:
+    address, folder = site
+    for name, origins in (("named", [address]), ("unnamed", [])):
+        link = api(server, f"/workflows/{workflow}/chat_links", {"origins": origins})
+        token = link["path"].rsplit("/", 1)[1]
+        tag = f'<script src="{server.url}/c/_/embed.js" data-chat="{token}" async></script>'
+        (folder / f"{name}.html").write_text(f"<!doctype html><title>Site</title>{tag}")
+    visitor = browser.new_context()
+    page = visitor.new_page()
+    page.goto(f"{address}/named.html")
+    page.get_by_role("button", name="Chat").click()
+    frame = page.frame_locator("iframe")
+    frame.get_by_label("Question").fill("What is a chunk?")
+    page.keyboard.press("Enter")
+    expect(frame.locator(".rc-assistant .rc-actions")).to_be_visible(timeout=30_000)
+
+    refused: list[str] = []
+    page.on("console", lambda message: refused.append(message.text))
+    page.goto(f"{address}/unnamed.html")
+    with page.expect_event("console", lambda m: "frame-ancestors" in m.text):
+        page.get_by_role("button", name="Chat").click()
+    assert page.frame_locator("iframe").get_by_label("Question").count() == 0
+    visitor.close()

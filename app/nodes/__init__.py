@@ -5,36 +5,67 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from app.engine.context import Web
     from app.engine.registry import Registry
 
 
-def register_all(registry: Registry) -> None:
-    """Register every built-in node, in the order in which a palette lists them."""
+def register_all(registry: Registry, web: Web | None = None) -> None:
+    """Register every built-in node, in the order in which a palette lists them.
+
+    With `web`, validation knows which hosts a workflow may ask.
+    """
     from app.nodes import (
+        bodies,
         checks,
+        classify,
+        conversation,
+        data,
         documents,
         generation,
         indexing,
         inputs,
         logic,
         outputs,
+        people,
+        placeholder,
         retrieval,
+        rounds,
+        structured,
         text,
+        variables,
     )
+    from app.nodes import web as web_nodes
 
     for cls in (
         inputs.Question,
         inputs.TextInput,
         inputs.FileInput,
+        conversation.ChatHistory,
+        variables.Variable,
+        bodies.Inlet,
         text.Preprocess,
         text.Prompt,
+        data.SplitText,
+        data.ParseJson,
+        data.Collect,
         retrieval.Retrieve,
         retrieval.Rerank,
         retrieval.Diversify,
         generation.Generate,
+        structured.ExtractData,
         checks.Validate,
         logic.Condition,
+        logic.Switch,
+        classify.Classify,
         logic.Merge,
+        rounds.Map,
+        rounds.Loop,
+        bodies.Attempt,
+        bodies.SubWorkflow,
+        people.Approval,
+        variables.Compute,
+        web_nodes.HttpRequest if web is None else web_nodes.HttpRequest.allowed_by(web),
+        placeholder.Placeholder,
         documents.Files,
         documents.Extract,
         documents.Chunk,

@@ -162,18 +162,22 @@ class Generate(Node["Generate.Config"]):
         system = "\n\n".join(part for part in (SYSTEM_PROMPT, config.instructions.strip()) if part)
         asked = prompt.text if prompt is not None else user_message(query.original, chunks.items)
         pieces: list[str] = []
+        usage: dict[str, float] = {}
         async for piece in ctx.world.models.complete(
             [{"role": "system", "content": system}, {"role": "user", "content": asked}],
             model=config.model,
             temperature=config.temperature,
             max_tokens=config.max_tokens,
             timeout_s=config.timeout,
+            on_usage=usage.update,
         ):
             pieces.append(piece)
             ctx.token(piece)
+        if usage:
+            ctx.use(**usage)
         reply = "".join(pieces).strip()
         if is_abstention(reply):
-            return self._abstain(query, 0.0)
+            return self._abstain(query, 0.0).model_copy(update={"usage": usage})
         read = read_sentences(reply, len(chunks.items))
         numbers = list(dict.fromkeys(n for sentence in read for n in sentence.numbers))
         citations = []
@@ -193,7 +197,8 @@ class Generate(Node["Generate.Config"]):
         )
         confidence = sum(s.score for s in supports) / len(supports) if supports else 0.0
         text = reply if config.include_citations else strip_markers(reply)
-        return self._finish(query, text, sentences, citations, confidence=confidence)
+        answer = self._finish(query, text, sentences, citations, confidence=confidence)
+        return answer.model_copy(update={"usage": usage})
 
     def _abstain(self, query: Query, confidence: float) -> Answer:
         return Answer(

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Mapping, Sequence
-from itertools import zip_longest
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import Field, model_validator
 
 from app.engine.context import NodeContext
-from app.engine.node import Node, NodeConfig, NodeOutputs, SameAs
+from app.engine.node import Node, NodeConfig, NodeOutputs, OpenOutputs, Port, SameAs
 from app.engine.problems import NodeFailed
-from app.engine.values import Chunk, Chunks, PortValue
+from app.engine.values import PortValue, Values
+from app.nodes.comparing import UNARY, WORDS, Operator, compare, look_up, same
+from app.nodes.merging import SCORE_HELP, best, concatenate, listed
+from app.nodes.naming import MAX_EXPRESSION, checked, held, names_of, reads_input, worked_out
+from app.nodes.ports import Item, check_names, entries, make_port, text_of
 
-Operator = Literal[
-    "is_true", "is_false", "is_empty", "is_not_empty", "equals", "not_equals", "contains",
-    "not_contains", "greater", "greater_or_equal", "less", "less_or_equal", "matches", "in",
-]  # fmt: skip
-_WORDS: dict[str, str] = {
-    "is_true": "is true", "is_false": "is false", "is_empty": "is empty",
-    "is_not_empty": "is not empty", "equals": "=", "not_equals": "≠", "contains": "contains",
-    "not_contains": "does not contain", "greater": ">", "greater_or_equal": "≥", "less": "<",
-    "less_or_equal": "≤", "matches": "matches", "in": "is one of",
-}  # fmt: skip
-_UNARY = frozenset({"is_true", "is_false", "is_empty", "is_not_empty"})
+_EXPRESSION: dict[str, Any] = {"widget": "expression"}
+OTHERWISE = "otherwise"
 
 
 class Condition(Node["Condition.Config"]):
     """Send a value one way or the other.
 
     The condition looks at a field of what is wired to “subject” (or of the value itself), such as
-    `passed` of a verdict, `confidence` of an answer or `items` of passages. The value leaves
-    through “yes” or through “no”; the other branch is skipped.
+    `passed` of a verdict, `confidence` of an answer or `items` of passages; or it is an expression
+    of your own, such as `value.confidence > 0.5 and not value.abstained`. The value leaves through
+    “yes” or through “no”; the other branch is skipped.
     """
 
     type, version, title, family, icon = "condition", 1, "Condition", "logic", "call_split"
@@ -50,6 +44,18 @@ class Condition(Node["Condition.Config"]):
         value: str | float | bool | list[str | float] | None = Field(
             None, description="What to compare with; is true/false/empty need nothing."
         )
+        expression: str = Field(
+            "",
+            max_length=MAX_EXPRESSION,
+            description="Instead of field, operator and value: an expression over “value” and "
+            "“subject”.",
+            json_schema_extra=_EXPRESSION,
+        )
+
+        @model_validator(mode="after")
+        def _readable(self) -> Self:
+            checked(self.expression, ("value", "subject"))
+            return self
 
     class Outputs(NodeOutputs):
         """One of the two holds the value."""
@@ -68,25 +74,163 @@ class Condition(Node["Condition.Config"]):
         subject: Annotated[PortValue | None, "What to look at; the value itself if absent."] = None,
     ) -> Outputs:
         """Compare, and pass on."""
-        found = _look_up(subject if subject is not None else value, self.config.field)
-        if compare(found, self.config.operator, self.config.value):
-            return self.Outputs(yes=value)
-        return self.Outputs(no=value)
+        config = self.config
+        if config.expression.strip():
+            names = names_of(
+                ctx, {"value": value, "subject": value if subject is None else subject}
+            )
+            holds = compare(held(await worked_out(config.expression, names)), "is_true", None)
+        else:
+            found = look_up(subject if subject is not None else value, config.field)
+            holds = compare(found, config.operator, config.value)
+        return self.Outputs(yes=value) if holds else self.Outputs(no=value)
+
+    @classmethod
+    def reads(cls, config: Config) -> tuple[str, ...] | None:
+        """The run's input, where the expression names it."""
+        return reads_input(config.expression)
 
     @classmethod
     def summary(cls, config: Mapping[str, Any]) -> str:
         """One line in words."""
+        if expression := text_of(config, "expression").strip():
+            return f"if {' '.join(expression.split())[:70]}"
         operator = config.get("operator", "is_true")
         field = config.get("field") or "the value"
-        tail = "" if operator in _UNARY else f" {config.get('value')}"
-        return f"if {field} {_WORDS.get(operator, operator)}{tail}"
+        tail = "" if operator in UNARY else f" {config.get('value')}"
+        return f"if {field} {WORDS.get(operator, operator)}{tail}"
+
+
+class Case(Item):
+    """One way out of a switch."""
+
+    name: str = Field(
+        min_length=1, max_length=60, pattern=r"^[^>]+$", description="Name of the output."
+    )
+    equals: str | float | bool | None = Field(
+        None, description="Take this way when the field is this; texts are compared without case."
+    )
+    expression: str = Field(
+        "",
+        max_length=MAX_EXPRESSION,
+        description="Instead of “equals”: take this way when the expression over “value” and "
+        "“subject” holds.",
+        json_schema_extra=_EXPRESSION,
+    )
+
+
+class Switch(Node["Switch.Config"]):
+    """Send a value one of several ways.
+
+    Each case is an output with a condition: that the field equals something, or an expression. The
+    value leaves through the first case that holds (or through all that do), and through
+    “otherwise” when none does; the other ways are skipped.
+    """
+
+    type, version, title, family, icon = "switch", 1, "Switch", "logic", "alt_route"
+
+    class Config(NodeConfig):
+        """Settings of the switch."""
+
+        field: str = Field(
+            "",
+            max_length=200,
+            description="Field that “equals” looks at, with dots into its parts; empty looks at "
+            "the whole value.",
+        )
+        cases: list[Case] = Field(
+            [],
+            max_length=40,
+            description="The ways out, in the order in which they are tried.",
+            json_schema_extra={"widget": "cases"},
+        )
+        take: Literal["first", "all"] = Field(
+            "first", description="Take the first case that holds, or every case that does."
+        )
+
+        @model_validator(mode="after")
+        def _sound(self) -> Self:
+            check_names((case.name for case in self.cases), (OTHERWISE,))
+            for case in self.cases:
+                checked(case.expression, ("value", "subject"))
+            return self
+
+    class Outputs(OpenOutputs):
+        """The value, at the case that holds."""
+
+    async def run(
+        self,
+        value: Annotated[PortValue, "What is passed on."],
+        ctx: NodeContext,
+        subject: Annotated[PortValue | None, "What to look at; the value itself if absent."] = None,
+    ) -> Outputs:
+        """Find the case, and pass on."""
+        looked_at = value if subject is None else subject
+        names = names_of(ctx, {"value": value, "subject": looked_at})
+        taken: dict[str, PortValue | None] = {}
+        for case in self.config.cases:
+            if case.expression.strip():
+                holds = compare(held(await worked_out(case.expression, names)), "is_true", None)
+            else:
+                holds = same(look_up(looked_at, self.config.field), case.equals)
+            if holds:
+                taken[case.name] = value
+                if self.config.take == "first":
+                    break
+        return self.Outputs(**(taken or {OTHERWISE: value}))
+
+    @classmethod
+    def outputs_for(cls, config: Mapping[str, Any]) -> dict[str, Port]:
+        """One output for each case, and “otherwise”."""
+        names = [text_of(row, "name") for row in entries(config, "cases")]
+        ports = {
+            name: make_port(name, same_as="value", help="The value, when this case holds.")
+            for name in names
+            if name and ">" not in name
+        }
+        ports[OTHERWISE] = make_port(
+            OTHERWISE, same_as="value", help="The value, when no case holds."
+        )
+        return ports
+
+    @classmethod
+    def reads(cls, config: Config) -> tuple[str, ...] | None:
+        """The run's input, where an expression names it."""
+        return reads_input(*(case.expression for case in config.cases))
+
+    @classmethod
+    def problems(cls, config: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+        """A switch without cases goes one way only; a case needs a condition."""
+        rows = entries(config, "cases")
+        if not rows:
+            fix = "Add a case for each way, or remove the switch."
+            return [("no_cases", "The switch has no cases.", fix, "warning")]
+        empty = [
+            text_of(row, "name")
+            for row in rows
+            if row.get("equals") is None and not text_of(row, "expression").strip()
+        ]
+        if empty:
+            message = f"The case “{empty[0]}” has no condition."
+            fix = "Write what the field must equal, or an expression."
+            return [("empty_case", message, fix, "warning")]
+        return []
+
+    @classmethod
+    def summary(cls, config: Mapping[str, Any]) -> str:
+        """One line in words."""
+        text = " · ".join(text_of(row, "name") for row in entries(config, "cases"))
+        if not text:
+            return "no cases yet"
+        return text if len(text) < 70 else f"{text[:69]}…"
 
 
 class Merge(Node["Merge.Config"]):
     """Bring branches together.
 
-    Takes the first input that has a value (branches that were skipped have none), or joins the
-    passages of all inputs without repeating any.
+    Takes the first input that has a value (branches that were skipped have none), the best of them
+    by confidence, score or an expression, all of them as a list, or one value joined from them:
+    passages without repeats, texts one under the other, the rows of tables, the items of lists.
     """
 
     type, version, title, family, icon = "merge", 1, "Merge", "logic", "call_merge"
@@ -94,17 +238,32 @@ class Merge(Node["Merge.Config"]):
     class Config(NodeConfig):
         """Settings of the merge."""
 
-        mode: Literal["first", "concatenate"] = Field(
+        mode: Literal["first", "all", "concatenate", "best"] = Field(
             "first",
-            description="“first” passes on the first input that has a value; “concatenate” joins "
-            "the passages of all inputs, one of each in turn.",
+            description="“first” passes on the first input that has a value, “best” the one with "
+            "the highest score; “all” makes a list of them; “concatenate” joins passages (one of "
+            "each in turn), texts, tables or lists.",
+        )
+        score: str = Field(
+            "",
+            max_length=MAX_EXPRESSION,
+            description=SCORE_HELP,
+            json_schema_extra=_EXPRESSION,
+        )
+        separator: str = Field(
+            "\n\n", max_length=200, description="Concatenate only: what stands between two texts."
         )
 
-    class Outputs(NodeOutputs):
+        @model_validator(mode="after")
+        def _readable(self) -> Self:
+            checked(self.score, ("value",))
+            return self
+
+    class Outputs(OpenOutputs):
         """The value."""
 
         value: Annotated[PortValue, SameAs("values")] = Field(
-            description="The first value, or all passages."
+            description="The chosen value, or what the inputs make together."
         )
 
     async def run(
@@ -119,150 +278,39 @@ class Merge(Node["Merge.Config"]):
                 code="missing_input",
                 fix="Wire at least one branch that always runs into the merge.",
             )
-        if self.config.mode == "first":
-            return self.Outputs(value=values[0])
-        chunks = [value for value in values if isinstance(value, Chunks)]
-        if len(chunks) < len(values):
-            other = next(v for v in values if not isinstance(v, Chunks))
-            raise NodeFailed(
-                f"Only passages can be joined, but one input is {other.type_name}.",
-                code="type_mismatch",
-                fix="Wire Chunks into the merge, or set its mode to “first”.",
-                found=other.type_name,
-                expected=Chunks.type_name,
+        match self.config.mode:
+            case "first":
+                return self.Outputs(value=values[0])
+            case "best":
+                return self.Outputs(value=await best(values, self.config.score, ctx))
+            case "all":
+                return self.Outputs(value=listed(values))
+            case _:
+                return self.Outputs(value=concatenate(values, self.config.separator))
+
+    @classmethod
+    def outputs_for(cls, config: Mapping[str, Any]) -> dict[str, Port]:
+        """A list, where all are taken; else the type of the inputs."""
+        if config.get("mode") != "all":
+            return cls.output_ports()
+        return {
+            "value": make_port(
+                "value", Values.type_name, required=True, help="The inputs, as a list."
             )
-        return self.Outputs(value=_join(chunks))
+        }
+
+    @classmethod
+    def reads(cls, config: Config) -> tuple[str, ...] | None:
+        """The run's input, where the expression names it."""
+        return reads_input(config.score)
 
     @classmethod
     def summary(cls, config: Mapping[str, Any]) -> str:
         """One line in words."""
-        return (
-            "the first that has a value"
-            if config.get("mode", "first") == "first"
-            else "all passages"
-        )
-
-
-def compare(found: Any, operator: str, wanted: Any) -> bool:
-    """Whether `found` stands in the relation `operator` to `wanted`. Raises NodeFailed."""
-    if operator in _UNARY:
-        return _unary(found, operator)
-    if operator in ("greater", "greater_or_equal", "less", "less_or_equal"):
-        left, right = _number(found), _number(wanted)
-        return {
-            "greater": left > right,
-            "greater_or_equal": left >= right,
-            "less": left < right,
-            "less_or_equal": left <= right,
-        }[operator]
-    if operator == "in":
-        options = (
-            wanted if isinstance(wanted, list) else [p.strip() for p in str(wanted).split(",")]
-        )
-        return any(_same(found, option) for option in options)
-    if operator in ("equals", "not_equals"):
-        return _same(found, wanted) == (operator == "equals")
-    if operator in ("contains", "not_contains"):
-        return _contains(found, wanted) == (operator == "contains")
-    return _matches(str(found), str(wanted))
-
-
-def _unary(found: Any, operator: str) -> bool:
-    empty = found is None or (isinstance(found, str | Sequence | Mapping) and not found)
-    if operator == "is_empty":
-        return empty
-    if operator == "is_not_empty":
-        return not empty
-    truth = not empty and found is not False and found != 0
-    if isinstance(found, str):
-        truth = found.strip().lower() not in ("", "false", "no", "0", "off")
-    return truth == (operator == "is_true")
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, bool) or isinstance(b, bool):
-        return str(a).lower() == str(b).lower()
-    try:
-        return float(a) == float(b)
-    except (TypeError, ValueError):
-        return str(a).casefold() == str(b).casefold()
-
-
-def _contains(found: Any, wanted: Any) -> bool:
-    if isinstance(found, Mapping):
-        return any(_same(key, wanted) for key in found)
-    if isinstance(found, Sequence) and not isinstance(found, str):
-        return any(_same(item, wanted) for item in found)
-    return str(wanted).casefold() in str(found).casefold()
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return float(len(value))
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise NodeFailed(
-            f"“{value}” is not a number.",
-            code="bad_comparison",
-            fix="Choose a field that holds a number, or another operator.",
-        ) from None
-
-
-def _matches(text: str, pattern: str) -> bool:
-    """Wildcards * and ? over the whole text; regular expressions can be made to run for ever."""
-    return fnmatch.fnmatchcase(text[:10_000].casefold(), pattern.casefold())
-
-
-def _look_up(value: Any, path: str) -> Any:
-    """Follow a dotted path through models, mappings and sequences."""
-    at = value
-    for name in [part for part in path.split(".") if part]:
-        if isinstance(at, BaseModel) and name in type(at).model_fields:
-            at = getattr(at, name)
-        elif isinstance(at, Mapping) and name in at:
-            at = at[name]
-        elif isinstance(at, Sequence) and not isinstance(at, str) and name.isdigit():
-            at = at[int(name)] if int(name) < len(at) else None
-        elif name == "length" and isinstance(at, Sequence | Mapping):
-            at = len(at)
-        else:
-            known = _names(at)
-            raise NodeFailed(
-                f"There is no field “{name}” in {_kind(at)}.",
-                code="unknown_field",
-                fix=f"Use one of: {', '.join(map(str, known))}." if known else "Correct the field.",
-                found=path,
-                expected=known,
-            )
-    return _held(at) if not path else at
-
-
-def _names(value: Any) -> list[str]:
-    if isinstance(value, BaseModel):
-        return list(type(value).model_fields)
-    return [str(key) for key in value] if isinstance(value, Mapping) else []
-
-
-def _held(value: Any) -> Any:
-    """What a number, flag, text, data, or list of things holds."""
-    for name in ("value", "text", "data", "items"):
-        if isinstance(value, PortValue) and set(type(value).model_fields) == {name}:
-            return getattr(value, name)
-    return value
-
-
-def _kind(value: Any) -> str:
-    return value.type_name if isinstance(value, PortValue) else f"a {type(value).__name__}"
-
-
-def _join(parts: Sequence[Chunks]) -> Chunks:
-    # One of each in turn, so that the best of every part stays in front.
-    seen: dict[str, Chunk] = {}
-    for rank in zip_longest(*(part.items for part in parts)):
-        for chunk in rank:
-            if chunk is not None:
-                seen.setdefault(chunk.chunk_id, chunk)
-    same_base = {(p.knowledge_base_id, p.commit) for p in parts}
-    kb, commit = same_base.pop() if len(same_base) == 1 else (None, None)
-    return Chunks(items=tuple(seen.values()), knowledge_base_id=kb, commit=commit)
+        said = {
+            "first": "the first that has a value",
+            "best": "the best by score",
+            "all": "all, as a list",
+            "concatenate": "all, joined",
+        }
+        return said.get(str(config.get("mode", "first")), "the first that has a value")

@@ -12,7 +12,7 @@ from typing import Any
 class OpenAIServer:
     """Streams `reply` word by word; `status` and `delay_s` make it misbehave."""
 
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # noqa: C901
         self.reply = "Hello."
         self.status = 200
         self.delay_s = 0.0
@@ -53,9 +53,8 @@ class OpenAIServer:
                 self.send_header("connection", "close")
                 self.end_headers()
                 reply = outer.replies.pop(0) if outer.replies else outer.reply
-                words = reply.split(" ")
-                for n, word in enumerate(words):
-                    self._event({"content": word if n == 0 else f" {word}"}, None)
+                for word in reply.replace(" ", " \0").split("\0"):
+                    self._event({"content": word}, None)
                 self._event({}, "stop")
                 asked = outer.requests[-1].get("stream_options") or {}
                 if outer.usage and asked.get("include_usage"):

@@ -18,12 +18,15 @@ register_all(_registry)
 CLASSES = _registry.all()
 
 STABLE = (
-    "question text_input file_input preprocess prompt retrieve rerank diversify generate validate "
-    "condition merge files extract chunk quality_check index answer_output output"
+    "question text_input file_input chat_history variable inlet preprocess prompt split_text "
+    "parse_json collect retrieve rerank diversify generate extract_data validate condition switch "
+    "classify merge map loop attempt workflow approval compute http_request placeholder "
+    "files extract chunk quality_check index answer_output output"
 )
 WIDGETS = {
     "knowledge_base", "embedding_model", "llm_model", "reranker", "ref", "files", "filters",
-    "template", "slider", "textarea", "chunker",
+    "template", "slider", "textarea", "chunker", "expression", "cases", "body", "json_schema",
+    "headers", "key_value",
 }  # fmt: skip
 
 
@@ -70,7 +73,7 @@ def test_every_number_has_bounds(cls: type[Node[Any]]) -> None:
             return own + [n for value in schema.values() for n in numbers(value)]
         return [n for item in schema for n in numbers(item)] if isinstance(schema, list) else []
 
-    if cls.type == "condition":  # Compares with any number there is.
+    if cls.type in ("condition", "switch", "variable"):  # Any number there is.
         return
     for number in numbers(cls.Config.model_json_schema()):
         assert {"minimum", "exclusiveMinimum"} & set(number), number

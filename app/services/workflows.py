@@ -102,7 +102,9 @@ class WorkflowService:
         """Forget a workflow and its revisions; the history of its runs stays."""
         await call(self._workflows.delete, workflow_id)
 
-    async def graph(self, workflow_id: str, revision: int | None) -> tuple[dict[str, Any], int]:
+    async def graph(
+        self, workflow_id: str, revision: int | None = None
+    ) -> tuple[dict[str, Any], int]:
         """The file of a workflow at a revision, or at its newest; and that revision's number.
 
         Raises NotFound.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from app.engine.context import IndexReport, SearchOutcome, SearchRequest
+from app.engine.context import IndexReport, SearchOutcome, SearchRequest, Workflows
 from app.engine.values import Chunk, Document
 from app.services.files import FileService
 from app.services.indexer import Indexer
@@ -222,6 +222,8 @@ class ServiceWorld:
     models: ModelService
     files: FileService
     web: WebService = field(default_factory=WebService)
+    #: Stored workflows, for nodes that run one; None where there are none.
+    workflows: Workflows | None = None
 
     def bound(self, origin: Origin) -> ServiceWorld:
         """The same world, on behalf of somebody."""

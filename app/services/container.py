@@ -154,8 +154,9 @@ def _database_url(settings: Settings, folder: DataFolder) -> str:
 def _wire(
     settings: Settings, folder: DataFolder, database: Database, cleanup: AsyncExitStack
 ) -> Services:
+    web = WebService(settings.http_allow, settings.http_allow_private)
     registry = Registry()
-    register_all(registry)
+    register_all(registry, web)
     registry.discover()
     repository, jobs = KnowledgeRepository(database), JobRepository(database)
     runs = RunRepository(database, folder.payloads, settings.step_output_kb * 1024)
@@ -166,8 +167,17 @@ def _wire(
     indexer = Indexer()
     cleanup.push_async_callback(indexer.close)
     search = SearchService(repository, models, indexer, max_query_chars=settings.max_query_chars)
-    web = WebService(settings.http_allow, settings.http_allow_private)
-    world = ServiceWorld(WorldKnowledge(repository, search, models, indexer), models, files, web)
+    revisions = WorkflowRepository(database, summarise)
+    workflows = WorkflowService(
+        revisions,
+        runs,
+        registry,
+        models,
+        max_bytes=settings.max_workflow_mb * 1024 * 1024,
+    )
+    world = ServiceWorld(
+        WorldKnowledge(repository, search, models, indexer), models, files, web, workflows
+    )
     ingest = IngestService(
         jobs, repository, folder.blobs, registry, world, _ingest_limits(settings)
     )
@@ -179,14 +189,6 @@ def _wire(
         indexer,
         ingest,
         embedding_model=settings.embedding_model,
-    )
-    revisions = WorkflowRepository(database, summarise)
-    workflows = WorkflowService(
-        revisions,
-        runs,
-        registry,
-        models,
-        max_bytes=settings.max_workflow_mb * 1024 * 1024,
     )
     running = RunService(runs, workflows, registry, world, _run_limits(settings))
     return Services(

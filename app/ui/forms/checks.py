@@ -55,16 +55,14 @@ def _secrets(path: str, name: str, value: Any, depth: int) -> Iterator[str]:
         if known and written and "{{" not in written:
             yield path
     elif isinstance(value, Mapping):
+        # A row of a table of names and values: {"name": "password", "value": "…"}.
+        label = value.get("name") or value.get("key")
         for key, part in value.items():
-            yield from _secrets(f"{path}.{key}", str(key), part, depth + 1)
+            known = str(label) if key == "value" and isinstance(label, str) else str(key)
+            yield from _secrets(f"{path}.{key}", known, part, depth + 1)
     elif isinstance(value, list | tuple):
-        row_name = next(
-            (str(r[k]) for r in value if isinstance(r, Mapping) for k in ("name", "key") if k in r),
-            name,
-        )
         for position, part in enumerate(value):
-            inner = name if not isinstance(part, Mapping) else row_name
-            yield from _secrets(f"{path}.{position}", inner, part, depth + 1)
+            yield from _secrets(f"{path}.{position}", name, part, depth + 1)
 
 
 def config_errors(registry: Registry, kind: str, values: Mapping[str, Any]) -> dict[str, str]:
@@ -109,7 +107,7 @@ def message(error: Mapping[str, Any]) -> str:
     simple = _SENTENCES.get(kind)
     if simple is not None:
         try:
-            return simple.format(**context)
+            return simple.format(**{k: _plain(v) for k, v in context.items()})
         except (KeyError, IndexError):
             pass
     if kind == "string_too_short":
@@ -126,6 +124,10 @@ def message(error: Mapping[str, Any]) -> str:
         return f"At most {int(context.get('max_length', 0)):,} are allowed."
     words = str(error.get("msg", "It is not valid")).removeprefix("Value error, ").rstrip(".")
     return f"{words[:1].upper()}{words[1:]}."
+
+
+def _plain(value: Any) -> Any:
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 _SENTENCES = {

@@ -17,6 +17,8 @@ _LOOKED_AT = 400_000
 _CHARS_LOOKED_AT = 60_000_000
 MAX_HITS = 200
 _AROUND = 60
+#: Levels that a search goes down.
+_DEEPEST = 200
 
 
 @dataclass
@@ -48,11 +50,23 @@ def step(path: str, key: str | int) -> str:
 def weight(value: Any, limit: int) -> int:
     """About how many characters of JSON a value makes; counting ends a little over `limit`."""
     total = 0
-    for _, name, leaf in _walk(value, ""):
-        total += len(name) + len(leaf) + 6
-        if total > limit:
-            break
+    stack: list[Iterator[Any]] = [iter([value])]
+    while stack and total <= limit:
+        at = next(stack[-1], _END)
+        if at is _END:
+            stack.pop()
+        elif isinstance(at, str):
+            total += len(at) + 4
+        elif isinstance(at, Mapping):
+            stack += [iter(at), iter(at.values())]
+        elif isinstance(at, list | tuple):
+            stack.append(iter(at))
+        else:
+            total += 8
     return total
+
+
+_END = object()
 
 
 @dataclass(frozen=True)
@@ -99,10 +113,9 @@ def _walk(value: Any, path: str) -> Iterator[tuple[str, str, str]]:
             stack.pop()
             continue
         place, name, at = entry
-        if isinstance(at, Mapping):
-            stack.append(_named(at, place))
-        elif isinstance(at, list | tuple):
-            stack.append(_counted(at, place))
+        if isinstance(at, Mapping | list | tuple):
+            if len(stack) <= _DEEPEST:
+                stack.append(_named(at, place) if isinstance(at, Mapping) else _counted(at, place))
         else:
             yield place, name, at if isinstance(at, str) else json.dumps(at, default=str)
 

@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, func, update
 from sqlmodel import Session, col, select
 
+from storage.automation_tables import Approval, Worker
 from storage.blobs import Blobs
 from storage.database import Database
 from storage.errors import NotFound
 from storage.ids import new_id
+from storage.run_writes import RunChange, as_payload, write_changes
 from storage.tables import Run, RunStep
 
 _DAY_S = 86_400.0
-_PREVIEW_CHARS = 2_000
 #: A payload is written just before the row that names it; `prune` leaves younger ones alone.
 _PAYLOAD_GRACE_S = 60.0
 #: Runs removed at a time until the payloads are below their limit.
 _PRUNE_STEP = 20
-_STOPPED = {
+#: Statuses of runs that are not over.
+OPEN = ("running", "waiting")
+#: A run during which the server died this often, without a step more, is not taken up again.
+MAX_ATTEMPTS = 3
+INTERRUPTED = {
     "code": "server_stopped",
     "message": "The server stopped during this run.",
-    "fix": "Run it again; steps whose results are known are reused.",
+    "fix": "Resume it: finished steps are kept.",
+}
+CRASHED = {
+    "code": "run_crashed",
+    "message": "The server died each time at the same place of this run.",
+    "fix": "Look at the steps that were under way, change the workflow, and run it again.",
 }
 
 _Runs = list[Run]
+_Steps = list[RunStep]
 
 
 class RunRepository:
@@ -49,6 +60,11 @@ class RunRepository:
         workflow_id: str | None = None,
         workflow_name: str = "",
         revision: int | None = None,
+        durable: bool = False,
+        owner: str = "",
+        parent_run: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        warnings: Sequence[str] = (),
     ) -> Run:
         """Record a run that begins now."""
         run = Run(
@@ -60,111 +76,55 @@ class RunRepository:
             graph=dict(graph),
             input_data=dict(input_data),
             started_at=time.time(),
+            durable=durable,
+            owner=owner,
+            parent_run=parent_run,
+            options=self.payload(options) if options else {},
+            warnings=list(warnings),
         )
         with self._db.write() as session:
             session.add(run)
         return run
 
-    def step_started(
-        self, run_id: str, node_id: str, *, ordinal: int, name: str = "", type: str = ""
-    ) -> None:
-        """A node begins."""
-        self._put(
-            run_id,
-            node_id,
-            status="running",
-            ordinal=ordinal,
-            name=name,
-            type=type,
-            started_at=time.time(),
-        )
+    def record(self, changes: Sequence[RunChange]) -> None:
+        """Write down what happened, in one transaction. Raises NotFound, StorageFull.
 
-    def step_finished(
-        self,
-        run_id: str,
-        node_id: str,
-        *,
-        duration_ms: float,
-        inputs: Mapping[str, Any],
-        outputs: Mapping[str, Any],
-        cached: bool = False,
-        reason: str = "",
-        signature: str = "",
-        **described: Any,
-    ) -> None:
-        """A node's outputs are there. `described` may give ordinal, name and type of a step that
-        was not started here, such as a cached one."""
-        self._put(
-            run_id,
-            node_id,
-            status="completed",
-            duration_ms=duration_ms,
-            inputs=self._payload(inputs),
-            outputs=self._payload(outputs),
-            cached=cached,
-            reason=reason,
-            signature=signature,
-            **described,
-        )
-
-    def step_skipped(self, run_id: str, node_id: str, *, reason: str, **described: Any) -> None:
-        """A node does not run."""
-        self._put(run_id, node_id, status="skipped", reason=reason, **described)
-
-    def step_failed(
-        self,
-        run_id: str,
-        node_id: str,
-        *,
-        error: Mapping[str, Any],
-        duration_ms: float = 0.0,
-        inputs: Mapping[str, Any] | None = None,
-        **described: Any,
-    ) -> None:
-        """A node failed for good."""
-        self._put(
-            run_id,
-            node_id,
-            status="failed",
-            error=dict(error),
-            duration_ms=duration_ms,
-            inputs=self._payload(inputs or {}),
-            **described,
-        )
-
-    def finish(
-        self,
-        run_id: str,
-        *,
-        status: str,
-        duration_ms: float,
-        outputs: Mapping[str, Any] | None = None,
-        error: Mapping[str, Any] | None = None,
-    ) -> Run:
-        """The run is over; steps still running then were cancelled with it."""
+        Inputs and outputs of steps are plain data here.
+        """
+        for change in changes:
+            for values in change.steps.values():
+                for name in values.keys() & {"inputs", "outputs"}:
+                    values[name] = self.payload(values[name])
         with self._db.write() as session:
-            run = session.get(Run, run_id)
-            if run is None:
-                raise NotFound("run", run_id)
-            run.status = status
-            run.duration_ms = duration_ms
-            run.outputs = dict(outputs or {})
-            run.error = dict(error) if error else None
-            session.exec(
-                update(RunStep)
-                .where(col(RunStep.run_id) == run_id, col(RunStep.status) == "running")
-                .values(status="cancelled")
-            )
-        return run
+            write_changes(self._db, session, changes)
+
+    def payload(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Data as `inputs`, `outputs` and `options` keep it; large data becomes a file."""
+        return as_payload(self._blobs, self._cap, data)
+
+    @property
+    def db(self) -> Database:
+        """The database of the runs."""
+        return self._db
 
     def get(self, run_id: str) -> tuple[Run, list[RunStep]]:
-        """A run and its steps in the order in which they began; raises NotFound."""
-        query = select(RunStep).where(col(RunStep.run_id) == run_id)
+        """A run and the steps of its graph in their order; raises NotFound."""
+        query = select(RunStep).where(col(RunStep.run_id) == run_id, col(RunStep.inside) == "")
         with self._db.read() as session:
             run = session.get(Run, run_id)
             if run is None:
                 raise NotFound("run", run_id)
             return run, list(session.exec(query.order_by(col(RunStep.ordinal))).all())
+
+    def steps_inside(
+        self, run_id: str, node_id: str, limit: int = 50, offset: int = 0
+    ) -> tuple[_Steps, int]:
+        """Steps of the body of a node, in the order in which they began; and how many."""
+        query = select(RunStep).where(col(RunStep.run_id) == run_id, col(RunStep.inside) == node_id)
+        page = query.order_by(col(RunStep.ordinal), col(RunStep.node_id))
+        with self._db.read() as session:
+            total = session.exec(select(func.count()).select_from(query.subquery())).one()
+            return list(session.exec(page.limit(limit).offset(offset)).all()), total
 
     def load_payload(self, payload: Mapping[str, Any]) -> Any:
         """The data of a step's `inputs` or `outputs`; NotFound when it expired."""
@@ -179,6 +139,7 @@ class RunRepository:
         offset: int = 0,
         *,
         status: str | None = None,
+        trigger: str | None = None,
     ) -> tuple[_Runs, int]:
         """Runs, newest first; and how many."""
         query = select(Run)
@@ -186,6 +147,8 @@ class RunRepository:
             query = query.where(col(Run.workflow_id) == workflow_id)
         if status is not None:
             query = query.where(col(Run.status) == status)
+        if trigger is not None:
+            query = query.where(col(Run.trigger) == trigger)
         page = query.order_by(col(Run.started_at).desc(), col(Run.id))
         with self._db.read() as session:
             total = session.exec(select(func.count()).select_from(query.subquery())).one()
@@ -219,22 +182,81 @@ class RunRepository:
         with self._db.read() as session:
             return session.exec(query.limit(1)).first()
 
-    def interrupt_running(self) -> int:
-        """Mark what a dead process left running as failed; returns how many runs."""
-        running = select(Run.id).where(col(Run.status) == "running")
+    def node_of(self, step: RunStep) -> Mapping[str, Any]:
+        """The node of the graph that a step belongs to, as the run's file has it; else empty."""
+        with self._db.read() as session:
+            graph = session.exec(select(Run.graph).where(col(Run.id) == step.run_id)).first() or {}
+        nodes = graph.get("nodes", [])
+        return next((node for node in nodes if node.get("id") == step.node_id), {})
+
+    def seen(self, owner: str) -> None:
+        """Note that a server is alive."""
         with self._db.write() as session:
-            ids = session.exec(running).all()
+            session.merge(Worker(id=owner, seen_at=time.time()))
+
+    def take_over(
+        self, owner: str, silent_s: float, busy: Collection[str] = ()
+    ) -> tuple[_Runs, _Runs]:
+        """Make open runs of dead servers those of `owner`, which runs only `busy` itself.
+
+        Dead is who was not seen for `silent_s` seconds, and an earlier life of `owner`. Returns
+        the runs to go on with and those that end here: durable ones and those that wait for a
+        person go on, unless they brought the server down again and again.
+        """
+        alive = select(Worker.id).where(
+            col(Worker.seen_at) > time.time() - silent_s, col(Worker.id) != owner
+        )
+        left = select(Run).where(
+            col(Run.status).in_(OPEN),
+            col(Run.owner).not_in(alive),
+            ~self._db.among(Run.id, busy),
+        )
+        with self._db.write() as session:
+            runs = session.exec(left.order_by(col(Run.started_at)).with_for_update()).all()
+            go_on: _Runs = []
+            ended: _Runs = []
+            for run in runs:
+                run.owner = owner
+                if not (run.durable or run.status == "waiting"):
+                    run.status, run.error = "interrupted", INTERRUPTED
+                elif self._gets_nowhere(session, run):
+                    run.status, run.error = "failed", CRASHED
+                (go_on if run.status in OPEN else ended).append(run)
+            ids = [run.id for run in ended]
+            session.flush()
             session.exec(
                 update(RunStep)
-                .where(col(RunStep.run_id).in_(running), col(RunStep.status) == "running")
+                .where(self._db.among(RunStep.run_id, ids), col(RunStep.status).in_(OPEN))
                 .values(status="cancelled")
             )
-            session.exec(
+        return go_on, ended
+
+    def take(self, run_id: str, owner: str, statuses: Collection[str]) -> bool:
+        """Make a run that is in one of `statuses` one that `owner` runs; False when it is not."""
+        with self._db.write() as session:
+            found = session.connection().execute(
                 update(Run)
-                .where(col(Run.status) == "running")
-                .values(status="failed", error=_STOPPED)
+                .where(col(Run.id) == run_id, col(Run.status).in_(list(statuses)))
+                .values(status="running", error=None, owner=owner, attempts=0)
             )
-        return len(ids)
+        return bool(found.rowcount)
+
+    def keep(self, run_ids: Collection[str]) -> None:
+        """These go on at the next start: they were stopped in good order."""
+        with self._db.write() as session:
+            session.exec(
+                update(Run).where(self._db.among(Run.id, run_ids)).values(attempts=0, progress=0)
+            )
+
+    def _gets_nowhere(self, session: Session, run: Run) -> bool:
+        mine = col(RunStep.run_id) == run.id
+        settled = select(func.count()).where(mine, col(RunStep.status).not_in(OPEN))
+        progress = session.exec(settled).one()
+        if run.status == "waiting" or progress > run.progress:
+            run.attempts = 0
+        run.attempts += 1
+        run.progress = progress
+        return run.attempts > MAX_ATTEMPTS
 
     def prune(
         self,
@@ -247,7 +269,7 @@ class RunRepository:
         `max_bytes` limits the payload folder. Returns the number of runs removed.
         """
         removed = 0
-        ended = select(Run.id).where(col(Run.status) != "running")
+        ended = select(Run.id).where(col(Run.status).not_in(OPEN))
         newest_first = ended.order_by(col(Run.started_at).desc(), col(Run.id))
         if max_age_days is not None:
             horizon = time.time() - max_age_days * _DAY_S
@@ -275,6 +297,7 @@ class RunRepository:
         with self._db.write() as session:
             doomed = session.exec(ids).all()
             session.exec(delete(RunStep).where(self._db.among(RunStep.run_id, doomed)))
+            session.exec(delete(Approval).where(self._db.among(Approval.run_id, doomed)))
             session.exec(delete(Run).where(self._db.among(Run.id, doomed)))
         return len(doomed)
 
@@ -285,6 +308,7 @@ class RunRepository:
         columns = (
             col(RunStep.inputs)["blob"].as_string(),
             col(RunStep.outputs)["blob"].as_string(),
+            col(Run.options)["blob"].as_string(),
         )
         with self._db.read() as session:
             return {
@@ -292,32 +316,3 @@ class RunRepository:
                 for column in columns
                 for sha in session.exec(select(column).where(self._db.among(column, shas)))
             }
-
-    def _payload(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        encoded = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-        raw = encoded.encode("utf-8", "surrogatepass")
-        if len(raw) <= self._cap:
-            return {"value": dict(data)}
-        sha = self._blobs.put_bytes(raw)
-        return {"blob": sha, "size": len(raw), "preview": encoded[:_PREVIEW_CHARS]}
-
-    def _put(self, run_id: str, node_id: str, **values: Any) -> None:
-        with self._db.write() as session:
-            step = session.get(RunStep, (run_id, node_id))
-            if step is None:
-                step = RunStep(
-                    run_id=run_id,
-                    node_id=node_id,
-                    ordinal=values.pop("ordinal", None) or _next_ordinal(session, run_id),
-                    status="running",
-                )
-                session.add(step)
-            for name, value in values.items():
-                setattr(step, name, value)
-
-
-def _next_ordinal(session: Session, run_id: str) -> int:
-    query = select(func.coalesce(func.max(RunStep.ordinal), -1)).where(
-        col(RunStep.run_id) == run_id
-    )
-    return int(session.exec(query).one()) + 1

@@ -288,6 +288,8 @@ class RunStep(SQLModel, table=True):
     cached: bool = False
     reason: str = ""
     signature: str = Field(default="", index=True)
+    #: Name of the port type of each output, to read values of open ports back.
+    types: dict[str, str] = Field(default_factory=dict, sa_column=_json())
     #: Everything the result depends on, to say what changed since; None where too large.
     signature_parts: dict[str, Any] | None = Field(default=None, sa_column=_json(nullable=True))
     usage: dict[str, float] = Field(default_factory=dict, sa_column=_json())

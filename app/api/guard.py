@@ -24,7 +24,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 #: Answered without a session: these ask for a key themselves, or tell nothing.
 #: The last is the chat of whoever has a link: its token is the key.
-_OPEN_PATHS = ("/api/", "/docs/", "/c/")
+_OPEN_PATHS = ("/api/", "/docs/", "/hooks/", "/c/")
 _OPEN_EXACT = {"/api", "/docs", "/openapi.json", "/health", "/ready", "/metrics", "/login"}
 #: A cookie that was good is trusted for this long without asking the database again.
 _TRUST_S = 30.0

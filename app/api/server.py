@@ -64,6 +64,7 @@ def make_server(settings: Settings) -> FastAPI:
     ):  # fmt: skip
         api.include_router(module.router)
     app.include_router(api)
+    app.include_router(automation.hooks)
     app.include_router(system.open_router)
     app.include_router(docs.router)
     app.include_router(chat.open_router)

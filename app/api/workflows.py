@@ -23,6 +23,7 @@ from app.api.deps import (
 )
 from app.api.problems import Door
 from app.api.sse import event_stream
+from app.engine.options import RunOptions
 from app.engine.problems import InvalidWorkflow, Problem
 from app.services.container import Services
 from app.services.outputs import execution_data
@@ -62,6 +63,12 @@ class ExecuteBody(BaseModel):
     )
     use_cache: bool = Field(True, description="Reuse results of steps that did not change.")
     trigger: Literal["api", "cli"] = Field("api", description="Where the run comes from.")
+    options: RunOptions | None = Field(
+        None, description="Which nodes run, and what stands in for the others."
+    )
+    base_run: str | None = Field(
+        None, description="Run whose results nodes have that the options leave out."
+    )
 
 
 class ExecuteUnsaved(BaseModel):
@@ -72,6 +79,12 @@ class ExecuteUnsaved(BaseModel):
     input_data: dict[str, Any] = Field({}, description='Such as {"question": "…"}.')
     use_cache: bool = Field(True, description="Reuse results of steps that did not change.")
     trigger: Literal["api", "cli"] = Field("api", description="Where the run comes from.")
+    options: RunOptions | None = Field(
+        None, description="Which nodes run, and what stands in for the others."
+    )
+    base_run: str | None = Field(
+        None, description="Run whose results nodes have that the options leave out."
+    )
 
 
 class Execution(BaseModel):
@@ -86,8 +99,14 @@ class Execution(BaseModel):
     input_data: dict[str, Any]
     outputs: dict[str, Any]
     error: dict[str, Any] | None
+    warnings: list[str] = Field([], description="What to know about it that is no error.")
     started_at: str
     duration_ms: float | None
+    usage: dict[str, float] = Field({}, description="Tokens, calls and cost of all steps.")
+    saved: dict[str, float] = Field({}, description="What reused results saved, with `ms`.")
+    options: dict[str, Any] = {}
+    parent_run: str | None = Field(None, description="The run whose results it began with.")
+    durable: bool = Field(False, description="Whether it goes on after a stop of the server.")
     steps: list[StepView]
 
 
@@ -190,8 +209,10 @@ async def execute_workflow(
         trigger=body.trigger,
         revision=body.revision,
         use_cache=body.use_cache,
+        options=body.options,
+        base_run=body.base_run,
     )
-    return await _followed(run_id, request, services)
+    return await followed(run_id, request, services)
 
 
 @router.post("/workflow_executions", response_model=Execution)
@@ -199,20 +220,27 @@ async def execute_unsaved(body: ExecuteUnsaved, request: Request, services: Svc)
     """Run a workflow that is not kept here; answers like the execution of one that is."""
     graph, _ = await services.workflows.parse(body.workflow)
     run_id = await services.runs.start(
-        graph=graph, input_data=body.input_data, trigger=body.trigger, use_cache=body.use_cache
+        graph=graph,
+        input_data=body.input_data,
+        trigger=body.trigger,
+        use_cache=body.use_cache,
+        options=body.options,
+        base_run=body.base_run,
     )
-    return await _followed(run_id, request, services)
+    return await followed(run_id, request, services)
 
 
-async def _followed(run_id: str, request: Request, services: Services) -> Response:
+async def followed(run_id: str, request: Request, services: Services) -> Response:
+    """Answer with a run as the client prefers: at its end, at once, or event by event."""
     place = {"Location": f"/api/v1/workflow_executions/{run_id}"}
     if wants_events(request):
         return event_stream(_run_events(services, run_id), place)
     if wants_async(request):
         run = await services.runs.get(run_id)
     else:
-        run = await services.runs.wait(run_id, preferred_wait(request))
-    status = 202 if run.status == "running" else 200
+        # A run that asks a person may take days: it is answered for as it is.
+        run = await services.runs.wait(run_id, preferred_wait(request), or_asked=True)
+    status = 202 if run.status in ("running", "waiting") else 200
     return JSONResponse(execution(run).model_dump(mode="json"), status, place)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from app.engine.registry import Registry
 from app.nodes import register_all
+from app.services.batches import BatchService
 from app.services.chats import ChatService
+from app.services.durable import Durability
 from app.services.compare import CompareService
 from app.services.exports import ExportService
 from app.services.files import FileService
@@ -23,10 +26,13 @@ from app.services.problems import Report, explain
 from app.services.runs import RunLimits, RunService
 from app.services.search import SearchService
 from app.services.threads import call
+from app.services.triggers import TriggerService
 from app.services.web import WebService
 from app.services.workflows import WorkflowService
 from app.services.world import ServiceWorld, WorldKnowledge
 from app.settings import Settings
+from storage.automation import TriggerRepository
+from storage.batches import BatchRepository
 from storage.blobs import Blobs
 from storage.chats import ChatRepository
 from storage.database import Database
@@ -66,6 +72,8 @@ class Services:
     exports: ExportService
     compare: CompareService
     runs: RunService
+    triggers: TriggerService
+    batches: BatchService
     chats: ChatService
     keys: KeyService
     #: Set once the search indexes are open and the default model is loaded.
@@ -105,14 +113,25 @@ class Services:
         await self.runs.open()
         cleanup.push_async_callback(self.chats.close)
         cleanup.push_async_callback(self.runs.close)
+        cleanup.push_async_callback(self.batches.close)
+        cleanup.push_async_callback(self.triggers.close)
         await self.chats.open()
         self.ingest.start()
         cleanup.push_async_callback(self.ingest.close)
         opening = asyncio.create_task(self._open_stores(after), name="open-stores")
         keeping = asyncio.create_task(self._keep_house(), name="housekeeping")
         cleanup.push_async_callback(_ended, opening, keeping, after)
+        going_on = asyncio.create_task(self._go_on(opening), name="go-on")
+        cleanup.push_async_callback(_cancelled, going_on)
         if not background:
-            await opening
+            await going_on
+
+    async def _go_on(self, opening: asyncio.Task[None]) -> None:
+        """Once nodes have what they need: take up what was under way, and look at the clock."""
+        await asyncio.wait([opening])
+        await self.runs.recover()
+        await self.batches.recover()
+        self.triggers.start()
 
     def _recover(self) -> None:
         jobs = JobRepository(self.database)
@@ -190,7 +209,15 @@ def _wire(
         ingest,
         embedding_model=settings.embedding_model,
     )
-    running = RunService(runs, workflows, registry, world, _run_limits(settings))
+    # The folder is locked: whoever comes with its name is the same server, started again.
+    durability = Durability(
+        runs,
+        f"{socket.gethostname()}:{settings.data.resolve()}",
+        shared=not database.is_sqlite,
+    )
+    running = RunService(
+        runs, workflows, registry, world, _run_limits(settings), durability=durability
+    )
     return Services(
         settings=settings,
         folder=folder,
@@ -209,6 +236,8 @@ def _wire(
         exports=ExportService(workflows, registry),
         compare=CompareService(running, knowledge),
         runs=running,
+        triggers=TriggerService(TriggerRepository(database), running, workflows),
+        batches=BatchService(BatchRepository(database), running, workflows),
         chats=ChatService(ChatRepository(database), running, workflows, page_secret(settings.data)),
         keys=KeyService(
             KeyRepository(database),
@@ -270,3 +299,8 @@ async def _ended(
         opening.cancel()
     # The thread that opens the indexes cannot be stopped, and must not find the database closed.
     await asyncio.gather(opening, keeping, return_exceptions=True)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.engine.cache import MemoryCache
-from app.engine.codec import Outputs, UndecodableValue, decode_outputs
-from app.engine.registry import Registry
+from app.engine.codec import Outputs, UndecodableValue, decode_outputs, tagged
+from app.engine.node import Node
+from app.engine.registry import AnyNode, Registry
+from app.engine.signature import Signature
 from app.services.threads import call
+from storage.errors import NotFound
 
 if TYPE_CHECKING:
     from storage.runs import RunRepository
+
+_MAX_UNKNOWN = 20_000
 
 
 class RunCache(MemoryCache):
@@ -20,6 +25,8 @@ class RunCache(MemoryCache):
         super().__init__(capacity)
         self._runs = runs
         self._registry = registry
+        #: Places that have no past, so that it is looked for once.
+        self._unknown: set[str] = set()
 
     async def get(self, key: str) -> Outputs | None:
         """Outputs kept under a signature's key."""
@@ -30,14 +37,40 @@ class RunCache(MemoryCache):
                 await self.put(key, kept)
         return kept
 
+    async def previous(self, place: str) -> Signature | None:
+        """Signature of the last result of a place, of this process or an earlier one."""
+        known = await super().previous(place)
+        if known is None and place not in self._unknown:
+            known = await call(self._last_signature, place)
+            if known is not None:
+                await self.remember(place, known)
+            elif len(self._unknown) < _MAX_UNKNOWN:
+                self._unknown.add(place)
+        return known
+
+    def _last_signature(self, place: str) -> Signature | None:
+        workflow_id, _, node_id = place.partition("/")
+        if not workflow_id:
+            return None
+        step = self._runs.last_step(workflow_id, node_id)
+        return Signature.load(step.signature_parts) if step is not None else None
+
     def _from_history(self, key: str) -> Outputs | None:
         step = self._runs.by_signature(key)
         cls = self._registry.get(step.type) if step is not None else None
         if step is None or cls is None:
             return None
         try:
-            data = self._runs.load_payload(step.outputs)
-            return decode_outputs(cls, data, self._registry.value_types())
-        except (UndecodableValue, TypeError, KeyError, OSError):
-            # Values of an open type do not say what they are, and old ones may be pruned.
+            data = tagged(self._runs.load_payload(step.outputs), step.types)
+            config = None if _static(cls) else self._runs.node_of(step).get("config", {})
+            return decode_outputs(
+                cls, data, self._registry.value_types(), config=config, guess=True
+            )
+        except (UndecodableValue, NotFound, TypeError, KeyError, OSError):
+            # Old results may have another shape, and may be pruned.
             return None
+
+
+def _static(cls: AnyNode) -> bool:
+    """Whether the outputs of a node are the same whatever its settings are."""
+    return cls.outputs_for.__func__ is Node.outputs_for.__func__  # type: ignore[attr-defined]

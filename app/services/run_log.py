@@ -26,14 +26,26 @@ class RunLog:
         self._published: list[Event] = []
         self._changed = asyncio.Event()
         self._closed = False
+        self._emitted = 0
+        self._written = 0
         self._writer = asyncio.create_task(self._write(), name="run-log")
 
     def emit(self, event: Event) -> None:
         """Take the next event of the run."""
         if threading.get_ident() == self._thread:
-            self._arrived.put_nowait(event)
+            self._take(event)
         else:
-            self._loop.call_soon_threadsafe(self._arrived.put_nowait, event)
+            self._loop.call_soon_threadsafe(self._take, event)
+
+    def _take(self, event: Event) -> None:
+        self._emitted += 1
+        self._arrived.put_nowait(event)
+
+    async def stored(self) -> None:
+        """Return once everything that was emitted by now is stored, or cannot be."""
+        goal = self._emitted
+        while self._written < goal and not self._writer.done():
+            await self._changed.wait()
 
     async def close(self) -> None:
         """Store and publish what has arrived; watching ends after it. Raises what storing raised."""
@@ -51,6 +63,7 @@ class RunLog:
 
         def check(_: asyncio.Task[None]) -> None:
             if not self._writer.cancelled() and self._writer.exception() is not None:
+                self._wake()
                 act()
 
         self._writer.add_done_callback(check)
@@ -75,6 +88,7 @@ class RunLog:
             lasting = [e for e in events if not isinstance(e, TokenEvent | NodeProgress)]
             if lasting:
                 await self._store(lasting)
+            self._written += len(events)
             self._publish(events)
             if batch[-1] is None:
                 return
@@ -82,5 +96,8 @@ class RunLog:
     def _publish(self, events: Sequence[Event]) -> None:
         if events:
             self._published.extend(events)
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

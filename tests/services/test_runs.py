@@ -21,6 +21,7 @@ from app.services.workflows import WorkflowService
 from storage.blobs import Blobs
 from storage.database import Database
 from storage.errors import NotFound, StorageFull
+from storage.run_writes import RunChange
 from storage.runs import RunRepository
 from storage.workflows import WorkflowRepository
 
@@ -199,7 +200,7 @@ async def test_a_graph_that_cannot_run_is_refused_and_leaves_no_run(place: Place
 
 
 async def test_further_runs_wait_for_their_turn_and_too_many_are_refused(tmp_path: Path) -> None:
-    place = Place(tmp_path, RunLimits(timeout_s=20, concurrent=1))
+    place = Place(tmp_path, RunLimits(timeout_s=20, concurrent=1, waiting=25))
     ids = [await place.runs.start(graph=workflow(seconds=1.5))]
     ids += [await place.runs.start(graph=workflow(text=str(n))) for n in range(25)]
     with pytest.raises(RagloomError) as refused:
@@ -217,17 +218,17 @@ async def test_closing_stops_what_runs_and_says_why(tmp_path: Path) -> None:
     run_id = await place.runs.start(graph=workflow(seconds=30))
     await place.runs.close()
     run = await place.runs.get(run_id)
-    assert run.status == "cancelled"
+    assert run.status == "interrupted"
     assert run.error is not None
     assert run.error["code"] == "server_stopped"
     place.db.close()
 
 
-async def test_a_run_that_a_killed_server_left_is_closed_at_the_next_start(place: Place) -> None:
-    place.repository.start(graph=workflow(), input_data={}, trigger="api", run_id="run_dead")
+async def test_a_run_of_a_page_that_a_killed_server_left_is_marked(place: Place) -> None:
+    place.repository.start(graph=workflow(), input_data={}, trigger="page", run_id="run_dead")
     await place.runs.open()
     run = await place.runs.get("run_dead")
-    assert run.status == "failed"
+    assert run.status == "interrupted"
     assert run.error is not None
     assert run.error["code"] == "server_stopped"
 
@@ -235,11 +236,15 @@ async def test_a_run_that_a_killed_server_left_is_closed_at_the_next_start(place
 async def test_a_full_disk_ends_the_run_with_a_clear_reason(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*args: Any, **kwargs: Any) -> None:
-        raise StorageFull("runs")
+    record = place.repository.record
+
+    def full(changes: list[RunChange]) -> None:
+        if any(step["status"] == "completed" for c in changes for step in c.steps.values()):
+            raise StorageFull("runs")
+        record(changes)
 
     run_id = await place.runs.start(graph=workflow(seconds=0.1))
-    monkeypatch.setattr(place.repository, "step_finished", full)
+    monkeypatch.setattr(place.repository, "record", full)
     events = [event async for event in place.runs.watch(run_id)]
     last = events[-1]
     assert isinstance(last, RunFinished)

@@ -22,10 +22,12 @@ from storage.jobs import JobRepository
 from storage.keys import KeyRepository
 from storage.knowledge import KnowledgeRepository
 from storage.projections import KeywordIndex, Projector, VectorIndex
+from storage.run_writes import RunChange
 from storage.runs import RunRepository
 from storage.search import ChunkSearch
 from storage.workflows import WorkflowRepository
 from tests.storage import postgres
+from tests.storage.automation_stories import STORIES
 from tests.storage.corpus import MODEL, Corpus, embed
 
 #: Read before the tests' environment is cleaned.
@@ -161,16 +163,24 @@ def test_workflows_runs_and_keys(db: Database, folder: DataFolder) -> None:
         workflows.save(made.id, {"nodes": [2]}, 1)
     assert workflows.list(text="QA")[1] == 1
     run = runs.start(graph={}, input_data={}, trigger="api", workflow_id=made.id)
-    runs.step_finished(
-        run.id, "a", duration_ms=1, inputs={}, outputs={"text": "x" * 500}, signature="s"
-    )
-    runs.finish(run.id, status="completed", duration_ms=1)
+    columns = {"status": "completed", "outputs": {"text": "x" * 500}, "signature": "s"}
+    runs.record([RunChange(run.id, steps={"a": {"status": "running"}})])
+    runs.record([RunChange(run.id, steps={"a": columns})])
+    left = runs.start(graph={}, input_data={}, trigger="api", durable=True)
+    assert [r.id for r in runs.take_over("me", 60, busy=[run.id])[0]] == [left.id]
+    for run_id in (run.id, left.id):
+        runs.record([RunChange(run_id, run={"status": "completed"}, ended=True)])
     step = runs.by_signature("s")
     assert step is not None
     assert runs.load_payload(step.outputs) == {"text": "x" * 500}
-    assert runs.prune(max_runs=0) == 1
+    assert runs.prune(max_runs=0) == 2
     _, secret = keys.create("ci")
     assert keys.verify(secret) is not None
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+def test_automation(story: Callable[[Database, Path], None], db: Database, tmp_path: Path) -> None:
+    story(db, tmp_path)
 
 
 def test_a_name_that_is_taken_is_a_conflict(db: Database, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ def _runs() -> None:
     op.create_index("run_by_workflow", "run", ["workflow_id", "started_at"], unique=False)
     op.create_index(op.f("ix_run_status"), "run", ["status"], unique=False)
     for column in (
+        sa.Column("types", sa.JSON(), nullable=False, server_default=empty),
         sa.Column("signature_parts", sa.JSON(), nullable=True),
         sa.Column("usage", sa.JSON(), nullable=False, server_default=empty),
         sa.Column("saved", sa.JSON(), nullable=False, server_default=empty),

@@ -47,7 +47,7 @@ CANVAS = (
         "Settings, what the step received, what it produced, how long it took and why it ran.",
         ".rl-card-wrap",
         "Click a card.",
-        ".rl-inspector .rl-tabs, .rl-inspector .q-tabs",
+        ".vue-flow__node.selected",
     ),
     Stop(
         "Change a setting, run again",

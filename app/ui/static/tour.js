@@ -80,7 +80,9 @@
           width: `${box.width + 8}px`, height: `${box.height + 8}px`,
         });
         const gap = 14;
-        if (innerWidth - box.right > width + 2 * gap) [left, top] = [box.right + gap, box.top];
+        const small = box.width < 420 && box.height < 320;
+        if (small && innerHeight - box.bottom > height + 2 * gap) [left, top] = [box.left, box.bottom + gap];
+        else if (innerWidth - box.right > width + 2 * gap) [left, top] = [box.right + gap, box.top];
         else if (box.left > width + 2 * gap) [left, top] = [box.left - width - gap, box.top];
         else if (box.top > height + 2 * gap) [left, top] = [box.left, box.top - height - gap];
         else [left, top] = [box.left, box.bottom + gap];

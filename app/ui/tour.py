@@ -26,7 +26,6 @@ CANVAS = (
         "A workflow, step by step",
         "Each card is a step. Wires carry what one step produces to the next; their colours tell "
         "what it is.",
-        ".rl-stage",
     ),
     Stop(
         "Ask it something",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.engine.graph import Graph
-from app.engine.registry import Registry
+from app.engine.graph import Graph, NodeSpec
+from app.engine.node import input_ports, output_ports
+from app.engine.registry import AnyNode, Registry
+from app.engine.values import Documents, PortValue
+from app.engine.wiring import Wiring
 
 #: Node type inside a body that hands out a value of the node around it.
 INLET = "inlet"
@@ -57,14 +61,96 @@ class Body(BaseModel):
 
 def interface_of(graph: Graph, registry: Registry) -> Interface:
     """What a workflow takes (inlets and input nodes) and gives (named results)."""
-    raise NotImplementedError
+    wiring = Wiring(graph, registry)
+    inputs: dict[str, InterfaceInput] = {}
+    for spec in graph.nodes.values():
+        taken = _inlet(spec) if spec.type == INLET else _input(spec, registry)
+        if taken is None or spec.disabled or spec.pinned is not None:
+            continue
+        known = inputs.get(taken.name)
+        if known is not None:  # several nodes read the same value
+            same = taken.type if taken.type == known.type else PortValue.type_name
+            required = known.required or taken.required
+            taken = InterfaceInput(name=taken.name, type=same, required=required)
+        inputs[taken.name] = taken
+    outputs = tuple(
+        InterfaceOutput(name=name, type=wiring.types.get(end, PortValue).type_name)
+        for name, end in graph.named_outputs(registry).items()
+    )
+    return Interface(inputs=tuple(inputs.values()), outputs=outputs)
 
 
-def collapse(graph: Graph, node_ids: list[str], registry: Registry) -> Graph:
-    """Put nodes into the body of one new node."""
-    raise NotImplementedError
+def reads_run_input(spec: NodeSpec, registry: Registry) -> bool:
+    """Whether a node without inputs takes its value from what the run was given."""
+    cls = registry.get(spec.type)
+    if cls is None or input_ports(cls, spec.config):
+        return False
+    return spec.type == INLET or _reads(spec, cls) != ()
+
+
+def collapse(
+    graph: Graph,
+    node_ids: Iterable[str],
+    registry: Registry,
+    *,
+    title: str = "",
+    node_id: str | None = None,
+) -> Graph:
+    """A graph in which these nodes lie in the body of one new node of the type “workflow”.
+
+    Nodes that read what the run was given stay outside and are wired to the new node, so that
+    the run still asks for it. `node_id` is the new node's id. Raises RagloomError when the nodes
+    cannot be put together, with the reason.
+    """
+    from app.engine.folding import collapsed
+
+    return collapsed(graph, node_ids, registry, title=title, node_id=node_id)
 
 
 def expand(graph: Graph, node_id: str, registry: Registry) -> Graph:
-    """Put the nodes of a body back into the workflow."""
-    raise NotImplementedError
+    """A graph in which the nodes of a body stand in the place of the node that holds them.
+
+    Raises RagloomError when the body cannot be taken apart, with the reason.
+    """
+    from app.engine.folding import expanded
+
+    return expanded(graph, node_id, registry)
+
+
+def _inlet(spec: NodeSpec) -> InterfaceInput | None:
+    name, type_name = spec.config.get("name", "value"), spec.config.get("value_type", "Any")
+    if not isinstance(name, str) or not name or not isinstance(type_name, str):
+        return None
+    return InterfaceInput(
+        name=name[:200],
+        type=type_name[:200] or PortValue.type_name,
+        required=spec.config.get("required") is not False,
+    )
+
+
+def _input(spec: NodeSpec, registry: Registry) -> InterfaceInput | None:
+    """The input that a node reads by name from the input data of a run."""
+    cls = registry.get(spec.type)
+    if cls is None or "name" not in cls.Config.model_fields or input_ports(cls, spec.config):
+        return None
+    fields = cls.Config.model_fields
+    name = spec.config.get("name", fields["name"].default)
+    if not isinstance(name, str) or not name or name not in (_reads(spec, cls) or ()):
+        return None
+    stands_in = any(spec.config.get(key) for key in ("default", "file", "files"))
+    must = spec.config.get("required", fields["required"].default) if "required" in fields else True
+    # What comes in is read as text or data, so that a question may be a text or a query; only
+    # files have to be files.
+    files = any(p.value_type is Documents for p in output_ports(cls, spec.config).values())
+    return InterfaceInput(
+        name=name[:200],
+        type=Documents.type_name if files else PortValue.type_name,
+        required=bool(must) and not stands_in,
+    )
+
+
+def _reads(spec: NodeSpec, cls: AnyNode) -> tuple[str, ...] | None:
+    try:
+        return cls.reads(cls.Config.model_validate(spec.config))
+    except Exception:  # a node's own code, over settings of any shape
+        return None

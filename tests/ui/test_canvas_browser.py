@@ -341,7 +341,8 @@ def test_problems_are_on_the_card(desk: Desk) -> None:
     desk.do(ops=[{"op": "disconnect", "edges": [["retrieve", "chunks", "generate", "chunks"]]}])
     badge = desk.node("generate").locator(".rl-badge-button")
     badge.wait_for()
-    desk.until(lambda: "chunks" in (badge.get_attribute("title") or ""))
+    badge.hover()
+    desk.shows(desk.page.locator(".rl-tip"), "chunks", exact=False)
     badge.click()
     desk.until(lambda: desk.events("node") == [["node", "problems", "generate"]])
 

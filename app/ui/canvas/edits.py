@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import singledispatch
 
+import networkx as nx
+
 from app.engine.graph import EdgeSpec, Graph, NodeSpec, copy_json
 from app.engine.registry import Registry
 from app.engine.values import PortValue
@@ -18,6 +20,9 @@ from . import ops, structure
 from .layout import GRID, NODE_HEIGHT, NODE_WIDTH, arrange, place_missing
 from .ops import Ends, Refused
 from .sockets import Sockets, fitting_ports
+
+#: Between neighbours that were not placed by hand.
+_GAP = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,8 @@ def _(op: ops.AddNode, graph: Graph, registry: Registry) -> Edit:
     if op.connect is not None:
         graph = _connect_new(graph, registry, spec, op.connect)
     elif op.insert is not None:
-        graph = _insert_into_wire(graph, registry, spec, op.insert)
+        wired = _insert_into_wire(graph, registry, spec, op.insert)
+        graph = _make_room(wired, spec.id, op.insert) if op.room and wired is not graph else wired
     return Edit(graph, f"Add {spec.title or cls.title}", select=(spec.id,))
 
 
@@ -133,6 +139,26 @@ def _insert_into_wire(graph: Graph, registry: Registry, spec: NodeSpec, wire: En
     return _connected(kept, registry, (spec.id, outputs[0], target, target_port))
 
 
+def _make_room(graph: Graph, node: str, wire: Ends) -> Graph:
+    """Put a node between the ends of the wire it went into; what follows moves to the right."""
+    start, end = graph.nodes[wire[0]].position, graph.nodes[wire[2]].position
+    if start is None or end is None:
+        return graph
+    x = start[0] + NODE_WIDTH + _GAP
+    y = round((start[1] + end[1]) / 2 / GRID) * GRID
+    moved = {node: replace(graph.nodes[node], position=(x, float(y)))}
+    lacking = x + NODE_WIDTH + _GAP - end[0]
+    if 0 < lacking < 2 * (NODE_WIDTH + _GAP):
+        for id_ in nx.descendants(graph.skeleton(), node):
+            spec = graph.nodes[id_]
+            if spec.position is not None:
+                moved[id_] = replace(spec, position=(spec.position[0] + lacking, spec.position[1]))
+    elif lacking <= 0:
+        middle = round(((start[0] + end[0]) / 2) / GRID) * GRID
+        moved[node] = replace(graph.nodes[node], position=(float(middle), float(y)))
+    return _with_nodes(graph, moved.values())
+
+
 def _free_place(graph: Graph, wanted: tuple[float, float]) -> tuple[float, float]:
     """The nearest place at or below the wanted one where no card is covered."""
     x, y = wanted
@@ -162,6 +188,16 @@ def _connected(graph: Graph, registry: Registry, ends: Ends) -> Graph:
 def _(op: ops.Connect, graph: Graph, registry: Registry) -> Edit:
     ends = (op.source, op.source_port, op.target, op.target_port)
     return Edit(_connected(graph, registry, ends), "Connect")
+
+
+@apply_op.register
+def _(op: ops.Insert, graph: Graph, registry: Registry) -> Edit:
+    spec = spec_of(graph, op.node)
+    title = Sockets(graph, registry).title(op.node)
+    after = _insert_into_wire(graph, registry, spec, op.wire)
+    if after is graph:
+        raise Refused(f"“{title}” has no ports that fit into this wire.")
+    return Edit(after, f"Insert {title}")
 
 
 @apply_op.register

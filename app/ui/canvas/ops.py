@@ -45,6 +45,8 @@ class AddNode(_Op):
     title: str = ""
     connect: WireEnd | None = None
     insert: Ends | None = None
+    #: With `insert`: put it between the ends of the wire, and make room there.
+    room: bool = False
     #: Move it to where it covers no other node.
     free: bool = False
 
@@ -66,6 +68,14 @@ class Connect(_Op):
     source_port: str
     target: str
     target_port: str
+
+
+class Insert(_Op):
+    """Put a node that is there already into a wire."""
+
+    op: Literal["insert"] = "insert"
+    node: str
+    wire: Ends
 
 
 class Disconnect(_Op):
@@ -242,6 +252,7 @@ Op = (
     AddNode
     | MoveNodes
     | Connect
+    | Insert
     | Disconnect
     | Delete
     | Duplicate

@@ -1,15 +1,26 @@
+import { idOf, isCard, isNote } from './ids.js'
+
 // Copied nodes are a workflow file of their own: plain text that can be pasted into another tab,
 // a chat, or an editor.
 
-/** Workflow-file text of the selected nodes and the wires between them. */
-export function fragment(nodes, edges) {
-  const ids = new Set(nodes.map((n) => n.data.view.id))
+/** Workflow-file text of the selected nodes and notes, the wires between them, and whole groups. */
+export function fragment(elements, edges, groups = []) {
+  const cards = elements.filter(isCard)
+  const ids = new Set(cards.map(idOf))
+  const notes = elements.filter(isNote).map(({ data: { view }, position }) => ({ ...view, x: position.x, y: position.y }))
   return JSON.stringify(
     {
       directed: true,
       multigraph: true,
-      graph: { format: 'ragloom/1', name: '', description: '', outputs: {} },
-      nodes: nodes.map(({ data: { view }, position }) => ({ ...view.spec, position: [position.x, position.y] })),
+      graph: {
+        format: 'ragloom/1',
+        name: '',
+        description: '',
+        outputs: {},
+        ...(notes.length ? { notes } : {}),
+        ...(groups.length ? { groups } : {}),
+      },
+      nodes: cards.map(({ data: { view }, position }) => ({ ...view.spec, position: [position.x, position.y] })),
       edges: edges
         .map((e) => e.data.view)
         .filter((e) => ids.has(e.source) && ids.has(e.target))

@@ -21,3 +21,24 @@ export function firstSentence(text) {
   const match = /^.*?[.!?](?=\s|$)/s.exec(text ?? '')
   return (match ? match[0] : (text ?? '')).trim()
 }
+
+const STATES = { waiting: 'waiting', running: 'running', asking: 'waits for a person', done: 'done', cached: 'cached', skipped: 'skipped', failed: 'failed', cancelled: 'cancelled' }
+
+/** A card in words, for screen readers. */
+export function spoken(view, status, mark, others) {
+  const problems = view.problems.length
+  return [
+    view.title,
+    view.type === view.title ? '' : view.type.replaceAll('_', ' '),
+    view.summary,
+    view.disabled ? 'disabled' : '',
+    STATES[status?.state] ?? 'not run yet',
+    status?.stale ? 'out of date' : '',
+    status?.state === 'failed' ? firstSentence(status.error) : '',
+    problems ? `${problems} ${problems === 1 ? 'problem' : 'problems'}: ${view.problems.map((p) => p.message).join(' ')}` : '',
+    mark ?? '',
+    others ? others.map((p) => (p.editing ? `${p.name} is editing` : `${p.name} is here`)).join(', ') : '',
+  ]
+    .filter(Boolean)
+    .join(', ')
+}

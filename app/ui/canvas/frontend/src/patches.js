@@ -1,14 +1,23 @@
 import { markRaw, nextTick } from 'vue'
-import { toFlow } from './ids.js'
+import { toFlow, toNote } from './ids.js'
 
-// Turns what Python sends (node and edge views) into Vue Flow elements. Views are marked raw, so
-// Vue does not wrap configs and port lists in proxies; a change replaces the whole view.
+// Turns what Python sends (node, note and edge views) into Vue Flow elements. Views are marked raw,
+// so Vue does not wrap configs and port lists in proxies; a change replaces the whole view.
 
 const nodeOf = (view) => ({
   id: toFlow(view.id),
   type: 'card',
   position: { x: view.x, y: view.y },
-  ariaLabel: `${view.title}, ${view.type}`,
+  data: { view: markRaw(view) },
+})
+
+// Notes lie under the wires, also while they are selected.
+const noteOf = (view) => ({
+  id: toNote(view.id),
+  type: 'note',
+  position: { x: view.x, y: view.y },
+  zIndex: -2000,
+  connectable: false,
   data: { view: markRaw(view) },
 })
 
@@ -27,26 +36,25 @@ const ports = (view) => JSON.stringify([view.inputs.map((p) => p.name), view.out
 
 export function loadGraph(flow, graph) {
   flow.setEdges([])
-  flow.setNodes((graph.nodes ?? []).map(nodeOf))
+  flow.setNodes([...(graph.nodes ?? []).map(nodeOf), ...(graph.notes ?? []).map(noteOf)])
   flow.setEdges((graph.edges ?? []).map(edgeOf))
 }
 
 export function applyPatch(flow, patch) {
   if (patch.remove_edges?.length) flow.removeEdges(patch.remove_edges)
-  if (patch.remove_nodes?.length) flow.removeNodes(patch.remove_nodes.map(toFlow), false)
+  const gone = [...(patch.remove_nodes ?? []).map(toFlow), ...(patch.remove_notes ?? []).map(toNote)]
+  if (gone.length) flow.removeNodes(gone, false)
   const added = []
   const changedPorts = []
-  for (const view of patch.nodes ?? []) {
-    const node = flow.findNode(toFlow(view.id))
-    if (!node) {
-      added.push(nodeOf(view))
-      continue
-    }
-    if (ports(node.data.view) !== ports(view)) changedPorts.push(node.id)
+  const change = (view, id, make) => {
+    const node = flow.findNode(id)
+    if (!node) return added.push(make(view))
+    if (make === nodeOf && ports(node.data.view) !== ports(view)) changedPorts.push(node.id)
     node.data = { view: markRaw(view) }
-    node.ariaLabel = `${view.title}, ${view.type}`
-    if (!node.dragging) node.position = { x: view.x, y: view.y }
+    if (!node.dragging && (node.position.x !== view.x || node.position.y !== view.y)) node.position = { x: view.x, y: view.y }
   }
+  for (const view of patch.nodes ?? []) change(view, toFlow(view.id), nodeOf)
+  for (const view of patch.notes ?? []) change(view, toNote(view.id), noteOf)
   if (added.length) flow.addNodes(added)
   for (const [id, [x, y]] of Object.entries(patch.moved ?? {})) {
     const node = flow.findNode(toFlow(id))

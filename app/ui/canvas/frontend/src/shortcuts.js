@@ -10,13 +10,20 @@ const CONTROL = {
   s: 'save',
   enter: 'run',
   k: 'find',
+  f: 'find_node',
+  g: 'group',
+  e: 'collapse',
 }
+const SHIFTED = { undo: 'redo', group: 'ungroup', collapse: 'expand' }
 const PLAIN = {
   Delete: 'delete',
   Backspace: 'delete',
   F2: 'rename',
   d: 'toggle_disabled',
   p: 'toggle_pinned',
+  c: 'connect',
+  n: 'note',
+  ContextMenu: 'menu',
   1: 'fit',
   '+': 'zoom_in',
   '=': 'zoom_in',
@@ -31,9 +38,6 @@ const PLAIN = {
   ArrowDown: 'walk_down',
 }
 const NUDGE = { ArrowLeft: [-16, 0], ArrowRight: [16, 0], ArrowUp: [0, -16], ArrowDown: [0, 16] }
-/** Commands that the page answers; the canvas only passes them on. */
-const PAGE = new Set(['save', 'run', 'find', 'help'])
-
 export function installShortcuts({ root, perform, copy, paste, nudge }) {
   const visible = () => root.value && root.value.offsetParent !== null
   const inDialog = (target) => target instanceof Element && Boolean(target.closest('.q-dialog, [role="dialog"], .q-menu'))
@@ -46,14 +50,15 @@ export function installShortcuts({ root, perform, copy, paste, nudge }) {
     if (!visible() || inDialog(event.target) || event.defaultPrevented) return
     const control = event.ctrlKey || event.metaKey
     // A title that waits to be typed gets the keys, wherever the focus went meanwhile.
-    const field = isTyping(event.target) ? null : root.value.querySelector('.rl-title-input')
+    const field = isTyping(event.target) ? null : root.value.querySelector('.rl-title-input, .rl-note-input')
     if (field && !control) return field.focus()
     let name = null
     if (control && !event.altKey) {
       name = CONTROL[event.key.toLowerCase()]
-      if (name === 'undo' && event.shiftKey) name = 'redo'
+      if (event.shiftKey) name = SHIFTED[name] ?? name
       if (!name) return
       if (isTyping(event.target) && name !== 'save' && name !== 'run') return
+      if (name === 'find_node' && !onCanvas()) return
     } else {
       if (isTyping(event.target) || !onCanvas() || control) return
       if (event.altKey) {
@@ -62,13 +67,13 @@ export function installShortcuts({ root, perform, copy, paste, nudge }) {
         nudge(...NUDGE[event.key])
         return
       }
-      name = PLAIN[event.key]
+      name = event.shiftKey && event.key === 'F10' ? 'menu' : PLAIN[event.key]
       if (!name || (event.key === 'Tab' && event.shiftKey)) return
       // Buttons of the canvas keep Enter and Tab for themselves.
       const button = event.target instanceof Element && event.target.closest('button')
       if (button && (name === 'open' || name === 'quick_add')) return
     }
-    if (perform(name, PAGE.has(name)) !== false) event.preventDefault()
+    if (perform(name) !== false) event.preventDefault()
   }
   const clip = (handler) => (event) => {
     if (!visible() || isTyping(event.target) || inDialog(event.target)) return

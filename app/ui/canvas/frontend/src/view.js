@@ -1,7 +1,7 @@
 // What part of the graph is on the screen: fitting it in, keeping it in sight when room is lost.
 
 import { onBeforeUnmount } from 'vue'
-import { fromFlow, toFlow } from './ids.js'
+import { toFlow } from './ids.js'
 import { fitted, freeRoom, onScreen, overlap, shiftInto } from './room.js'
 
 // No graph is shown larger than it is. Asked to fit, all of it is shown; by itself the view stays
@@ -28,8 +28,9 @@ export function useView(flow, root) {
     arrives = performance.now() + ms + 60
     flow.setViewport(viewport, { duration: ms })
   }
+  /** Show all elements, or those with these ids of Vue Flow. */
   function fit(ids, ms = duration, limits = LIMITS) {
-    const nodes = ids?.length ? ids.map((id) => flow.findNode(toFlow(id))).filter(Boolean) : flow.getNodes.value
+    const nodes = ids?.length ? ids.map((id) => flow.findNode(id)).filter(Boolean) : flow.getNodes.value
     if (!nodes.length) return
     const map = root.value.querySelector('.vue-flow__minimap')
     const viewport = fitted(nodes.map(boxOf), rect(root.value), bars(), map && rect(map), limits)
@@ -54,9 +55,9 @@ export function useView(flow, root) {
     const middle = [(room.left + room.right) / 2 - box.left, (room.top + room.bottom) / 2 - box.top]
     go({ x: middle[0] - (x + width / 2) * zoom, y: middle[1] - (y + height / 2) * zoom, zoom }, duration)
   }
-  /** Move the view by as little as brings a node into sight. */
+  /** Move the view by as little as brings an element into sight. */
   function reveal(id) {
-    const node = flow.findNode(toFlow(id))
+    const node = flow.findNode(id)
     if (!node) return
     const [dx, dy] = shiftInto(screen(node), freeRoom(rect(root.value), bars()))
     const { x, y, zoom } = flow.viewport.value
@@ -69,7 +70,7 @@ export function useView(flow, root) {
   // ---- panels open and close, answers appear ----
   function resized() {
     const [chosen] = flow.getSelectedNodes.value
-    if (chosen) reveal(fromFlow(chosen.id))
+    if (chosen) reveal(chosen.id)
     else if (untouched()) open()
   }
   function covered() {

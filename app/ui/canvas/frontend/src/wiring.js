@@ -1,5 +1,5 @@
 import { shallowRef, watch } from 'vue'
-import { fittingPorts, reachable, refusal } from './fit.js'
+import { reachable, refusal } from './fit.js'
 import { fromFlow, toFlow } from './ids.js'
 
 // Everything about a wire in the hand: which ports it may go to, what to say where it may not,
@@ -8,7 +8,7 @@ import { fromFlow, toFlow } from './ids.js'
 
 const CLICK = 5
 
-export function useWiring({ flow, root, types, catalog, ops, quickAdd, say }) {
+export function useWiring({ flow, root, types, ops, quickAdd, say }) {
   const wire = shallowRef(null)
   let made = false
   let from = null
@@ -24,7 +24,7 @@ export function useWiring({ flow, root, types, catalog, ops, quickAdd, say }) {
     for (const el of root.value.querySelectorAll('.vue-flow__handle')) {
       const node = flow.findNode(el.dataset.nodeid)
       const side = el.classList.contains('source') ? 'source' : 'target'
-      const port = node && portOf(node, fromFlow(el.dataset.handleid), side)
+      const port = node?.type === 'card' && portOf(node, fromFlow(el.dataset.handleid), side)
       if (port) visit(el, node, port, side)
     }
   }
@@ -134,7 +134,5 @@ export function useWiring({ flow, root, types, catalog, ops, quickAdd, say }) {
     if (reason !== drag.refusal) wire.value = { ...drag, refusal: reason }
   })
 
-  const fitting = (drag) => catalog.value.filter((entry) => fittingPorts(types.value, drag, entry).length > 0)
-
-  return { wire, fitting, onConnectStart, onConnect, onConnectEnd, onEdgeUpdate, onEdgeUpdateStart, onEdgeUpdateEnd }
+  return { wire, onConnectStart, onConnect, onConnectEnd, onEdgeUpdate, onEdgeUpdateStart, onEdgeUpdateEnd }
 }

@@ -111,7 +111,7 @@ def _add(source: Source, node: Mapping[str, Any], chat: bool) -> None:
                 y or 0.0,
                 number(data.get("width"), 80, 2_000) or 300.0,
                 number(data.get("height"), 60, 2_000) or 160.0,
-                _COLOURS.get(text(data.get("theme")), "yellow"),
+                _COLOURS.get(text(data.get("theme")), "amber"),
             )
         )
         return
@@ -132,7 +132,7 @@ def _add(source: Source, node: Mapping[str, Any], chat: bool) -> None:
     source.add(step)
 
 
-_COLOURS = {"blue": "blue", "cyan": "blue", "green": "green", "pink": "pink", "violet": "purple"}
+_COLOURS = {"blue": "blue", "cyan": "blue", "green": "green", "pink": "rose", "violet": "violet"}
 
 
 def template(value: Any) -> Template:

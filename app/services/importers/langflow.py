@@ -28,7 +28,7 @@ from app.services.importers.source import (
 
 _SINGLE = re.compile(r"(?<!\{)\{\s*([A-Za-z_]\w{0,80})\s*\}(?!\})")
 _DOUBLE = re.compile(r"\{\{\s*([A-Za-z_]\w{0,80})\s*\}\}")
-_COLOURS = {"blue": "blue", "emerald": "green", "lime": "green", "pink": "pink", "rose": "pink"}
+_COLOURS = {"blue": "blue", "emerald": "green", "lime": "green", "pink": "rose", "rose": "rose"}
 _TOOL = "A tool an agent could call. Replace it with a node that always runs, or remove it."
 
 
@@ -110,7 +110,7 @@ def _add(source: Source, node: Mapping[str, Any], links: list[Link]) -> None:
                 y or 0.0,
                 number(node.get("width"), 80, 2_000) or 300.0,
                 number(node.get("height"), 60, 2_000) or 160.0,
-                _COLOURS.get(text(mapping(held.get("template")).get("backgroundColor")), "yellow"),
+                _COLOURS.get(text(mapping(held.get("template")).get("backgroundColor")), "amber"),
             )
         )
         return

@@ -106,7 +106,7 @@ class Note:
     y: float
     width: float = 300.0
     height: float = 160.0
-    colour: str = "yellow"
+    colour: str = "amber"
 
 
 @dataclass(slots=True)

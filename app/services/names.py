@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.engine.node import Port
+from app.engine.values import PortValue
 
 _DEEPEST = 4
 
@@ -18,20 +19,47 @@ def names_of(
     inputs: Mapping[str, Any],
     input_data: Mapping[str, Any] | None = None,
     variables: Any = None,
+    types: Mapping[str, type[PortValue]] | None = None,
 ) -> dict[str, Any]:
     """Name -> value: of the last run where there was one, else an example of the port's type.
 
-    `inputs` is JSON data of a step by port. `input` is what the run was given.
+    `inputs` is JSON data of a step by port, `input` what the run was given. `types` says what
+    the wires bring to ports that take anything.
     """
     found: dict[str, Any] = {}
     for name, port in ports.items():
         value = inputs.get(name)
         if value is None:
-            example = example_of(port.value_type)
+            example = example_of((types or {}).get(name, port.value_type))
             value = [example] if port.many else example
         found[name] = value
     found["input"] = dict(input_data or {})
     found["variables"] = dict(variables) if isinstance(variables, Mapping) else {}
+    return found
+
+
+def code_names(
+    kind: str,
+    names: Mapping[str, Any],
+    outputs: Mapping[str, Port],
+    results: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Names that a node's own expressions know besides its inputs.
+
+    `outputs` are its output ports, `results` JSON data of what they gave last.
+    """
+    found = dict(names)
+    if kind in ("condition", "switch") and not found.get("subject"):
+        found["subject"] = found.get("value")
+    elif kind == "merge":
+        values = found.get("values")
+        found["value"] = values[0] if isinstance(values, list) and values else {}
+    elif kind in ("loop", "compute"):
+        for name, port in outputs.items():
+            value = results.get(name)
+            found.setdefault(name, example_of(port.value_type) if value is None else value)
+        if kind == "loop":
+            found.setdefault("round", 1)
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 Kind = Literal[
     "text", "long", "template", "code", "number", "integer", "flag", "choice", "several",
     "strings", "filters", "mapping", "objects", "object", "value", "json", "json_schema", "body",
-    "workflow", "knowledge_base", "model", "ref", "chunker", "files",
+    "workflow", "port_type", "knowledge_base", "model", "ref", "chunker", "files",
 ]  # fmt: skip
 
 _WIDGETS: dict[str, Kind] = {
@@ -31,6 +31,7 @@ _WIDGETS: dict[str, Kind] = {
     "schema": "json_schema",
     "body": "body",
     "workflow": "workflow",
+    "port_type": "port_type",
     "mapping": "mapping",
     "headers": "mapping",
     "key_value": "mapping",
@@ -115,6 +116,8 @@ def _field(
 ) -> FieldSpec:
     merged, optional = _flatten(part, definitions)
     kind = _kind(merged, definitions, depth)
+    if kind == "text" and name == "value_type":
+        kind = "port_type"
     inner: Mapping[str, Any] = merged
     choices = tuple(merged.get("enum", ())) or _constants(merged)
     if kind in ("objects", "several"):
@@ -198,6 +201,8 @@ def _kind(part: Mapping[str, Any], definitions: Mapping[str, Any], depth: int) -
         found = _list_kind(part, definitions, depth)
     elif kind == "object":
         found = _object_kind(part, depth)
+    elif kind == "string" and "{{" in str(part.get("description", "")):
+        found = "template"  # its help tells of names in it
     elif kind == "string" and int(part.get("maxLength") or 0) > _LINE:
         found = "long"
     else:

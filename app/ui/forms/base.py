@@ -59,9 +59,10 @@ class FormContext:
     choices: Choices
     #: The settings as they are by now.
     values: Callable[[], Mapping[str, Any]]
-    #: Names for expressions, and for templates.
+    #: Names for settings that are computed, for templates, and for settings that are expressions.
     names: Callable[[], Names] = dict
     template_names: Callable[[], Names] = dict
+    code_names: Callable[[], Names] = dict
     read_only: bool = False
     #: Lead to a stored workflow.
     open_workflow: Callable[[str], Any] | None = None

@@ -23,8 +23,9 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 #: Levels of nested settings that are looked at.
 _DEEPEST = 12
 NO_KEYS_HERE = (
-    "Secrets are not kept in workflows, which are exported and shared. Set the provider's key in "
-    "the environment of the server, and write {{ secret.NAME }} here where one is needed."
+    "Secrets are not kept in workflows, which are exported and shared. Keys of model providers "
+    "belong into the environment of the server; in a header, {{ secret.NAME }} stands for its "
+    "variable RAGLOOM_SECRET_NAME."
 )
 
 
@@ -58,8 +59,8 @@ def _secrets(path: str, name: str, value: Any, depth: int) -> Iterator[str]:
         # A row of a table of names and values: {"name": "password", "value": "…"}.
         label = value.get("name") or value.get("key")
         for key, part in value.items():
-            known = str(label) if key == "value" and isinstance(label, str) else str(key)
-            yield from _secrets(f"{path}.{key}", known, part, depth + 1)
+            called = str(label) if key == "value" and isinstance(label, str) else str(key)
+            yield from _secrets(f"{path}.{key}", called, part, depth + 1)
     elif isinstance(value, list | tuple):
         for position, part in enumerate(value):
             yield from _secrets(f"{path}.{position}", name, part, depth + 1)

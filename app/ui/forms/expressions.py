@@ -64,36 +64,51 @@ def field(slot: Slot) -> ui.element:
 class ExpressionField:
     """An entry with completion; below it what is wrong, or what it gives."""
 
-    def __init__(self, slot: Slot) -> None:
-        self._slot = slot
+    def __init__(self, slot: Slot, *, computed: bool = True) -> None:
+        """`computed`: the setting holds an expression in place of a value; else it is one."""
+        self._slot, self._computed = slot, computed
+        self._names = slot.form.names if computed else slot.form.code_names
         value = slot.value
-        source = str(value[EXPRESSION]) if is_expression(value) else ""
+        source = (
+            str(value[EXPRESSION]) if is_expression(value) else "" if computed else str(value or "")
+        )
         self._turn = 0
         with parts.div("rl-col rl-gap-4") as self.element:
             with parts.div("rl-fx-entry"):
                 self.entry = CodeEntry(
                     source, f"{slot.spec.title}: expression", lambda e: self._typed(e.value or ""),
-                    offer=lambda text, at: offers(text, at, slot.form.names()),
-                    placeholder="chunks.items | length", read_only=slot.form.read_only,
+                    offer=lambda text, at: offers(text, at, self._names()),
+                    placeholder=self._example(), read_only=slot.form.read_only,
                 )  # fmt: skip
             self._line = parts.label("", "rl-small rl-fx-preview")
             self._line.props["role"] = "status"
             self._line.mark(f"preview-{slot.spec.name}")
             ui.timer(0.01, lambda: self._try(source), once=True)
 
+    def _example(self) -> str:
+        """Something one could write here."""
+        names = [name for name in self._names() if name not in ("input", "variables")]
+        if not names:
+            return "input.question | length"
+        value = self._names()[names[0]]
+        parts_of = list(value) if isinstance(value, dict) else []
+        return f"{names[0]}.{parts_of[0]}" if parts_of else names[0]
+
     async def _typed(self, source: str) -> None:
-        self._slot.put({EXPRESSION: source})
+        self._slot.put({EXPRESSION: source} if self._computed else source)
         await self._try(source)
 
     async def _try(self, source: str) -> None:
         self._turn += 1
         turn = self._turn
-        names = self._slot.form.names()
-        wrong = problem(source, names)
-        found, good = ("", False) if wrong else await call(preview, source, names)
+        names = self._names()
+        empty = not self._computed and not source.strip()
+        wrong = "" if empty else problem(source, names)
+        found, good = ("", False) if wrong or empty else await call(preview, source, names)
         if turn != self._turn or self.element.is_deleted:
             return
         self.entry.invalid(bool(wrong))
         self._line.text = wrong or (f"= {found}" if good else found)
+        self._line.set_visibility(bool(self._line.text))
         self._line.classes(remove="rl-danger rl-warn rl-muted")
         self._line.classes("rl-danger" if wrong else "rl-muted" if good else "rl-warn")

@@ -35,6 +35,7 @@ class SchemaForm:
         read_only: bool = False,
         names: Callable[[], Names] | None = None,
         template_names: Callable[[], Names] | None = None,
+        code_names: Callable[[], Names] | None = None,
         open_workflow: Callable[[str], Any] | None = None,
     ) -> None:
         self.values = dict(values)
@@ -44,6 +45,7 @@ class SchemaForm:
             lambda: self.values,
             names or dict,
             template_names or names or dict,
+            code_names or names or dict,
             read_only,
             open_workflow,
         )
@@ -56,6 +58,8 @@ class SchemaForm:
         with parts.div("rl-form"):
             for spec in specs:
                 self._rows[spec.name] = _Row(self, spec)
+            self._whole = parts.label("", "rl-danger rl-small rl-hidden").mark("form-message")
+            self._whole.props["role"] = "status"
             self._extra = parts.div("rl-col")
             if not specs:
                 parts.label("This node has no settings.", "rl-muted")
@@ -131,6 +135,8 @@ class SchemaForm:
 
     def _show_messages(self) -> None:
         found = self._check(self.values) if self._check else {}
+        self._whole.text = whole = found.get("", "")
+        self._whole.classes(remove="rl-hidden") if whole else self._whole.classes("rl-hidden")
         for name, row in self._rows.items():
             message = self._refused.get(name) or found.get(name, "")
             if not message and secret_in(name, self.values.get(name)):

@@ -28,6 +28,7 @@ BUILDERS: dict[Kind, Builder] = {
     "json_schema": jsons.schema,
     "body": body.build,
     "workflow": pickers.workflow,
+    "port_type": pickers.port_type,
     "knowledge_base": pickers.knowledge_base,
     "model": pickers.model,
     "ref": pickers.ref,
@@ -44,7 +45,7 @@ _SHAPES: dict[Kind, tuple[type, ...]] = {
     "filters": (dict,), "mapping": (dict,), "object": (dict,), "body": (dict,),
     "choice": (str, int, float, bool), "value": (str, int, float, bool, list, tuple),
     "knowledge_base": (str,), "model": (str,), "ref": (str,), "chunker": (str,),
-    "workflow": (str,), "files": (dict, list, tuple),
+    "workflow": (str,), "port_type": (str,), "files": (dict, list, tuple),
 }  # fmt: skip
 
 

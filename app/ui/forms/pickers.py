@@ -9,6 +9,7 @@ from typing import Any
 from nicegui import events, ui
 
 from app.engine.problems import RagloomError
+from app.engine.values import PORT_TYPES
 from app.ui import parts, text
 from app.ui.forms.base import Slot
 from app.ui.schema import MODEL_KINDS
@@ -89,6 +90,12 @@ def chunker(slot: Slot) -> ui.element:
     """A way to cut documents."""
     options = {name: text.words(name) for name in slot.form.choices.chunkers}
     return pick(slot, options, free=False, hint="Choose where to cut")
+
+
+def port_type(slot: Slot) -> ui.element:
+    """A type of values that wires carry."""
+    options = {name: f"{name} · {cls.type_help}" for name, cls in PORT_TYPES.items()}
+    return pick(slot, options, free=True, hint="Any")
 
 
 def workflow(slot: Slot) -> ui.element:

@@ -9,7 +9,6 @@ from nicegui import ui
 
 from app.ui import parts, text
 from app.ui.forms.base import Slot, default_words
-from app.ui.forms.entry import CodeEntry
 from app.ui.schema import FieldSpec
 
 
@@ -34,17 +33,10 @@ def long(slot: Slot) -> ui.element:
 
 
 def code(slot: Slot) -> ui.element:
-    """Code in a mono font; its names complete as those of an expression."""
-    from app.ui.forms import expressions
+    """A setting that is an expression: with completion, and what it gives now."""
+    from app.ui.forms.expressions import ExpressionField
 
-    return CodeEntry(
-        str(slot.value or ""),
-        slot.spec.title,
-        lambda e: slot.put(e.value or ("" if not slot.spec.optional else None)),
-        offer=lambda source, at: expressions.offers(source, at, slot.form.names()),
-        rows=2,
-        read_only=slot.form.read_only,
-    )
+    return ExpressionField(slot, computed=False).element
 
 
 def number(slot: Slot) -> ui.element:

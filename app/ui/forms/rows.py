@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from nicegui import ui
@@ -89,7 +90,8 @@ class ObjectRows:
                             self._slot,
                             part,
                             row.get(part.name, part.default),
-                            lambda value, i=index, n=part.name: self._change(i, n, value),
+                            partial(self._change, index, part.name),
+                            told=index == 0,
                         )
             if len(self.rows) > MAX_ROWS:
                 parts.label(f"and {len(self.rows) - MAX_ROWS} more", "rl-muted rl-small")
@@ -105,24 +107,21 @@ def one(slot: Slot) -> ui.element:
 
     with parts.div("rl-form-card") as element:
         for part in slot.spec.parts:
-            inner(
-                slot,
-                part,
-                value.get(part.name, part.default),
-                lambda new, n=part.name: change(n, new),
-            )
+            inner(slot, part, value.get(part.name, part.default), partial(change, part.name))
     return element
 
 
-def inner(slot: Slot, part: FieldSpec, value: Any, put: Any) -> None:
-    """A field inside a field."""
+def inner(
+    slot: Slot, part: FieldSpec, value: Any, put: Callable[[Any], None], *, told: bool = True
+) -> None:
+    """A field inside a field; `told` shows what it means."""
     from app.ui.forms.kinds import builder_of
 
     with parts.div("rl-field"):
         if part.kind != "flag":
             parts.label(part.title, "rl-field-title rl-small")
         builder_of(part, value)(Slot(part, value, put, slot.form))
-        if part.description:
+        if part.description and told:
             parts.label(part.description, "rl-field-help")
 
 

@@ -159,8 +159,9 @@ class Inspector:
                 choices=self._choices,
                 check=lambda values: config_errors(self._registry, node.type, values),
                 read_only=self._read_only,
-                names=self._names,
+                names=lambda: self._node.names(self._registry) if self._node else {},
                 template_names=self._template_names,
+                code_names=lambda: self._node.code_names(self._registry) if self._node else {},
                 open_workflow=self._actions.open_workflow,
             )
             if not self._read_only:
@@ -193,9 +194,6 @@ class Inspector:
         room.clear()
         with room:
             inspector_policy.build(node, self._registry, actions)
-
-    def _names(self) -> dict[str, Any]:
-        return self._node.names(self._registry) if self._node else {}
 
     def _template_names(self) -> dict[str, Any]:
         return self._node.template_names(self._registry) if self._node else {}

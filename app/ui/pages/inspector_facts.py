@@ -9,8 +9,9 @@ from typing import Any
 
 from app.engine.graph import Graph, NodeSpec
 from app.engine.registry import Registry
+from app.engine.values import PortValue
 from app.engine.wiring import Wiring
-from app.services.names import names_of, template_names
+from app.services.names import code_names, names_of, template_names
 from app.services.views import StepView
 from app.ui.run_state import RunState
 
@@ -58,16 +59,31 @@ class NodeFacts:
         """Names that expressions of this node may use, with values of the last run or examples."""
         if self.graph is None:
             return {}
+        wiring = Wiring(self.graph, registry)
+        brought = {
+            port: wiring.types.get((edges[0].source, edges[0].source_port), PortValue)
+            for port, edges in wiring.wires.get(self.node_id, {}).items()
+            if edges
+        }
         return names_of(
-            Wiring(self.graph, registry).inputs(self.node_id),
+            wiring.inputs(self.node_id),
             self.step.inputs if self.step else {},
             self.run.input_data if self.run else {},
             self.graph.extra.get("variables"),
+            brought,
         )
 
     def template_names(self, registry: Registry) -> dict[str, Any]:
         """Names that templates of this node may use."""
         return template_names(self.type, self.names(registry))
+
+    def code_names(self, registry: Registry) -> dict[str, Any]:
+        """Names that settings which are expressions may use."""
+        if self.graph is None:
+            return {}
+        outputs = Wiring(self.graph, registry).outputs(self.node_id)
+        results = self.step.outputs if self.step else {}
+        return code_names(self.type, self.names(registry), outputs, results)
 
     def inner_steps(self) -> dict[str, dict[str, StepView]]:
         """Item (“” where there is one only) -> inner node -> step, of steps inside this node."""

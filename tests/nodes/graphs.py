@@ -41,7 +41,7 @@ def body_of(
 ) -> dict[str, Any]:
     """The setting of a node that holds `graph`; inputs and outputs are name -> type."""
     return {
-        "graph": graph.to_data(),
+        "graph": graph.dump(),
         "interface": {
             "inputs": [{"name": n, "type": t, "required": True} for n, t in (inputs or {}).items()],
             "outputs": [{"name": n, "type": t} for n, t in (outputs or {}).items()],

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from nicegui import ui
 
 from app.services.container import Services
-from app.ui import finder, jobs, parts, shortcuts, theme
+from app.ui import finder, jobs, parts, run_jobs, shortcuts, theme
 
 SECTIONS = (
     ("Workflows", "account_tree", "/"),
@@ -95,6 +95,7 @@ def _top(services: Services, section: str, crumbs: Sequence[Crumb], result: Fram
         parts.tag("span", "Search")
         parts.tag("kbd", "Ctrl K")
     jobs.build(services)
+    run_jobs.build(services)
     with (
         parts.icon_button("contrast", "Theme: light, dark or as the system")
         .classes("rl-wide-only")

@@ -13,7 +13,7 @@ const words = (ms) => {
 
 export default {
   template: `
-    <div class="rl-gantt" role="group" aria-label="Timeline of the run" @keydown="keys">
+    <div class="rl-gantt" :class="{ 'is-flat': !rows.some((row) => row.folds) }" role="group" aria-label="Timeline of the run" @keydown="keys">
       <div class="rl-gantt-axis" aria-hidden="true">
         <span v-for="tick in ticks" :key="tick" :style="{ left: share(tick) + '%' }">{{ words(tick) }}</span>
       </div>
@@ -33,6 +33,7 @@ export default {
             <i v-for="(at, i) in row.attempts" :key="'a' + i" class="rl-gantt-again" :style="{ left: share(at) + '%' }" />
           </span>
           <span class="rl-gantt-words rl-num">{{ row.end === null ? elapsed(row) : row.words }}</span>
+          <span class="rl-gantt-why rl-ellipsis">{{ row.reason }}</span>
         </button>
       </div>
     </div>`,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +14,18 @@ from app.engine.events import (
     NodeProgress,
     NodeSkipped,
     NodeStarted,
+    NodeWaiting,
     RunFinished,
     RunStarted,
     TokenEvent,
 )
 from app.services.views import ExecutionView, StepView
+from app.ui import usage
+from app.ui.timeline import Timeline, Times, build, is_inner, outer_of
+
+NodeEvent = NodeStarted | NodeWaiting | NodeFinished | NodeSkipped | NodeFailedEvent
+#: Values of steps inside other nodes that are kept on a page; of further ones only the times.
+INNER_VALUES = 200
 
 
 @dataclass
@@ -25,10 +33,11 @@ class RunState:
     """Steps, streamed text and result of one run."""
 
     run_id: str = ""
-    #: "", running, completed, failed or cancelled.
+    #: "", running, waiting, completed, failed, cancelled or interrupted.
     status: str = ""
     started: float = 0.0
     duration_ms: float | None = None
+    trigger: str = "page"
     outputs: dict[str, Any] = field(default_factory=dict)
     input_data: dict[str, Any] = field(default_factory=dict)
     error: dict[str, Any] | None = None
@@ -36,53 +45,134 @@ class RunState:
     #: Text streamed so far, by node.
     tokens: dict[str, str] = field(default_factory=dict)
     order: list[str] = field(default_factory=list)
-    #: Seconds after the start of the run, by node, for the timeline.
-    offsets: dict[str, float] = field(default_factory=dict)
+    #: When each step began, for the timeline.
+    times: dict[str, Times] = field(default_factory=dict)
+    #: Nodes of the run and the wires between them, as (source, target).
+    node_ids: tuple[str, ...] = ()
+    edges: Sequence[tuple[str, str]] = ()
+    #: What not to run and what was given in place of it, where not everything ran.
+    options: dict[str, Any] = field(default_factory=dict)
+    parent_run: str | None = None
+    warnings: list[str] = field(default_factory=list)
+    #: Steps of the run before, of nodes that do not run this time.
+    kept: dict[str, StepView] = field(default_factory=dict)
+    _inner: int = 0
 
     def apply(self, event: Event, titles: Mapping[str, tuple[str, str]]) -> None:
         """Take in one event. `titles`: node id -> title, type."""
         match event:
             case RunStarted():
                 self.run_id, self.status, self.started = event.run_id, "running", event.at
+                self.node_ids = event.node_ids
             case RunFinished():
                 self.status, self.duration_ms = event.status, event.duration_ms
                 self.outputs = event.outputs
                 self.error = event.problem.model_dump() if event.problem else None
                 for step in self.steps.values():
-                    if step.status == "running":
+                    if step.status in ("running", "waiting"):
                         step.status = "cancelled"
+                        step.duration_ms = self._since(event.at, step.node_id)
             case TokenEvent():
                 self.tokens[event.node_id] = self.tokens.get(event.node_id, "") + event.text
             case NodeProgress():
                 pass
             case _:
-                self._step_event(event, self._step(event.node_id, titles))
+                self._step_event(event, self._step(event, titles))
+                if self.live:
+                    self.status = "waiting" if self._all_wait() else "running"
 
-    def _step_event(
-        self, event: NodeStarted | NodeFinished | NodeSkipped | NodeFailedEvent, step: StepView
-    ) -> None:
+    def _all_wait(self) -> bool:
+        under_way = [s.status for s in self.steps.values() if s.status in ("running", "waiting")]
+        inside = {outer_of(node) for node in self.asks()}
+        outer = [n for n, s in self.steps.items() if s.status == "running" and n not in inside]
+        return "waiting" in under_way and not outer
+
+    def _step_event(self, event: NodeEvent, step: StepView) -> None:
+        node = event.node_id
+        at = max(0.0, (event.at - self.started) * 1000)
+        step.waiting = None
         match event:
             case NodeStarted():
                 step.status = "running"
-                self.offsets[event.node_id] = max(0.0, event.at - self.started)
+                if node in self.times:
+                    self.times[node].attempts.append(at)
+                else:
+                    self.times[node] = Times(at)
+            case NodeWaiting():
+                step.status = "waiting"
+                step.waiting = {"message": event.message, "form": event.form}
             case NodeFinished():
                 step.status, step.duration_ms = "completed", event.duration_ms
                 step.cached, step.reason = event.cached, event.reason
-                step.inputs, step.outputs = event.inputs, event.outputs
-                began = event.at - self.started - event.duration_ms / 1000
-                self.offsets.setdefault(event.node_id, max(0.0, began))
+                step.usage, step.saved = event.usage, event.saved
+                if self._keeps(node):
+                    step.inputs, step.outputs = event.inputs, event.outputs
+                self.times.setdefault(node, Times(max(0.0, at - event.duration_ms)))
             case NodeSkipped():
                 step.status, step.reason = "skipped", event.reason
+                self.times.setdefault(node, Times(at))
             case NodeFailedEvent():
                 step.status, step.duration_ms = "failed", event.duration_ms
                 step.error, step.inputs = event.problem.model_dump(), event.inputs
+                step.usage = event.usage
+                self.times.setdefault(node, Times(max(0.0, at - event.duration_ms)))
 
-    def _step(self, node_id: str, titles: Mapping[str, tuple[str, str]]) -> StepView:
+    def _keeps(self, node: str) -> bool:
+        if not is_inner(node):
+            return True
+        self._inner += 1
+        return self._inner <= INNER_VALUES
+
+    def _since(self, at: float, node: str) -> float:
+        began = self.times[node].start if node in self.times else 0.0
+        return max(0.0, (at - self.started) * 1000 - began)
+
+    def _step(self, event: NodeEvent, titles: Mapping[str, tuple[str, str]]) -> StepView:
+        node_id = event.node_id
         if node_id not in self.steps:
-            title, kind = titles.get(node_id, (node_id, ""))
+            named = (event.title or node_id.rpartition("/")[2], event.type)
+            title, kind = titles.get(node_id, named)
             self.steps[node_id] = StepView(node_id=node_id, name=title, type=kind, status="running")
             self.order.append(node_id)
         return self.steps[node_id]
+
+    @property
+    def live(self) -> bool:
+        """Whether it has not ended."""
+        return self.status in ("running", "waiting")
+
+    def clock_ms(self) -> float:
+        """How long it runs by now."""
+        return max(0.0, (time.time() - self.started) * 1000) if self.started else 0.0
+
+    def timeline(self, titles: Mapping[str, tuple[str, str]]) -> Timeline:
+        """Its rows on one scale."""
+        return build(
+            self.steps,
+            self.times,
+            self.edges,
+            order=self.order,
+            now_ms=self.clock_ms() if self.live else self.duration_ms or 0.0,
+            total_ms=self.duration_ms,
+            titles=titles,
+        )
+
+    def used(self) -> dict[str, float]:
+        """Tokens, calls and cost of the whole run, as far as they are known."""
+        return usage.add(s.usage for node, s in self.steps.items() if not is_inner(node))
+
+    def saved(self) -> dict[str, float]:
+        """What reused results spared."""
+        return usage.add(s.saved for node, s in self.steps.items() if not is_inner(node))
+
+    def asks(self) -> dict[str, dict[str, Any]]:
+        """Nodes that wait for a person: {"message", "form"}."""
+        return {node: step.waiting for node, step in self.steps.items() if step.waiting is not None}
+
+    def failed_node(self) -> str | None:
+        """The node of the canvas that failed."""
+        failed = (n for n, s in self.steps.items() if s.status == "failed" and not is_inner(n))
+        return next(failed, None)
 
     def found_by(self) -> dict[str, list[str]]:
         """Chunk id -> nodes that put it out, in the order they ran."""
@@ -109,17 +199,38 @@ class RunState:
             status=execution.status,
             started=began,
             duration_ms=execution.duration_ms,
+            trigger=execution.trigger,
             outputs=execution.outputs,
             input_data=execution.input_data,
             error=execution.error,
+            options=execution.options,
+            parent_run=execution.parent_run,
+            warnings=execution.warnings,
             steps={step.node_id: step for step in execution.steps},
             order=[step.node_id for step in execution.steps],
+            node_ids=tuple(step.node_id for step in execution.steps),
+            edges=edges_of(execution.graph),
         )
-        for step in execution.steps:
+        state.time(execution.steps)
+        return state
+
+    def time(self, steps: Sequence[StepView]) -> None:
+        """Note when steps of the history began."""
+        from app.ui.text import parse_time
+
+        for step in steps:
             moment = parse_time(step.started_at) if step.started_at else None
             if moment:
-                state.offsets[step.node_id] = max(0.0, moment.timestamp() - began)
-        return state
+                at = max(0.0, (moment.timestamp() - self.started) * 1000)
+                self.times[step.node_id] = Times(at)
+
+    def add_inner(self, steps: Sequence[StepView]) -> None:
+        """Take in steps of the history that ran inside a node."""
+        for step in steps:
+            if step.node_id not in self.steps:
+                self.order.append(step.node_id)
+            self.steps[step.node_id] = step
+        self.time(steps)
 
     def answer(self) -> dict[str, Any] | None:
         """The answer of the run: among its named outputs, else the last one any node put out."""
@@ -131,6 +242,12 @@ class RunState:
                 if is_answer(value):
                     return dict(value)
         return None
+
+
+def edges_of(graph: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Wires of a workflow file, as (source, target)."""
+    edges = (graph or {}).get("edges") or ()
+    return [(str(e["source"]), str(e["target"])) for e in edges]
 
 
 def is_answer(value: Any) -> bool:

@@ -7,9 +7,10 @@ from typing import Any
 
 from nicegui import ui
 
+from app.engine.events import Event
 from app.engine.graph import Graph
 from app.services.container import Services
-from app.services.views import WorkflowView
+from app.services.views import StepView, WorkflowView
 from app.ui.canvas.board import RunBoard
 from app.ui.canvas.editor import GraphEditor
 from app.ui.canvas.flow import FlowCanvas
@@ -63,6 +64,20 @@ class Bench:
             found = {id_: (v.get("title", id_), v.get("type", "")) for id_, v in views.items()}
             self._titled = (graph, found)
         return self._titled[1]
+
+    def wires(self) -> list[tuple[str, str]]:
+        """Wires of the graph, as (source, target)."""
+        return [(edge.source, edge.target) for edge in self.editor.graph.edges]
+
+    def show_statuses(self, event: Event) -> None:
+        """Show on the canvas what an event changes there."""
+        changed = self.board.feed(event)
+        if changed:
+            self.canvas.set_statuses(changed)
+
+    def step(self, node: str) -> StepView | None:
+        """The last known step of a node: of this run, or of the one it builds on."""
+        return self.run.steps.get(node) or self.run.kept.get(node)
 
     def title(self, node: str) -> str:
         """What a node is called."""

@@ -13,28 +13,39 @@ from app.services.container import Services
 from app.services.views import ExecutionView, WorkflowView
 from app.ui import parts
 from app.ui.canvas.editor import GraphEditor
-from app.ui.canvas.flow import FlowCanvas
+from app.ui.canvas.flow import FlowCanvas, MenuEntry
 from app.ui.canvas.saving import Autosave
 from app.ui.frame import Crumb, Frame, frame
 from app.ui.pages import palette
 from app.ui.pages.common import missing, run_badge, workflow_choices
-from app.ui.pages.drawer import Drawer
-from app.ui.pages.inspector import Actions, Inspector
+from app.ui.pages.drawer import Drawer, DrawerActions
+from app.ui.pages.inspector import Inspector
+from app.ui.pages.offers import actions_of, extend
 from app.ui.pages.pickers import keep_file, picker_choices
-from app.ui.pages.runbar import RunBar
+from app.ui.pages.runbar import BarActions, RunBar, Way
 from app.ui.pages.sessions import Sessions
 from app.ui.pages.workbench import Workbench
 from app.ui.pages.workflow_menu import WorkflowMenu
+
+#: What the menu of a node offers besides the canvas' own.
+NODE_MENU = (
+    MenuEntry("run_from", "Run from here", "start", edits=False),
+    MenuEntry("run_alone", "Run this node alone…", "science"),
+    MenuEntry("edit_output", "Edit and pin the output…", "edit_note"),
+    MenuEntry("download", "Download the output", "file_download", edits=False),
+    MenuEntry("download_csv", "Download its rows as CSV", "table_rows", edits=False),
+)
 
 
 def register(get_services: Callable[[], Services], sessions: Sessions) -> None:
     """Add the page."""
 
     @ui.page("/workflows/{workflow_id}", response_timeout=30)
-    async def canvas_page(workflow_id: str, run: str = "") -> None:
+    async def canvas_page(workflow_id: str, run: str = "", pin: str = "") -> None:
         services = get_services()
         try:
             past = await services.runs.get(run) if run else None
+            pinned = await services.runs.get(pin) if pin and not run else None
             workflow = await _workflow(services, workflow_id, past)
         except Exception as error:
             if parts.code_of(error) != "not_found":
@@ -48,7 +59,11 @@ def register(get_services: Callable[[], Services], sessions: Sessions) -> None:
                 await _build(services, sessions, bar, workflow, editor, None, past)
             else:
                 autosave = await sessions.open(workflow)
-                await _build(services, sessions, bar, workflow, autosave.editor, autosave, None)
+                bench = await _build(
+                    services, sessions, bar, workflow, autosave.editor, autosave, None
+                )
+                if pinned is not None:
+                    await bench.data.pin_run(pinned)
 
 
 async def _workflow(
@@ -74,9 +89,9 @@ async def _build(
     editor: GraphEditor,
     autosave: Autosave | None,
     past: ExecutionView | None,
-) -> None:
+) -> Workbench:
     read_only = past is not None
-    choices = await picker_choices(services)
+    choices = extend(await picker_choices(services), services)
     bench = Workbench(services, workflow, editor, autosave)
     with parts.div("rl-work") as bench.root:
         with parts.div("rl-work-left"):
@@ -96,36 +111,61 @@ async def _build(
                         on_node_action=bench.node_action,
                         on_command=bench.command,
                         on_change=bench.changed,
+                        menu=NODE_MENU,
                     ).classes("rl-stage-canvas")
                     _stage_tools(read_only)
                     if past is not None:
-                        _banner(past)
-                    bench.bar = RunBar(
-                        bench.running.run,
-                        bench.running.stop,
-                        bench.show_node,
-                        bench.running.open_output,
-                        partial(keep_file, services),
-                    )
+                        _banner(past, bench)
+                    bench.bar = RunBar(_bar_actions(services, bench))
             with ui.element("section").classes("rl-drawer").props('aria-label="Run and problems"'):
                 ui.element("div").props("data-rl-grip=drawer")
-                bench.drawer = Drawer(bench.show_node, bench.running.history)
+                bench.drawer = Drawer(
+                    DrawerActions(
+                        bench.show_node,
+                        bench.inspect,
+                        bench.running.history,
+                        bench.running.resume,
+                    )
+                )
         with ui.element("aside").classes("rl-inspector").props('aria-label="Inspector"'):
             ui.element("div").props("data-rl-grip=inspector")
             bench.inspector = Inspector(
                 services.registry,
-                Actions(
-                    bench.selecting.set_config,
-                    bench.selecting.rename,
-                    bench.running.run_to,
-                    bench.selecting.set_policy,
-                ),
+                actions_of(bench),
                 choices,
                 bench.selecting.overview,
             )
     menu = WorkflowMenu(services, sessions, workflow, editor, autosave)
     menu.build(bar, read_only=read_only)
     await bench.open(past)
+    return bench
+
+
+def _bar_actions(services: Services, bench: Workbench) -> BarActions:
+    running = bench.running
+    batch = f"/workflow/{bench.workflow.workflow_id}/batch"
+    return BarActions(
+        run=running.whole,
+        stop=running.stop,
+        step=running.step,
+        go_on=running.go_on,
+        leave=running.leave,
+        select=bench.show_node,
+        details=running.open_output,
+        run_from=running.run_from,
+        resume=running.resume,
+        decide=running.decide,
+        keep_file=partial(keep_file, services),
+        ways=(
+            Way("Run the selection", "select_all", running.selection,
+                "The selected nodes; the rest from the run that is shown", lambda: bool(bench.chosen)),
+            Way("Run step by step", "skip_next", running.steps, "One node at each press"),
+            Way("Run in the background", "move_to_inbox", running.background, "Goes on without this page"),
+            Way("Run without reusing", "refresh", running.fresh, "Every node works anew"),
+            Way("Run many inputs", "table_rows", lambda: ui.navigate.to(batch), "A table in, a table out"),
+            Way("Unpin every node", "push_pin", bench.data.unpin_all, "All of them run again", bench.has_pins),
+        ),
+    )  # fmt: skip
 
 
 def _stage_tools(read_only: bool) -> None:
@@ -141,12 +181,17 @@ def _opener(icon: str, tip: str, panel: str) -> None:
     button.on("click", js_handler=f"() => ragloom.panel('{panel}', 'open')")
 
 
-def _banner(past: ExecutionView) -> None:
+def _banner(past: ExecutionView, bench: Workbench) -> None:
+    home = f"/workflows/{past.workflow_id}"
     with parts.div("rl-stage-banner"):
         run_badge(past.status)
         parts.label("A past run", "rl-strong rl-wide-only")
         parts.moment(past.started_at)
-        parts.quiet(
-            "Back to the current version",
-            lambda: ui.navigate.to(f"/workflows/{past.workflow_id}"),
-        )
+        if bench.workflow.revision and past.status not in ("running", "waiting"):
+            parts.quiet("Run again", bench.running.rerun, icon="replay").mark("rerun")
+            parts.quiet(
+                "Edit with its data",
+                lambda: ui.navigate.to(f"{home}?pin={past.execution_id}"),
+                icon="push_pin",
+            ).mark("pin-run")
+        parts.quiet("Back to the current version", lambda: ui.navigate.to(home))

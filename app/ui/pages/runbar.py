@@ -9,7 +9,8 @@ from typing import Any
 from nicegui import events, ui
 
 from app.engine.problems import RagloomError
-from app.ui import answer, parts, text
+from app.ui import answer, parts, text, usage
+from app.ui.pages.asking import Asks
 from app.ui.run_state import RunState
 
 
@@ -24,38 +25,95 @@ class RunInput:
     kind: str = "text"
 
 
-class RunBar:
-    """Inputs and the result; `start(values)` and `stop()` do the work."""
+@dataclass(frozen=True)
+class Way:
+    """Another way to run, in the menu beside the button; `enabled` is asked when it opens."""
 
-    def __init__(
-        self,
-        start: Callable[[dict[str, Any]], Any],
-        stop: Callable[[], Any],
-        select: Callable[[str], Any],
-        details: Callable[[], Any],
-        keep_file: Callable[[str, bytes], Awaitable[dict[str, Any]]],
-    ) -> None:
-        self._start, self._stop, self._select, self._details = start, stop, select, details
-        self._keep_file = keep_file
+    words: str
+    icon: str
+    act: Callable[[], Any]
+    hint: str = ""
+    enabled: Callable[[], bool] = lambda: True
+
+
+@dataclass
+class BarActions:
+    """What the bar asks the page to do."""
+
+    run: Callable[[dict[str, Any]], Any]
+    stop: Callable[[], Any]
+    step: Callable[[], Any]
+    go_on: Callable[[], Any]
+    leave: Callable[[], Any]
+    select: Callable[[str], Any]
+    details: Callable[[], Any]
+    run_from: Callable[[str], Any]
+    resume: Callable[[str], Any]
+    decide: Callable[[str, dict[str, Any]], Awaitable[None]]
+    keep_file: Callable[[str, bytes], Awaitable[dict[str, Any]]]
+    ways: Sequence[Way] = ()
+
+
+class RunBar:
+    """Inputs, ways to run, questions of the run, and its result."""
+
+    def __init__(self, actions: BarActions) -> None:
+        self._actions = actions
         self._values: dict[str, Any] = {}
         self._inputs: tuple[RunInput, ...] | None = None
+        self._drawn: Any = None
+        self._ways: list[tuple[ui.menu_item, Way]] = []
         with parts.div("rl-runbar").props("data-covers-canvas"):
             with parts.div("rl-runbar-result rl-hidden") as self._result:
                 with parts.div("rl-row"):
-                    self._status = parts.div("rl-row rl-grow")
-                    parts.icon_button("unfold_more", "Open in the drawer", details)
+                    self._status = parts.div("rl-row rl-grow").props("aria-live=polite")
+                    parts.icon_button("unfold_more", "Open in the drawer", actions.details)
                     parts.icon_button("close", "Hide the answer", self.hide)
+                self._asks = Asks(actions.decide)
                 self._answer = parts.div("rl-runbar-answer")
             with parts.div("rl-runbar-row"):
                 self._fields = parts.div("rl-runbar-fields")
-                self._run = parts.primary("Run", self.press, icon="play_arrow").props(
-                    "data-rl-key=run"
-                )
-                self._run.mark("run")
-                with self._run:
-                    ui.tooltip("Ctrl Enter")
-                self._halt = ui.button("Stop", on_click=stop, icon="stop", color=None)
-                self._halt.classes("rl-quiet rl-hidden").mark("stop")
+                self._buttons()
+
+    def _buttons(self) -> None:
+        actions = self._actions
+        with parts.div("rl-run-split") as self._idle:
+            self._run = parts.primary("Run", self.press, icon="play_arrow")
+            self._run.props("data-rl-key=run").mark("run")
+            with self._run:
+                ui.tooltip("Ctrl Enter")
+            if actions.ways:
+                self._more = ui.button(icon="arrow_drop_down", color=None).classes("rl-primary")
+                self._more.props["aria-label"] = "Other ways to start"
+                self._more.mark("ways")
+                with self._more, ui.menu().props("anchor='top right' self='bottom right'") as menu:
+                    for way in actions.ways:
+                        self._way(way)
+                menu.on("before-show", self._enable_ways)
+        with parts.div("rl-row rl-hidden") as self._busy:
+            self._step = parts.primary("Step", actions.step, icon="skip_next").mark("step")
+            self._go_on = parts.quiet("Continue", actions.go_on, icon="fast_forward")
+            self._go_on.mark("continue")
+            parts.quiet("Stop", actions.stop, icon="stop").mark("stop")
+            self._leave = parts.icon_button(
+                "move_to_inbox", "Let it go on in the background", actions.leave
+            ).mark("leave")
+        self.stepping(False)
+
+    def _way(self, way: Way) -> None:
+        with ui.menu_item(on_click=way.act) as item:
+            with ui.item_section().props("avatar"):
+                ui.icon(way.icon)
+            with ui.item_section():
+                parts.label(way.words)
+                if way.hint:
+                    parts.label(way.hint, "rl-muted rl-small")
+        item.mark(f"way-{way.icon}")
+        self._ways.append((item, way))
+
+    def _enable_ways(self) -> None:
+        for item, way in self._ways:
+            item.set_enabled(way.enabled())
 
     @property
     def values(self) -> dict[str, Any]:
@@ -100,7 +158,7 @@ class RunBar:
 
         async def take(event: events.UploadEventArguments) -> None:
             try:
-                kept = await self._keep_file(event.file.name, await event.file.read())
+                kept = await self._actions.keep_file(event.file.name, await event.file.read())
             except RagloomError as error:
                 parts.failed(error)
                 return
@@ -115,7 +173,7 @@ class RunBar:
 
     async def press(self) -> None:
         """Run with what is typed in."""
-        await self._start(self.values)
+        await self._actions.run(self.values)
 
     def hide(self) -> None:
         """Take the answer out of the way."""
@@ -123,67 +181,111 @@ class RunBar:
 
     def running(self, on: bool) -> None:
         """Swap Run and Stop."""
-        self._run.classes(add="rl-hidden") if on else self._run.classes(remove="rl-hidden")
-        self._halt.classes(remove="rl-hidden") if on else self._halt.classes(add="rl-hidden")
+        self._idle.classes(add="rl-hidden") if on else self._idle.classes(remove="rl-hidden")
+        self._busy.classes(remove="rl-hidden") if on else self._busy.classes(add="rl-hidden")
+        if not on:
+            self.stepping(False)
+
+    def stepping(self, on: bool = True) -> None:
+        """Show the buttons of a run that goes a step at a time."""
+        for button, shown in ((self._step, on), (self._go_on, on), (self._leave, not on)):
+            button.classes(remove="rl-hidden") if shown else button.classes(add="rl-hidden")
 
     def disable(self, on: bool) -> None:
         """Past runs cannot be run again as they are."""
         self._run.set_enabled(not on)
+        if self._ways:
+            self._more.set_enabled(not on)
 
-    def show(self, run: RunState, problem_node: str | None = None) -> None:
-        """Show what is known of the run: streamed text, then the answer, or the error."""
+    def show(self, run: RunState, next_node: str = "") -> None:
+        """Show what is known of the run: questions, streamed text, then the answer or the error.
+
+        `next_node` is the title of the node that waits to be let go.
+        """
         if not run.status:
             self.hide()
             return
         self._result.classes(remove="rl-hidden")
+        asks = run.asks()
+        names = {step: run.steps[step].name for step in asks}
+        self._asks.show(run.run_id, asks, names)
         self._status.clear()
         with self._status:
-            self._status_words(run)
+            self._status_words(run, next_node)
+        drawn = (run.run_id, run.status, len(run.tokens), run.tokens and run.tokens[next(reversed(run.tokens))])  # fmt: skip
+        if drawn == self._drawn and run.live:
+            return
+        self._drawn = drawn
         self._answer.clear()
         with self._answer:
-            final = run.answer() if run.status != "running" else None
-            if final:
-                answer.show(final, run.found_by(), sources=False)
-            elif run.status == "failed":
-                title, fix = parts.error_words(run.error or {"message": "The run failed."})
-                parts.label(title, "rl-prose")
-                if fix:
-                    parts.label(fix, "rl-muted rl-small rl-prose")
-                if problem_node:
-                    parts.quiet(
-                        "Show the node", lambda: self._select(problem_node), icon="my_location"
-                    ).style("align-self: flex-start")
-            elif run.tokens:
-                streamed = run.tokens[next(reversed(run.tokens))]
-                parts.label(streamed, "rl-prose rl-pre").props("aria-live=polite")
-            elif run.status == "completed":
-                parts.quiet("Show the output", self._details, icon="table_rows").style(
-                    "align-self: flex-start"
-                )
+            self._draw_answer(run)
 
-    def _status_words(self, run: RunState) -> None:
-        if run.status == "running":
+    def _draw_answer(self, run: RunState) -> None:
+        final = None if run.live else run.answer()
+        if final:
+            answer.show(final, run.found_by(), sources=False)
+        elif run.status in ("failed", "interrupted"):
+            self._draw_failure(run)
+        elif run.tokens:
+            streamed = run.tokens[next(reversed(run.tokens))]
+            parts.label(streamed, "rl-prose rl-pre").props("aria-live=polite")
+        elif run.status == "completed":
+            parts.quiet("Show the output", self._actions.details, icon="table_rows").style(
+                "align-self: flex-start"
+            )
+
+    def _draw_failure(self, run: RunState) -> None:
+        node = run.failed_node()
+        title, fix = parts.error_words(run.error or {"message": "The run failed."})
+        parts.label(title, "rl-prose")
+        if fix:
+            parts.label(fix, "rl-muted rl-small rl-prose")
+        with parts.div("rl-row rl-wrap"):
+            if run.status == "interrupted":
+                parts.primary(
+                    "Resume", lambda: self._actions.resume(run.run_id), icon="play_arrow"
+                ).mark("resume")
+            if node:
+                parts.quiet("Show the node", lambda: self._actions.select(node), icon="my_location")
+                parts.quiet(
+                    "Run from here", lambda: self._actions.run_from(node), icon="start"
+                ).mark("run-from-failed")
+
+    def _status_words(self, run: RunState, next_node: str) -> None:
+        if next_node:
+            ui.icon("pause_circle").classes("rl-accent").style("font-size: 18px")
+            parts.label(f"Next: {next_node}", "rl-small rl-strong rl-ellipsis").mark("next-node")
+        elif run.status == "waiting":
+            ui.icon("front_hand").classes("rl-warn").style("font-size: 18px")
+            parts.label("Waits for a person", "rl-muted rl-small rl-ellipsis")
+        elif run.status == "running":
             ui.spinner(size="16px")
             names = [s.name for s in run.steps.values() if s.status == "running"]
+            words = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             parts.label(
-                ", ".join(names) or ("Finishing" if run.steps else "Starting"),
+                words or ("Finishing" if run.steps else "Starting"),
                 "rl-muted rl-small rl-ellipsis",
             )
-            return
-        if run.status == "completed":
-            ui.icon("check").classes("rl-ok").style("font-size: 18px")
-            reused = sum(1 for s in run.steps.values() if s.cached)
-            words = f"{text.duration(run.duration_ms)}"
-            if reused:
-                words += f" · {reused} of {len(run.steps)} reused"
-            parts.label(words, "rl-muted rl-small rl-ellipsis")
-            final = run.answer()
-            if final and final.get("confidence") is not None and not final.get("abstained"):
-                parts.label("confidence", "rl-muted rl-small rl-wide-only")
-                parts.score(final["confidence"])
-            return
-        tone = "rl-danger" if run.status == "failed" else "rl-warn"
-        ui.icon("error_outline" if run.status == "failed" else "stop").classes(tone).style(
-            "font-size: 18px"
-        )
-        parts.label(f"{run.status.capitalize()} after {text.duration(run.duration_ms)}", "rl-small")
+        elif run.status == "completed":
+            self._completed_words(run)
+        else:
+            failed = run.status == "failed"
+            ui.icon("error_outline" if failed else "stop").classes(
+                "rl-danger" if failed else "rl-warn"
+            ).style("font-size: 18px")
+            after = f" after {text.duration(run.duration_ms)}" if run.duration_ms else ""
+            parts.label(f"{run.status.capitalize()}{after}", "rl-small")
+
+    def _completed_words(self, run: RunState) -> None:
+        ui.icon("check").classes("rl-ok").style("font-size: 18px")
+        reused = sum(1 for s in run.steps.values() if s.cached)
+        words = [text.duration(run.duration_ms)]
+        if reused:
+            words.append(f"{reused} of {len(run.steps)} reused")
+        if "cost_usd" in run.used():
+            words.append(usage.cost(run.used()))
+        parts.label(" · ".join(words), "rl-muted rl-small rl-ellipsis")
+        final = run.answer()
+        if final and final.get("confidence") is not None and not final.get("abstained"):
+            parts.label("confidence", "rl-muted rl-small rl-wide-only")
+            parts.score(final["confidence"])

@@ -1,59 +1,28 @@
-"""Runs of the canvas page: started, followed while they live, and shown."""
+"""Runs of the canvas page, started in every way there is."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.engine.events import NodeFailedEvent, RunFinished, TokenEvent
-from app.engine.graph import Graph
+from nicegui import ui
+
 from app.engine.problems import InvalidWorkflow, Problem, RagloomError
 from app.services.views import ExecutionView
-from app.ui import live, parts
-from app.ui.canvas.board import RunBoard, statuses_of_steps
-from app.ui.canvas.view import touched
+from app.ui import parts
+from app.ui.pages import run_request
 from app.ui.pages.bench import Bench
-from app.ui.run_state import RunState
-
-#: Streamed text is drawn this often, in seconds.
-_DRAW_S = 0.08
+from app.ui.pages.following import Following
+from app.ui.pages.run_request import RunRequest
 
 
 class Running:
-    """Starts runs of the graph on the screen and shows one of them, live or past."""
+    """Starts runs of the graph on the screen; `Following` shows them."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
-        self._running = False
-        self._following = ""
-
-    async def open(self, past: ExecutionView | None) -> None:
-        """Show the given run, else the newest of this workflow."""
-        bench = self._bench
-        run = past
-        if run is None:
-            newest = await bench.services.runs.list(
-                workflow_id=bench.workflow.workflow_id, limit=1, offset=0
-            )
-            if newest.items:
-                run = await bench.services.runs.get(newest.items[0].execution_id)
-        if run is None:
-            return
-        if run.status == "running":
-            self._follow(run.execution_id)
-            return
-        bench.run = RunState.of(run)
-        bench.canvas.set_statuses(
-            statuses_of_steps([step.model_dump() for step in run.steps]), replace=True
-        )
-        if past is None and run.graph:
-            bench.stale = set(touched(Graph.parse(run.graph), bench.editor.graph))
-            bench.canvas.mark_stale(bench.stale)
-        bench.drawer.show_run(bench.run, bench.titles())
-        if past is not None:
-            bench.bar.show(bench.run, self._failed_node())
+        self._shown = Following(bench)
+        self.open = self._shown.open
 
     async def history(self) -> Sequence[ExecutionView]:
         """The newest runs of this workflow."""
@@ -62,40 +31,113 @@ class Running:
         )
         return page.items
 
+    # ---- ways to run ----
+    async def whole(self, values: dict[str, Any]) -> None:
+        """Run everything."""
+        await self.start(RunRequest(), values)
+
     async def run_to(self, node: str) -> None:
         """Run a node and what it needs."""
-        await self.run(self._bench.bar.values, targets=[node])
-        self._bench.canvas.select([node])
-        self._bench.inspector.open_data()
+        await self.start(run_request.run_to(node))
 
-    async def run(self, values: dict[str, Any], targets: list[str] | None = None) -> None:
+    async def run_from(self, node: str) -> None:
+        """Run a node and what follows; the rest is taken from the run that is shown."""
+        bench = self._bench
+        if bench.read_only:
+            await self.rerun(node)
+            return
+        if not bench.run.run_id:
+            await self.run_to(node)
+            return
+        await self.start(run_request.run_from(node))
+
+    async def selection(self) -> None:
+        """Run the selected nodes only."""
+        chosen = [node for node in self._bench.chosen if node in self._bench.editor.graph.nodes]
+        if not chosen:
+            self._bench.canvas.refuse("Select the nodes to run first.")
+            return
+        await self.start(run_request.run_only(chosen))
+
+    async def fresh(self) -> None:
+        """Run everything anew, reusing nothing."""
+        await self.start(run_request.run_fresh(self._bench.editor.graph.nodes))
+
+    async def steps(self) -> None:
+        """Run one node at a time."""
+        await self.start(RunRequest(step=True))
+
+    async def background(self) -> None:
+        """Run without the page."""
+        await self.start(RunRequest(background=True))
+
+    async def start(self, request: RunRequest, values: Mapping[str, Any] | None = None) -> None:
         """Start a run of the graph as it is on the screen."""
         bench = self._bench
-        if bench.read_only or self._running:
+        if bench.read_only or (self._shown.busy and not request.background):
             return
-        self._running = True
-        bench.bar.running(True)
+        values = bench.bar.values if values is None else values
+        self._shown.request = request
+        if not request.background:
+            self._shown.busy = True
+            bench.bar.running(True)
         try:
-            state = await bench.autosave.save_now() if bench.autosave else None
-            saved = state is not None and state.status == "saved"
-            run_id = await bench.services.runs.start(
-                workflow_id=bench.workflow.workflow_id,
-                graph=None if saved else bench.editor.dump(),
-                input_data={k: v for k, v in values.items() if v},
-                trigger="page",
-                targets=targets,
-            )
+            run_id = await self._started(request, values)
         except InvalidWorkflow as error:
-            self._ended()
-            self._cannot_run(error)
+            self._shown.ended()
+            await self._cannot_run(error)
             return
         except RagloomError as error:
-            self._ended()
+            self._shown.ended()
             parts.failed(error)
             return
-        self._follow(run_id)
+        if request.background:
+            parts.toast("It runs in the background. You will find it under Runs, page open or not.")
+            return
+        self._shown.follow(run_id)
+        if request.look_at:
+            bench.canvas.select([request.look_at])
+            bench.inspector.open_data()
 
-    def _cannot_run(self, error: InvalidWorkflow) -> None:
+    async def _started(self, request: RunRequest, values: Mapping[str, Any]) -> str:
+        bench = self._bench
+        state = await bench.autosave.save_now() if bench.autosave else None
+        saved = state is not None and state.status == "saved"
+        base = bench.run.run_id if request.on_shown and not bench.run.live else ""
+        return await bench.services.runs.start(
+            workflow_id=bench.workflow.workflow_id,
+            graph=None if saved else bench.editor.dump(),
+            input_data={k: v for k, v in values.items() if v},
+            trigger="background" if request.background else "page",
+            options=request.options,
+            base_run=base or None,
+            step=request.step,
+        )
+
+    async def rerun(self, start_from: str | None = None) -> None:
+        """Run a past run again as it was, from a node on or from the beginning."""
+        bench = self._bench
+        try:
+            run_id = await bench.services.runs.rerun(bench.run.run_id, from_=start_from)
+        except RagloomError as error:
+            parts.failed(error)
+            return
+        ui.navigate.to(f"/workflows/{bench.workflow.workflow_id}?run={run_id}")
+
+    async def resume(self, run_id: str) -> None:
+        """Go on with a run that the server's end broke off; what it finished is kept."""
+        bench = self._bench
+        try:
+            await bench.services.runs.resume(run_id)
+        except RagloomError as error:
+            parts.failed(error)
+            return
+        if bench.read_only and bench.run.run_id != run_id:
+            ui.navigate.to(f"/workflows/{bench.workflow.workflow_id}?run={run_id}")
+            return
+        self._shown.follow(run_id)
+
+    async def _cannot_run(self, error: InvalidWorkflow) -> None:
         bench = self._bench
         problems = list(error.problems) or [
             Problem(code=error.code, message=error.message, fix=error.fix)
@@ -106,57 +148,39 @@ class Running:
         if node:
             bench.show_node(node)
 
+    # ---- a run under way ----
     async def stop(self) -> None:
         """Cancel the run."""
-        if self._following:
-            await self._bench.services.runs.cancel(self._following)
+        if self._shown.run_id:
+            await self._bench.services.runs.cancel(self._shown.run_id)
+
+    async def step(self) -> None:
+        """Let the next node go."""
+        if self._shown.run_id:
+            self._bench.services.runs.step(self._shown.run_id)
+
+    async def go_on(self) -> None:
+        """Let all the other nodes go."""
+        if self._shown.run_id:
+            self._shown.request = RunRequest()
+            self._bench.bar.stepping(False)
+            self._bench.services.runs.step(self._shown.run_id, rest=True)
+            await self._shown.draw()
+
+    async def decide(self, node: str, decision: dict[str, Any]) -> None:
+        """Answer what a node asks a person."""
+        try:
+            await self._bench.services.runs.decide(self._bench.run.run_id, node, decision)
+        except RagloomError as error:
+            parts.failed(error)
+
+    def leave(self) -> None:
+        """Let the run go on by itself, and have the bar for another one."""
+        self._shown.ended()
+        self._bench.bar.hide()
+        parts.toast("It goes on in the background. You will find it under Runs.")
 
     def open_output(self) -> None:
         """Show the result in the drawer."""
         self._bench.drawer.open("Output")
         self._bench.bar.hide()
-
-    def _ended(self) -> None:
-        self._running = False
-        self._following = ""
-        self._bench.bar.running(False)
-
-    def _follow(self, run_id: str) -> None:
-        bench = self._bench
-        self._running = True
-        self._following = run_id
-        bench.bar.running(True)
-        bench.run = RunState(run_id=run_id, status="running")
-        bench.board = RunBoard()
-        bench.stale = set()
-        bench.canvas.clear_statuses()
-        with bench.root:
-            bench.bar.show(bench.run)
-            live.follow(partial(self._watch, run_id), f"watch {run_id}")
-
-    async def _watch(self, run_id: str) -> None:
-        bench = self._bench
-        drawn = 0.0
-        async for event in bench.services.runs.watch(run_id):
-            bench.run.apply(event, bench.titles())
-            changed = bench.board.feed(event)
-            if changed:
-                bench.canvas.set_statuses(changed)
-            if isinstance(event, TokenEvent) and time.monotonic() - drawn < _DRAW_S:
-                continue
-            drawn = time.monotonic()
-            with bench.root:
-                bench.bar.show(bench.run, self._failed_node())
-                if isinstance(event, RunFinished) or not isinstance(event, TokenEvent):
-                    bench.drawer.show_run(bench.run, bench.titles())
-                if bench.node is not None and getattr(event, "node_id", None) == bench.node:
-                    bench.refresh()
-            if isinstance(event, NodeFailedEvent):
-                bench.show_node(event.node_id)
-        with bench.root:
-            self._ended()
-            bench.bar.show(bench.run, self._failed_node())
-            bench.refresh()
-
-    def _failed_node(self) -> str | None:
-        return next((n for n, s in self._bench.run.steps.items() if s.status == "failed"), None)

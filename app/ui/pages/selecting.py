@@ -42,7 +42,7 @@ class Selecting:
         spec = bench.editor.graph.nodes.get(bench.node) if bench.node else None
         if spec is None:
             return None
-        step = bench.run.steps.get(spec.id)
+        step = bench.step(spec.id)
         return NodeFacts(
             node_id=spec.id,
             type=spec.type,
@@ -57,6 +57,9 @@ class Selecting:
             step=step.model_copy() if step else None,
             tokens=bench.run.tokens.get(spec.id, ""),
             stale=spec.id in bench.stale,
+            spec=spec,
+            graph=bench.editor.graph,
+            run=bench.run,
         )
 
     def set_config(self, node: str, config: dict[str, Any]) -> None:

@@ -1,0 +1,105 @@
+"""Questions of a run to a person: the card that shows them and takes the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from nicegui import ui
+
+from app.ui import parts, viewers
+
+Decide = Callable[[str, dict[str, Any]], Awaitable[None]]
+
+
+def asked_value(form: Mapping[str, Any]) -> Any:
+    """The value a person is to look at, without the name of its type; None where there is none."""
+    value = form.get("value")
+    if isinstance(value, dict) and set(value) == {"type", "value"}:
+        return value["value"]
+    return value
+
+
+def editable(form: Mapping[str, Any]) -> bool:
+    """Whether the value may be changed."""
+    return form.get("value") is not None and bool(form.get("edit", form.get("editable", False)))
+
+
+def as_text(value: Any) -> str:
+    """A value as the text to edit: plain where it is one, else JSON."""
+    if isinstance(value, dict) and set(value) == {"text"}:
+        return str(value["text"])
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def from_text(text: str, before: Any) -> Any:
+    """The edited value, of the kind that was shown. Raises ValueError where it is no JSON."""
+    if isinstance(before, dict) and set(before) == {"text"}:
+        return {"text": text}
+    return text if isinstance(before, str) else json.loads(text)
+
+
+class Asks:
+    """The open questions of a run; what is typed into one stays while the run goes on."""
+
+    def __init__(self, decide: Decide) -> None:
+        self._decide = decide
+        self._shown: tuple[tuple[str, str], ...] = ()
+        self._room = parts.div("rl-asks rl-hidden")
+
+    def show(
+        self, run_id: str, asks: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str]
+    ) -> None:
+        """Show the questions: step -> {"message", "form"}."""
+        shown = tuple((run_id, step) for step in asks)
+        if shown == self._shown:
+            return
+        self._shown = shown
+        self._room.classes(remove="rl-hidden") if asks else self._room.classes(add="rl-hidden")
+        self._room.clear()
+        with self._room:
+            for step, ask in asks.items():
+                self._card(step, ask, titles.get(step, step))
+
+    def _card(self, step: str, ask: Mapping[str, Any], title: str) -> None:
+        form = ask.get("form") or {}
+        before = asked_value(form)
+        with parts.div("rl-ask").props('role="group"').mark("ask") as card:
+            card.props["aria-label"] = f"{title} asks"
+            with parts.div("rl-row"):
+                ui.icon("front_hand").classes("rl-warn")
+                parts.label(f"{title} waits for you", "rl-strong rl-small rl-grow rl-ellipsis")
+            parts.label(str(ask.get("message") or "May this go on?"), "rl-prose rl-pre")
+            entry: ui.textarea | None = None
+            if editable(form):
+                entry = ui.textarea(value=as_text(before)).classes("rl-mono-field")
+                entry.props('input-style="max-height: 30vh; overflow: auto"')
+                entry.props["aria-label"] = "Value"
+                entry.mark("ask-value")
+            elif before is not None:
+                with parts.div("rl-ask-value"):
+                    viewers.show(before)
+            comment = ui.input(placeholder="Comment (optional)").mark("ask-comment")
+            comment.props["aria-label"] = "Comment"
+            with parts.div("rl-row"):
+                yes = parts.primary("Approve", icon="check").mark("approve")
+                no = parts.quiet("Reject", icon="close").mark("reject")
+
+        async def answer(approved: bool) -> None:
+            decision: dict[str, Any] = {"approved": approved, "comment": comment.value or ""}
+            if entry is not None and (entry.value or "") != as_text(before):
+                try:
+                    decision["value"] = from_text(entry.value or "", before)
+                except ValueError as error:
+                    entry.error = f"This is no JSON: {error}"
+                    return
+            yes.set_enabled(False)
+            no.set_enabled(False)
+            await self._decide(step, decision)
+            if not yes.is_deleted:
+                yes.set_enabled(True)
+                no.set_enabled(True)
+
+        yes.on_click(lambda: answer(True))
+        no.on_click(lambda: answer(False))

@@ -1,0 +1,176 @@
+"""The run a canvas page shows: opened from the history, or followed while it lives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from app.engine.body import SETTING
+from app.engine.events import NodeFailedEvent, RunStarted
+from app.engine.graph import Graph
+from app.services.views import ExecutionView
+from app.ui import live
+from app.ui.canvas.board import RunBoard, statuses_of_steps
+from app.ui.canvas.view import touched
+from app.ui.pages.bench import Bench
+from app.ui.pages.pace import Pace
+from app.ui.pages.run_request import RunRequest
+from app.ui.run_state import INNER_VALUES, RunState
+from app.ui.timeline import is_inner, outer_of
+
+#: Seconds between two looks at which node waits to be let go.
+_LOOK_S = 0.15
+#: Newest runs among which the one to open with is looked for.
+_NEWEST = 20
+
+
+class Following:
+    """Shows one run on the canvas, in the bar, the drawer and the inspector."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        #: Whether the bar is taken by a run, and the run that is followed.
+        self.busy = False
+        self.run_id = ""
+        self.request = RunRequest()
+        #: The node that waits to be let go.
+        self._next = ""
+        #: Nodes of which there is news that is not drawn yet.
+        self._touched: set[str] = set()
+
+    async def open(self, past: ExecutionView | None) -> None:
+        """Show the given run, else the newest of this workflow."""
+        bench = self._bench
+        run = past
+        if run is None:
+            newest = await bench.services.runs.list(
+                workflow_id=bench.workflow.workflow_id, limit=_NEWEST, offset=0
+            )
+            found = newest_to_show(newest.items)
+            run = await bench.services.runs.get(found) if found else None
+        if run is None:
+            return
+        if run.status in ("running", "waiting"):
+            self.follow(run.execution_id)
+            return
+        await self._show(run, past=past is not None)
+
+    async def _show(self, run: ExecutionView, *, past: bool) -> None:
+        bench = self._bench
+        bench.run = RunState.of(run)
+        await self._load_inner(run)
+        bench.canvas.set_statuses(
+            statuses_of_steps([step.model_dump() for step in run.steps]), replace=True
+        )
+        if not past and run.graph:
+            bench.stale = set(touched(Graph.parse(run.graph), bench.editor.graph))
+            bench.canvas.mark_stale(bench.stale)
+        await bench.drawer.show_run(bench.run, bench.titles())
+        if past or run.status == "interrupted":
+            bench.bar.show(bench.run)
+
+    async def _load_inner(self, run: ExecutionView) -> None:
+        """Fetch the first steps that ran inside nodes with a workflow of their own."""
+        bench = self._bench
+        for step in run.steps:
+            cls = bench.services.registry.get(step.type)
+            if cls is None or SETTING not in cls.Config.model_fields:
+                continue
+            inside = await bench.services.runs.steps_inside(
+                run.execution_id, step.node_id, limit=INNER_VALUES
+            )
+            bench.run.add_inner(inside.items)
+
+    def ended(self) -> None:
+        """The bar is free for another run."""
+        self.busy = False
+        self.run_id = ""
+        self._bench.bar.running(False)
+
+    def follow(self, run_id: str) -> None:
+        """Show a live run from its beginning until it ends."""
+        bench = self._bench
+        before = bench.run
+        self.busy = True
+        self.run_id = run_id
+        bench.bar.running(True)
+        bench.run = RunState(run_id=run_id, status="running")
+        bench.run.edges = bench.wires()
+        bench.board = RunBoard()
+        if not self.request.partial:
+            before = RunState()
+            bench.stale = set()
+            bench.canvas.clear_statuses()
+        with bench.root:
+            bench.bar.show(bench.run)
+            live.follow(partial(self._watch, run_id, before), f"watch {run_id}")
+            live.follow(partial(self._mark_next, run_id), f"steps of {run_id}")
+
+    async def _watch(self, run_id: str, before: RunState) -> None:
+        bench = self._bench
+        pace = Pace(self.draw)
+        async for event in bench.services.runs.watch(run_id):
+            if self.run_id != run_id:
+                await pace.end()
+                return
+            bench.run.apply(event, bench.titles())
+            node = getattr(event, "node_id", "")
+            if isinstance(event, RunStarted) and before.steps:
+                self._keep(before, event.node_ids)
+            if not is_inner(node):
+                bench.show_statuses(event)
+            self._touched.add(outer_of(node))
+            if isinstance(event, NodeFailedEvent):
+                bench.show_node(outer_of(event.node_id))
+            pace.poke()
+        await pace.end()
+        if self.run_id == run_id:
+            self.ended()
+            await self.draw()
+
+    def _keep(self, before: RunState, runs: Sequence[str]) -> None:
+        """What is not run this time stays shown as it was."""
+        bench = self._bench
+        gone = set(runs) & set(before.steps)
+        bench.stale -= set(runs)
+        for node, step in before.steps.items():
+            if node not in gone and not is_inner(node):
+                bench.run.kept[node] = step
+        bench.canvas.set_statuses(dict.fromkeys(gone))
+
+    async def draw(self) -> None:
+        """Draw what a run changes beside the canvas."""
+        bench = self._bench
+        if bench.root.is_deleted:
+            return
+        touched_now, self._touched = self._touched, set()
+        with bench.root:
+            bench.bar.show(bench.run, bench.title(self._next) if self._next else "")
+            await bench.drawer.show_run(bench.run, bench.titles())
+            if bench.node is not None and (bench.node in touched_now or not bench.run.live):
+                bench.refresh()
+
+    async def _mark_next(self, run_id: str) -> None:
+        """Show which node goes at the next press of Step, here and on the canvas."""
+        bench = self._bench
+        while self.run_id == run_id and not bench.root.is_deleted:
+            paused = next(iter(bench.services.runs.paused(run_id)), "")
+            if paused != self._next:
+                self._next = paused
+                if paused:
+                    bench.bar.stepping()
+                    bench.canvas.select([paused], centred=True)
+                    bench.canvas.set_statuses({paused: {"state": "waiting", "message": "Next"}})
+                await self.draw()
+            await asyncio.sleep(_LOOK_S)
+        self._next = ""
+
+
+def newest_to_show(runs: Sequence[ExecutionView]) -> str:
+    """The run a page opens with: the newest that somebody started here, else one that has ended."""
+    for run in runs:
+        if run.trigger in ("page", "background") or run.status == "waiting":
+            return run.execution_id
+    ended = (run.execution_id for run in runs if run.status != "running")
+    return next(ended, "")

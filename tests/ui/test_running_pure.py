@@ -1,0 +1,292 @@
+"""What the canvas page computes around a run: values to edit, files to take along, places of a text."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from app.engine.codec import UndecodableValue
+from app.engine.events import (
+    NodeFailedEvent,
+    NodeFinished,
+    NodeStarted,
+    NodeWaiting,
+    RunFinished,
+    RunStarted,
+)
+from app.engine.graph import EdgeSpec, Graph, NodeSpec
+from app.engine.problems import Problem
+from app.engine.registry import Registry
+from app.engine.values import PORT_TYPES, Chunks, PortValue, Query, Text
+from app.nodes import register_all
+from app.services.views import ExecutionView, StepView
+from app.ui import downloads
+from app.ui.output_search import LIMIT, search
+from app.ui.pages import asking, run_request
+from app.ui.pages.pace import Pace
+from app.ui.pages.run_list import differences
+from app.ui.port_data import Slot, input_slots, output_slots, pins_of, read_all
+from app.ui.run_state import RunState
+
+CHUNK = {"chunk_id": "c1", "document_id": "d", "document_name": "tides.md", "content": "High tide"}
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    made = Registry()
+    register_all(made)
+    return made
+
+
+def asking_graph() -> Graph:
+    nodes = [
+        NodeSpec("q", "question"),
+        NodeSpec("r", "retrieve", config={"knowledge_base": "kb"}),
+        NodeSpec("g", "generate"),
+    ]
+    edges = [
+        EdgeSpec("q", "query", "r", "query"),
+        EdgeSpec("q", "query", "g", "query"),
+        EdgeSpec("r", "chunks", "g", "chunks"),
+    ]
+    return Graph(nodes={n.id: n for n in nodes}, edges=edges)
+
+
+# ---- values as text ----
+def test_a_text_is_edited_as_text_and_everything_else_as_json() -> None:
+    text = Slot("text", Text)
+    assert text.write({"text": "Good evening"}) == "Good evening"
+    assert text.read("Good night", PORT_TYPES) == {"text": "Good night"}
+    question = {"text": "high tide?", "original": "High tide?", "language": "en"}
+    query = Slot("query", Query)
+    # Left as it is, nothing of it is lost; written anew, it is what somebody typed.
+    assert query.read(query.write(question), PORT_TYPES, question) == question
+    changed = query.read("Low tide?", PORT_TYPES, question)
+    assert (changed["text"], changed["original"], changed["language"]) == (
+        "Low tide?",
+        "Low tide?",
+        None,
+    )
+    chunks = Slot("chunks", Chunks)
+    value = chunks.read('{"items": []}', PORT_TYPES)
+    assert value["items"] == []
+    assert Slot("any", PortValue).read('{"text": "x"}', PORT_TYPES) == {
+        "type": "Text",
+        "value": {"text": "x"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "line 1"),
+        ('{"items": 3}', "items"),
+        ('{"items": [], "more": 1}', "more"),
+        ("[1]", "chunks"),
+        ("[" * 100_000, "deep"),
+    ],
+)
+def test_what_does_not_fit_the_port_is_refused_with_the_place(text: str, said: str) -> None:
+    with pytest.raises(UndecodableValue) as refused:
+        Slot("chunks", Chunks).read(text, PORT_TYPES)
+    assert said in str(refused.value.message)
+
+
+def test_values_by_hand_are_checked_one_by_one(registry: Registry) -> None:
+    slots = input_slots(asking_graph(), registry, "g")
+    assert [(s.name, s.required) for s in slots][:2] == [("query", True), ("chunks", True)]
+    data, wrong = read_all(slots, {"query": "Why?", "chunks": "nonsense"}, PORT_TYPES, {})
+    assert data["query"]["text"] == "Why?"
+    assert set(wrong) == {"chunks"}
+    _, wrong = read_all(slots, {"query": "Why?", "chunks": ""}, PORT_TYPES, {})
+    assert "does not run without" in wrong["chunks"]
+
+
+def test_a_past_run_is_pinned_where_it_still_fits(registry: Registry) -> None:
+    query = {"text": "tide", "original": "tide"}
+    steps = [
+        StepView(node_id="q", name="q", type="question", status="completed", outputs={"query": query}),
+        StepView(
+            node_id="r", name="r", type="retrieve", status="completed",
+            outputs={"chunks": {"items": [CHUNK]}},
+        ),
+        StepView(node_id="g", name="g", type="merge", status="completed", outputs={"x": query}),
+        StepView(node_id="gone", name="n", type="merge", status="completed", outputs={"x": query}),
+        StepView(node_id="s", name="s", type="merge", status="skipped"),
+    ]  # fmt: skip
+    run = ExecutionView(
+        execution_id="run", workflow_id="wf", trigger="page", status="completed", input_data={},
+        outputs={}, started_at="2026-03-10T12:00:00Z", steps=steps,
+    )  # fmt: skip
+    pins, left_out = pins_of(run, asking_graph(), registry)
+    assert set(pins) == {"q", "r"}
+    assert pins["r"]["chunks"]["items"][0]["chunk_id"] == "c1"
+    assert left_out == 2
+    assert output_slots(asking_graph(), registry, "r")[0].value_type is Chunks
+
+
+# ---- search and files ----
+def test_a_text_is_found_in_every_step_with_the_way_to_it() -> None:
+    outputs: dict[str, Any] = {
+        "r": {"chunks": {"items": [CHUNK, {**CHUNK, "content": "x" * 100 + " the TIDE turns"}]}},
+        "g": {"answer": {"text": "At noon, 42 boats", "confidence": 0.5, "on": True}},
+    }
+    hits, total = search(outputs, "tide", ["g", "r"])
+    assert total == 4
+    assert [(h.node, h.port, h.path) for h in hits] == [
+        ("r", "chunks", "items.0.document_name"),
+        ("r", "chunks", "items.0.content"),
+        ("r", "chunks", "items.1.document_name"),
+        ("r", "chunks", "items.1.content"),
+    ]
+    assert hits[-1].match == "TIDE"
+    assert hits[-1].before.startswith("…")
+    assert search(outputs, "0.5")[0][0].path == "confidence"
+    assert search(outputs, "  ") == ([], 0)
+    assert search(outputs, ".*")[1] == 0
+    many, total = search({"r": {"p": {"items": ["tide"] * 1000}}}, "tide")
+    assert (len(many), total) == (LIMIT, 1000)
+
+
+def test_a_search_goes_as_deep_as_data_goes() -> None:
+    deep: Any = "treasure"
+    for _ in range(50_000):
+        deep = [deep]
+    assert search({"n": {"p": deep}}, "treasure")[1] == 1
+
+
+def rows(text: str | None) -> list[list[str]]:
+    assert text is not None
+    return list(csv.reader(io.StringIO(text)))
+
+
+def test_what_has_rows_becomes_csv_that_no_spreadsheet_runs() -> None:
+    chunks = {"items": [{**CHUNK, "score": 0.5, "scores": {"keyword": 2.5}, "content": "=1+1"}]}
+    assert rows(downloads.as_csv(chunks)) == [
+        ["rank", "chunk_id", "document_name", "page", "score", "score keyword", "content"],
+        ["1", "c1", "tides.md", "", "0.5", "2.5", "'=1+1"],
+    ]
+    table = {"columns": ["a", "b"], "rows": [[1, None], ["x,y", True]]}
+    assert rows(downloads.as_csv(table)) == [["a", "b"], ["1", ""], ["x,y", "true"]]
+    listed = {"data": [{"a": 1}, {"b": [2]}]}
+    assert rows(downloads.as_csv(listed)) == [["a", "b"], ["1", ""], ["", "[2]"]]
+    assert rows(downloads.as_csv({"items": ["-x"]})) == [["value"], ["'-x"]]
+    assert downloads.as_csv({"text": "no rows"}) is None
+    assert downloads.as_csv({"items": []}) is None
+    assert downloads.file_name("Ask: the/../handbook", "r", ending="csv") == (
+        "ask-the-..-handbook-r.csv"
+    )
+    assert downloads.file_name("///", ending="json") == "ragloom.json"
+
+
+# ---- runs ----
+def finished(node: str, at: float, ms: float, **facts: Any) -> NodeFinished:
+    return NodeFinished(run_id="x", at=at, node_id=node, duration_ms=ms, **facts)
+
+
+def test_attempts_usage_and_inner_steps_are_followed_from_events() -> None:
+    run = RunState(edges=[("a", "m")])
+    titles = {"a": ("First", "t"), "m": ("Each", "map")}
+    for event in (
+        RunStarted(run_id="x", at=100, node_ids=("a", "m")),
+        NodeStarted(run_id="x", at=100, node_id="a"),
+        NodeStarted(run_id="x", at=101, node_id="a", attempt=2),
+        finished("a", 102, 2000, usage={"prompt_tokens": 5, "cost_usd": 0.25}),
+        NodeStarted(run_id="x", at=102, node_id="m"),
+        NodeStarted(run_id="x", at=102, node_id="m[0]/w", title="Write", type="generate"),
+        finished("m[0]/w", 103, 1000, usage={"prompt_tokens": 7}),
+        finished("m", 103, 1000, usage={"prompt_tokens": 7}, saved={"ms": 40}),
+        RunFinished(run_id="x", at=103, status="completed", duration_ms=3000),
+    ):
+        run.apply(event, titles)
+    timeline = run.timeline(titles)
+    assert [(r.id, r.title, r.start, r.attempts) for r in timeline.rows] == [
+        ("a", "First", 0, (1000,)),
+        ("m", "Each", 2000, ()),
+        ("m[0]", "Item 0", 2000, ()),
+        ("m[0]/w", "Write", 2000, ()),
+    ]
+    assert timeline.critical == ("a", "m")
+    # What ran inside a node is part of that node's sum, not counted twice.
+    assert run.used() == {"prompt_tokens": 12, "cost_usd": 0.25}
+    assert run.saved() == {"ms": 40}
+
+
+def test_a_run_waits_while_all_that_is_left_waits_for_a_person() -> None:
+    run = RunState()
+    run.apply(RunStarted(run_id="x", at=1, node_ids=("a", "b")), {})
+    run.apply(NodeStarted(run_id="x", at=1, node_id="a"), {})
+    run.apply(NodeStarted(run_id="x", at=1, node_id="b"), {})
+    asked = NodeWaiting(run_id="x", at=2, node_id="a", message="May I?", form={"value": 1})
+    run.apply(asked, {})
+    assert (run.status, run.live) == ("running", True)
+    run.apply(finished("b", 3, 1), {})
+    assert (run.status, run.live) == ("waiting", True)
+    assert run.asks() == {"a": {"message": "May I?", "form": {"value": 1}}}
+    run.apply(finished("a", 9, 7000), {})
+    assert run.status == "running"
+    assert run.asks() == {}
+    problem = Problem(code="e", message="No.")
+    failed = NodeFailedEvent(run_id="x", at=9, node_id="b/c", duration_ms=1, problem=problem)
+    run.apply(failed, {})
+    # A step inside a node is not on the canvas: its node is what failed there, or not.
+    assert run.failed_node() is None
+
+
+def test_each_way_to_run_asks_for_what_it_says() -> None:
+    assert run_request.run_to("a").options.targets == ("a",)  # type: ignore[union-attr]
+    after = run_request.run_from("a")
+    assert after.on_shown
+    assert after.partial
+    assert after.options.start_from == "a"  # type: ignore[union-attr]
+    alone = run_request.run_alone("a", {"text": {"text": "x"}})
+    assert alone.options.only == ("a",)  # type: ignore[union-attr]
+    assert alone.options.fresh == ("a",)  # type: ignore[union-attr]
+    assert alone.options.inputs == {"a": {"text": {"text": "x"}}}  # type: ignore[union-attr]
+    assert run_request.run_only(["a", "b"]).options.only == ("a", "b")  # type: ignore[union-attr]
+    fresh = run_request.run_fresh(["a"])
+    assert not fresh.partial
+    assert not run_request.RunRequest(step=True).partial
+
+
+def test_two_runs_are_told_apart_at_a_glance() -> None:
+    shown = RunState(run_id="a", status="completed", input_data={"question": "x"}, outputs={"o": 1})
+    run = ExecutionView(
+        execution_id="b", workflow_id="wf", trigger="page", status="completed",
+        input_data={"question": "y"}, outputs={"o": 1}, started_at="2026-03-10T12:00:00Z",
+    )  # fmt: skip
+    assert differences(shown, run) == ["other input", "same result"]
+    assert differences(shown, run.model_copy(update={"status": "failed"}))[0] == "failed"
+
+
+def test_the_value_of_a_question_is_edited_in_its_own_kind() -> None:
+    tagged = {"value": {"type": "Text", "value": {"text": "Dear sir"}}, "edit": True}
+    value = asking.asked_value(tagged)
+    assert asking.editable(tagged)
+    assert asking.as_text(value) == "Dear sir"
+    assert asking.from_text("Dear madam", value) == {"text": "Dear madam"}
+    assert asking.from_text("[1]", {"items": []}) == [1]
+    assert not asking.editable({"edit": True})
+    with pytest.raises(ValueError, match="Expecting"):
+        asking.from_text("{", {"items": []})
+
+
+async def test_drawing_keeps_a_pace_and_misses_nothing() -> None:
+    drawn: list[int] = []
+    news = 0
+
+    async def draw() -> None:
+        drawn.append(news)
+
+    pace = Pace(draw, 0.01)
+    for news in range(1, 200):  # noqa: B007
+        pace.poke()
+        await asyncio.sleep(0)
+    while drawn[-1:] != [199]:
+        await asyncio.sleep(0.01)
+    assert len(drawn) < 100
+    await pace.end()

@@ -10,7 +10,7 @@ from nicegui import ui
 
 from app.ui import answer, parts, text
 from app.ui.run_state import is_answer
-from app.ui.viewers import chunks as passages
+from app.ui.viewers.chunks import chunks, image, is_image
 from app.ui.viewers.table import table
 from app.ui.viewers.texts import long_text
 from app.ui.viewers.tree import tree
@@ -34,8 +34,8 @@ def show(
         next(viewer for fits, viewer in _VIEWS if fits(value))(value, view)
     elif isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
         items(value, view)
-    elif passages.is_image(value):
-        passages.image(value)
+    elif is_image(value):
+        image(value)
     else:
         tree(value, view.path)
 
@@ -100,7 +100,7 @@ def _items(value: Mapping[str, Any], view: View) -> None:
     if isinstance(first, dict) and "chunk_id" in first:
         fitting = [item for item in listed if isinstance(item, dict)]
         commit = value.get("commit")
-        passages.chunks(
+        chunks(
             fitting, value.get("knowledge_base_id"), view=view,
             commit=commit if isinstance(commit, str) else None,
         )  # fmt: skip
@@ -216,8 +216,8 @@ def facts(told: Mapping[str, Any]) -> None:
 
 def _text(value: Mapping[str, Any], view: View) -> None:
     content = value["text"]
-    if passages.is_image(content):
-        passages.image(content)
+    if is_image(content):
+        image(content)
     else:
         long_text(str(content))
 
@@ -230,8 +230,8 @@ def _scalar(value: Mapping[str, Any], _: View) -> None:
 
 def _data(value: Mapping[str, Any], view: View) -> None:
     data = value["data"]
-    if passages.is_image(data):
-        passages.image(data)
+    if is_image(data):
+        image(data)
     else:
         tree(data, f"{view.path}.data" if view.path else "data")
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 #: Bytes that one output of a node may take, unless told otherwise.
 DEFAULT_MAX_OUTPUT = 64 * 1024 * 1024
+#: Steps inside nodes that one run tells one by one, and failures beyond these.
+TOLD_STEPS = 5_000
+TOLD_FAILURES = 500
 
 
 @dataclass(slots=True)
@@ -28,8 +31,8 @@ class Inner:
     """What the runs inside the nodes of one run have in common."""
 
     #: Steps of inner runs that may still be told one by one; failures beyond that.
-    steps: int = 5_000
-    failures: int = 500
+    steps: int = field(default_factory=lambda: TOLD_STEPS)
+    failures: int = field(default_factory=lambda: TOLD_FAILURES)
     #: Plans by what they were made of, which is kept so that its identity stays unique.
     plans: dict[object, tuple[object, Plan]] = field(default_factory=dict)
     #: Stored workflows as they were first read: all items of a map get the same.

@@ -12,12 +12,13 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from jinja2 import StrictUndefined, Undefined, nodes, pass_environment
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS as DEFAULT_FILTERS
+from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS as DEFAULT_TESTS
 
@@ -246,13 +247,15 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """A field of an object; `chunks.items` is the field, not a method of Python's."""
-        return self.getitem(obj, attribute) if _is_data(obj) else super().getattr(obj, attribute)
+        if isinstance(obj, (LoopContext, Undefined)) or attribute in getattr(obj, "_fields", ()):
+            return super().getattr(obj, attribute)
+        return self.getitem(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """A field of an object, or an item of a list."""
-        if not _is_data(obj):
+        if isinstance(obj, Undefined):
             return super().getitem(obj, argument)
-        if isinstance(obj, (Mapping, Sequence)):
+        if isinstance(obj, (Mapping, str, list, tuple, range)):
             try:
                 return obj[argument]
             except (LookupError, TypeError):
@@ -295,13 +298,6 @@ def _weighed(node: nodes.Node) -> nodes.Node:
     if isinstance(node, (nodes.List, nodes.Dict, nodes.Tuple)) and not is_target:
         return _call(_MADE, node)
     return node
-
-
-def _is_data(value: Any) -> bool:
-    # A pair of `groupby` is a tuple with names.
-    return value is None or (
-        isinstance(value, (str, int, float, list, tuple, Mapping)) and not hasattr(value, "_fields")
-    )
 
 
 def _join(values: Iterable[Any], d: Any = "", attribute: Any = None) -> str:
@@ -376,7 +372,7 @@ def plain_data(value: Any) -> Any:
         return [plain_data(item) for item in value]
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    return str(value)
+    raise TypeError(f"a {type(value).__name__} is not data")
 
 
 _OWN: dict[str, Callable[..., Any]] = {

@@ -1,0 +1,132 @@
+"""Batches: tables in, tables out, bounded, cancelled, gone on with."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.engine.problems import RagloomError
+from app.services.batches import read_csv
+from app.services.runs import RunLimits
+from tests.services.running import LOUD, Place, Say, chain, until
+
+ASKING = chain(("say", "say", {}), ("ask", "ask", {}))
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    here = Place(tmp_path, RunLimits(concurrent=4))
+    yield here
+    await here.close()
+
+
+async def test_each_row_is_a_run_of_the_same_revision(place: Place) -> None:
+    workflow_id = (await place.workflows.create(LOUD)).workflow_id
+    batch = await place.batches.start(
+        workflow_id, 'who;city\nanna;Rome\n\nbert;"Ulm; Donau"\n', shared={"x": 1}, concurrency=2
+    )
+    assert (batch.total, batch.columns) == (2, ["x", "who", "city"])
+    done = await place.batches.wait(batch.batch_id, 30)
+    assert (done.status, done.counts) == ("completed", {"completed": 2})
+    assert [row.outputs for row in done.rows] == [{"end": "ANNA!?"}, {"end": "BERT!?"}]
+    assert done.rows[1].input_data == {"x": 1, "who": "bert", "city": "Ulm; Donau"}
+    run = await place.runs.get(done.rows[0].execution_id or "")
+    assert (run.trigger, run.revision) == ("batch", 1)
+    table = list(csv.reader(io.StringIO(await place.batches.table(batch.batch_id))))
+    assert table[0] == ["x", "who", "city", "status", "end", "error", "execution_id"]
+    assert table[2][:5] == ["1", "bert", "Ulm; Donau", "completed", "BERT!?"]
+    assert [b.batch_id for b in (await place.batches.list(workflow_id)).items] == [batch.batch_id]
+
+
+async def test_no_more_rows_are_under_way_than_asked_for_and_a_cancel_ends_them(
+    place: Place,
+) -> None:
+    workflow_id = (await place.workflows.create(ASKING)).workflow_id
+    rows = [{"who": str(n)} for n in range(10)]
+    batch = await place.batches.start(workflow_id, rows, concurrency=3)
+
+    async def asked() -> bool:
+        return (await place.runs.approvals.list()).total == 3
+
+    await until(asked)
+    assert (await place.batches.get(batch.batch_id)).counts == {"running": 3, "queued": 7}
+    cancelled = await place.batches.cancel(batch.batch_id)
+    assert (cancelled.status, cancelled.counts) == ("cancelled", {"cancelled": 10})
+    assert (await place.runs.list(status="cancelled")).total == 3
+    assert place.runs.active == 0
+
+
+async def test_failed_rows_say_why_and_are_tried_again(place: Place) -> None:
+    broken = chain(("say", "say", {}), ("shout", "shout", {"fail": True}))
+    workflow_id = (await place.workflows.create(broken)).workflow_id
+    batch = await place.batches.start(workflow_id, [{"who": "anna"}, {"who": "=1+1"}])
+    done = await place.batches.wait(batch.batch_id, 30)
+    assert (done.status, done.counts) == ("completed", {"failed": 2})
+    error = done.rows[0].error
+    assert error is not None
+    assert error["message"] == "It lost its voice."
+    # What a spreadsheet would take for a formula is text.
+    assert "\n'=1+1,failed" in (await place.batches.table(batch.batch_id)).replace("\r", "")
+    first = done.rows[0].execution_id
+    await place.batches.retry(batch.batch_id)
+    again = await place.batches.wait(batch.batch_id, 30)
+    assert again.rows[0].execution_id != first
+    assert again.counts == {"failed": 2}
+
+
+async def test_whoever_watches_sees_it_get_further(place: Place) -> None:
+    workflow_id = (await place.workflows.create(LOUD)).workflow_id
+    batch = await place.batches.start(workflow_id, [{"who": str(n)} for n in range(5)])
+    seen = [view async for view in place.batches.watch(batch.batch_id)]
+    assert seen[-1].status == "completed"
+    assert seen[-1].counts == {"completed": 5}
+    done = [view.counts.get("completed", 0) for view in seen]
+    assert done == sorted(done)
+
+
+async def test_a_batch_goes_on_after_the_server_stopped(tmp_path: Path) -> None:
+    Say.ran.clear()
+    place = Place(tmp_path)
+    workflow_id = (await place.workflows.create(ASKING)).workflow_id
+    rows = [{"who": str(n)} for n in range(4)]
+    batch = await place.batches.start(workflow_id, rows, concurrency=2)
+
+    async def asked(here: Place, count: int) -> bool:
+        questions = (await here.runs.approvals.list()).items
+        waits = (await here.runs.list(status="waiting")).total
+        return len(questions) == waits == count
+
+    await until(lambda: asked(place, 2))
+    await place.close()
+    later = Place(tmp_path)
+    await later.open()
+    for _ in range(2):
+        await until(lambda: asked(later, 2))
+        for question in (await later.runs.approvals.list()).items:
+            await later.runs.decide(question.execution_id, "ask", {"approved": True})
+    done = await later.batches.wait(batch.batch_id, 30)
+    assert (done.status, done.counts) == ("completed", {"completed": 4})
+    assert Say.ran == ["hello"] * 4
+    assert (await later.runs.list()).total == 4
+    await later.close()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "who\n", "who,who\n1,2\n", "who,\n1,2\n", "who\n1,2\n", 'who\n"1\n']
+)
+def test_tables_that_cannot_be_read_are_refused(text: str) -> None:
+    with pytest.raises(RagloomError) as refused:
+        read_csv(text)
+    assert refused.value.code == "bad_table"
+    assert refused.value.fix
+
+
+def test_tables_come_with_any_of_the_usual_dividers() -> None:
+    rows = [{"a": "1", "b": "2"}, {"a": "x y", "b": ""}]
+    for text in ("a,b\n1,2\nx y,\n", "\ufeffa;b\r\n1;2\r\nx y;\r\n", "a\tb\n1\t2\nx y\n"):
+        found = read_csv(text)
+        assert [{**{"b": ""}, **row} for row in found] == rows

@@ -1,0 +1,258 @@
+"""Schedules and webhooks: when they start a run, and when they do not."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from app.engine.problems import RagloomError
+from app.services.cron import BadSchedule, check_cron, in_words, moment_in_words, next_time
+from app.services.triggers import MAX_HOOK_BYTES, ScheduleView
+from storage.automation import TriggerRepository
+from storage.automation_tables import Schedule
+from storage.errors import NotFound
+from tests.services.running import LOUD, Place, chain, until
+
+ASKING = chain(("say", "say", {}), ("ask", "ask", {}))
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    here = Place(tmp_path)
+    yield here
+    await here.close()
+
+
+async def make_due(place: Place, schedule_id: str, ago_s: float = 1) -> None:
+    values = {"next_at": time.time() - ago_s}
+    TriggerRepository(place.db).change(Schedule, schedule_id, values)
+
+
+async def the_only(place: Place, workflow_id: str) -> ScheduleView:
+    [schedule] = await place.triggers.schedules(workflow_id)
+    return schedule
+
+
+async def outcome(place: Place, workflow_id: str) -> str:
+    return (await the_only(place, workflow_id)).last_outcome
+
+
+async def test_a_schedule_runs_its_workflow_when_it_is_due(place: Place) -> None:
+    workflow_id = (await place.workflows.create(LOUD)).workflow_id
+    made = await place.triggers.add_schedule(
+        workflow_id, "0 9 * * 1-5", timezone="Europe/Berlin", input_data={"who": "anna"}
+    )
+    assert made.description == "Monday to Friday at 09:00"
+    assert made.next_at
+    assert made.next_words
+    await make_due(place, made.schedule_id)
+    place.triggers.start()
+    await until(lambda: started(place, workflow_id))
+    schedule = await the_only(place, workflow_id)
+    assert schedule.last_run_id is not None
+    run = await place.runs.wait(schedule.last_run_id, 30)
+    assert (run.trigger, run.durable, run.input_data) == ("schedule", True, {"who": "anna"})
+    assert (schedule.last_outcome, schedule.last_note) == ("started", "")
+    assert schedule.next_at is not None
+    assert schedule.next_at > schedule.last_at  # type: ignore[operator]
+
+
+async def started(place: Place, workflow_id: str) -> bool:
+    return await outcome(place, workflow_id) == "started"
+
+
+async def test_times_that_were_missed_are_not_made_up_for(place: Place) -> None:
+    workflow_id = (await place.workflows.create(LOUD)).workflow_id
+    made = await place.triggers.add_schedule(workflow_id, "* * * * *")
+    await make_due(place, made.schedule_id, ago_s=86_400)
+    place.triggers.start()
+    await until(lambda: missed(place, workflow_id))
+    assert (await place.runs.list()).total == 0
+    schedule = await the_only(place, workflow_id)
+    assert "was not running" in schedule.last_note
+
+
+async def missed(place: Place, workflow_id: str) -> bool:
+    return await outcome(place, workflow_id) == "missed"
+
+
+async def test_a_time_is_skipped_while_the_run_before_is_under_way(place: Place) -> None:
+    workflow_id = (await place.workflows.create(ASKING)).workflow_id
+    made = await place.triggers.add_schedule(workflow_id, "* * * * *")
+    run_id = await place.triggers.fire(made.schedule_id)
+    await make_due(place, made.schedule_id)
+    place.triggers.start()
+    await until(lambda: skipped(place, workflow_id))
+    schedule = await the_only(place, workflow_id)
+    assert schedule.last_run_id == run_id
+    assert (await place.runs.list()).total == 1
+
+
+async def skipped(place: Place, workflow_id: str) -> bool:
+    return await outcome(place, workflow_id) == "skipped"
+
+
+async def test_a_workflow_that_cannot_run_is_said_so(place: Place) -> None:
+    broken = chain(("say", "say", {}), ("shout", "shout", {}))
+    broken["nodes"][1]["type"] = "whisper"
+    workflow_id = (await place.workflows.create(broken)).workflow_id
+    made = await place.triggers.add_schedule(workflow_id, "* * * * *")
+    await make_due(place, made.schedule_id)
+    place.triggers.start()
+    await until(lambda: failed(place, workflow_id))
+    assert "whisper" in (await the_only(place, workflow_id)).last_note
+
+
+async def failed(place: Place, workflow_id: str) -> bool:
+    return await outcome(place, workflow_id) == "failed"
+
+
+async def test_schedules_are_paused_changed_and_removed(place: Place) -> None:
+    workflow_id = (await place.workflows.create(LOUD)).workflow_id
+    made = await place.triggers.add_schedule(workflow_id, "0 9 * * *")
+    paused = await place.triggers.change_schedule(made.schedule_id, enabled=False)
+    assert (paused.next_at, paused.next_words) == (None, "")
+    moved = await place.triggers.change_schedule(made.schedule_id, cron="30 7 * * *", enabled=True)
+    assert moved.description == "Every day at 07:30"
+    assert moved.next_at
+    for bad in ({"cron": "whenever"}, {"timezone": "Moon/Crater"}):
+        with pytest.raises(BadSchedule):
+            await place.triggers.change_schedule(made.schedule_id, **bad)
+    await place.triggers.remove_schedule(made.schedule_id)
+    assert await place.triggers.schedules(workflow_id) == []
+    with pytest.raises(NotFound):
+        await place.triggers.add_schedule("wf_no", "* * * * *")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "* * * * * *", "61 * * * *", "0 0 30 2 *", "* * * *", "0 9 * * 1-5; ls"]
+)
+def test_times_that_mean_nothing_are_refused(text: str) -> None:
+    with pytest.raises(BadSchedule):
+        check_cron(text)
+
+
+def test_times_follow_the_clock_on_the_wall() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+
+    def at(*parts: int) -> float:
+        return datetime(*parts, tzinfo=zone).timestamp()  # type: ignore[arg-type, misc]
+
+    def times(cron: str, after: float, count: int) -> list[str]:
+        found = []
+        for _ in range(count):
+            after = next_time(cron, "Europe/Berlin", after)
+            found.append(datetime.fromtimestamp(after, zone).strftime("%d %H:%M"))
+        return found
+
+    # The hour from two to three does not exist on the 29th of March, and is there twice in October.
+    assert times("30 2 * * *", at(2026, 3, 28, 12), 2) == ["29 03:30", "30 02:30"]
+    assert times("30 2 * * *", at(2026, 10, 24, 12), 2) == ["25 02:30", "26 02:30"]
+    assert times("0 9 * * *", at(2026, 3, 28, 12), 2) == ["29 09:00", "30 09:00"]
+
+
+def test_times_are_put_in_words() -> None:
+    assert in_words("*/5 * * * *") == "Every 5 minutes"
+    assert in_words("15 * * * *") == "Every hour, 15 minutes past"
+    assert in_words("0 7 * * 0") == "Every Sunday at 07:00"
+    assert in_words("0 7 1 * *") == "On day 1 of each month at 07:00"
+    assert in_words("1-5 7 1 2 *") == "At “1-5 7 1 2 *”"
+    now = datetime(2026, 5, 4, 12, 0, tzinfo=ZoneInfo("UTC")).timestamp()
+    words = [moment_in_words(now + s, "UTC", now) for s in (5, 61, 7200, 86_400, 3 * 86_400, 9e6)]
+    assert words == [
+        "in less than a minute",
+        "in 1 minute",
+        "today at 14:00",
+        "tomorrow at 12:00",
+        "on Thursday at 12:00",
+        "on 16 August 2026 at 16:00",
+    ]
+
+
+async def token_of(place: Place, **more: Any) -> tuple[str, str | None]:
+    workflow_id = (await place.workflows.create(LOUD)).workflow_id
+    made = await place.triggers.add_webhook(workflow_id, **more)
+    assert made.url is not None
+    [listed] = await place.triggers.webhooks(workflow_id)
+    assert (listed.url, listed.secret) == (None, None)
+    return made.url.rpartition("/")[2], made.secret
+
+
+async def test_a_webhook_maps_the_body_to_inputs(place: Place) -> None:
+    token, _ = await token_of(
+        place, mapping={"who": "order.buyers.1.name", "all": ""}, input_data={"note": "hi"}
+    )
+    body = {"order": {"buyers": [{"name": "anna"}, {"name": "bert"}]}}
+    run_id = await place.triggers.call_webhook(token, json.dumps(body).encode())
+    run = await place.runs.wait(run_id, 30)
+    assert run.input_data == {"who": "bert", "all": body, "note": "hi"}
+    assert (run.trigger, run.durable) == ("webhook", True)
+    assert run.outputs == {"end": {"text": "BERT!?"}}
+    [hook] = await place.triggers.webhooks(run.workflow_id or "")
+    assert (hook.calls, hook.last_run_id) == (1, run_id)
+
+
+@pytest.mark.parametrize(
+    ("body", "inputs"),
+    [
+        (b'{"who": "anna"}', {"who": "anna"}),
+        (b"", {}),
+        (b"plain words", {"body": "plain words"}),
+        (b"[1, 2]", {"body": [1, 2]}),
+    ],
+)
+async def test_without_a_mapping_names_are_taken_as_they_are(
+    place: Place, body: bytes, inputs: dict[str, Any]
+) -> None:
+    token, _ = await token_of(place)
+    run = await place.runs.wait(await place.triggers.call_webhook(token, body), 30)
+    assert run.input_data == inputs
+
+
+async def test_a_webhook_refuses_what_it_should(place: Place) -> None:
+    token, secret = await token_of(place, signed=True)
+    assert secret is not None
+    body = b'{"who": "anna"}'
+    good = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+    async def refused(token: str, body: bytes, **more: str) -> str:
+        with pytest.raises(RagloomError) as error:
+            await place.triggers.call_webhook(token, body, **more)
+        return error.value.code
+
+    assert await refused(token, body) == "unauthorized"
+    assert await refused(token, body, signature=good[:-1] + "é") == "unauthorized"
+    assert await refused(token, body + b" ", signature=f"sha256={good}") == "unauthorized"
+    assert await refused(token + "x", body, signature=good) == "not_found"
+    assert await refused(token, b"x" * (MAX_HOOK_BYTES + 1)) == "too_large"
+    assert (await place.runs.list()).total == 0
+    await place.triggers.call_webhook(token, body, signature=f"sha256={good}")
+    open_token, _ = await token_of(place)
+    for bad in (b"{", b'{"a": NaN}', b'{"a": "\\ud800"}', b"[" * 100_000):
+        assert await refused(open_token, bad) == "not_json"
+
+
+async def test_a_paused_webhook_answers_as_if_it_were_not_there(place: Place) -> None:
+    workflow_id = (await place.workflows.create(LOUD)).workflow_id
+    made = await place.triggers.add_webhook(workflow_id)
+    assert made.url is not None
+    await place.triggers.change_webhook(made.webhook_id, enabled=False)
+    with pytest.raises(RagloomError) as error:
+        await place.triggers.call_webhook(made.url.rpartition("/")[2], b"")
+    assert error.value.code == "not_found"
+    # The token itself is nowhere in the database.
+    await asyncio.to_thread(place.db.close)
+    token = made.url.rpartition("/")[2].encode()
+    file = place.db.url.database
+    assert file is not None
+    assert token not in Path(file).read_bytes()

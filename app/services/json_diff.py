@@ -105,16 +105,26 @@ def _whole(before: str, after: str) -> list[TextPart]:
 
 
 def _parts(left: Sequence[str], right: Sequence[str], context: int) -> Iterator[TextPart]:
-    matcher = difflib.SequenceMatcher(None, left, right)
-    codes = matcher.get_opcodes()
+    codes = difflib.SequenceMatcher(None, left, right).get_opcodes()
+    removed, added = "", ""
     for place, (op, a0, a1, b0, b1) in enumerate(codes):
-        if op == "equal":
+        run = "".join(left[a0:a1])
+        last = place == len(codes) - 1
+        # Words that changed one after the other are read as one change, not as many.
+        if op == "equal" and not (run.isspace() and (removed or added) and not last):
+            yield from _change_of(removed, added)
+            removed, added = "", ""
             yield TextPart(op="same", text=_ends(left[a0:a1], context, place, len(codes)))
-            continue
-        if a1 > a0:
-            yield TextPart(op="removed", text="".join(left[a0:a1]))
-        if b1 > b0:
-            yield TextPart(op="added", text="".join(right[b0:b1]))
+        else:
+            removed, added = removed + run, added + "".join(right[b0:b1])
+    yield from _change_of(removed, added)
+
+
+def _change_of(removed: str, added: str) -> Iterator[TextPart]:
+    if removed:
+        yield TextPart(op="removed", text=removed)
+    if added:
+        yield TextPart(op="added", text=added)
 
 
 def _ends(run: Sequence[str], context: int, place: int, count: int) -> str:

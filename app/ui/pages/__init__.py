@@ -38,8 +38,9 @@ def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
     start.register(app, get_services)
     workflows.register(get_services, sessions)
     canvas.register(get_services, sessions)
+    history.register(get_services, sessions)
     for module in (
         runs, knowledge, knowledge_base, document, settings,
-        automation, batch, chat, compare, history, templates, lost,
+        automation, batch, chat, compare, templates, lost,
     ):  # fmt: skip
         module.register(get_services)

@@ -5,15 +5,46 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
 
 from app.engine.graph import Graph
+from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.views import WorkflowView
 from app.ui.canvas.drafts import Drafts
-from app.ui.canvas.editor import GraphEditor
+from app.ui.canvas.editor import Change, GraphEditor
 from app.ui.canvas.hub import EditorHub
 from app.ui.canvas.ops import ReplaceGraph
-from app.ui.canvas.saving import Autosave, SaveState
+from app.ui.canvas.saving import Autosave, SaveCall, SaveState
+from app.ui.person import NOBODY
+
+#: More names than this in one revision say little.
+_MOST_AUTHORS = 4
+
+
+class _Signed(Autosave):
+    """Knows who edited since it was last saved."""
+
+    def __init__(
+        self, editor: GraphEditor, save: SaveCall, *, on_state: Callable[[SaveState], None]
+    ) -> None:
+        self._authors: dict[str, None] = {}
+        super().__init__(editor, save, on_state=on_state)
+
+    def take_authors(self) -> list[str]:
+        """The names of those who did, for the revision that is saved now."""
+        names, self._authors = list(self._authors), {}
+        return names
+
+    def give_back(self, names: list[str]) -> None:
+        """It was not saved: their edits are part of the next revision."""
+        self._authors = {**dict.fromkeys(names), **self._authors}
+
+    def _edited(self, change: Change) -> None:
+        if change.by is not None and change.graph_changed:
+            self._authors[change.by.name] = None
+        super()._edited(change)
 
 
 class Sessions:
@@ -23,6 +54,7 @@ class Sessions:
         self._get_services = get_services
         self._hub = EditorHub()
         self._deleted: dict[str, WorkflowView] = {}
+        self._saving: WeakValueDictionary[str, _Signed] = WeakValueDictionary()
 
     async def open(self, workflow: WorkflowView) -> Autosave:
         """The editor of a workflow, with edits restored that were not saved before a stop."""
@@ -31,9 +63,16 @@ class Sessions:
         drafts = Drafts(Path(services.settings.data) / "drafts")
 
         async def save(graph: dict[str, object], base_revision: int) -> int:
-            saved = await self._get_services().workflows.save(
-                workflow_id, graph, base_revision, "page"
-            )
+            session = self._saving[workflow_id]
+            names = session.take_authors()
+            author = ", ".join(names[:_MOST_AUTHORS]) or NOBODY
+            try:
+                saved = await self._get_services().workflows.save(
+                    workflow_id, graph, base_revision, author
+                )
+            except BaseException:
+                session.give_back(names)
+                raise
             return saved.revision
 
         async def opener() -> Autosave:
@@ -51,7 +90,8 @@ class Sessions:
                     drafts.write_history(workflow_id, editor.dump_history())
 
             editor.restore_history(drafts.read_history(workflow_id))
-            autosave = Autosave(editor, save, on_state=settled)
+            autosave = _Signed(editor, save, on_state=settled)
+            self._saving[workflow_id] = autosave
             if draft is not None and draft.graph != workflow.graph:
                 # Saved after the usual pause; where somebody saved meanwhile, that asks first.
                 editor.apply(
@@ -60,6 +100,29 @@ class Sessions:
             return autosave
 
         return await self._hub.open(workflow_id, opener)
+
+    async def settle(self, workflow_id: str) -> int | None:
+        """Save what was edited and not saved yet; the newest revision, None if nobody edits.
+
+        Raises RagloomError “conflict” where that cannot be saved.
+        """
+        session = self._saving.get(workflow_id)
+        if session is None or self._hub.get(workflow_id) is not session.editor:
+            return None
+        state = await session.save_now()
+        if state.status in ("conflict", "failed"):
+            raise RagloomError(
+                "The workflow is open on a canvas with edits that are not saved.",
+                code="conflict",
+                fix="Open it, settle that there, and try again.",
+            )
+        return state.revision
+
+    def adopt(self, workflow_id: str, graph: dict[str, Any], revision: int) -> None:
+        """Show a revision that was made elsewhere on the canvases that are open; undo works."""
+        editor = self._hub.get(workflow_id)
+        if editor is not None and editor.revision != revision:
+            editor.adopt(Graph.parse(graph), revision, label="Restore a version")
 
     async def delete(self, workflow_id: str) -> str:
         """Delete a workflow; return a token that `restore` takes."""

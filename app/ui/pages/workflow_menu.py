@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from functools import partial
+from urllib.parse import quote
 
 from nicegui import ui
 
 from app.engine.graph import Graph
 from app.engine.problems import RagloomError
 from app.services.container import Services
+from app.services.export_svg import Theme
 from app.services.views import WorkflowView
 from app.ui import parts
 from app.ui.canvas.editor import Change, GraphEditor
@@ -25,6 +29,20 @@ _WORDS = {
     "saving": ("sync", "Saving…"),
     "conflict": ("call_split", "Conflict"),
     "failed": ("error_outline", "Not saved"),
+}
+
+
+#: Icon, name and use of each format.
+_FORMATS = {
+    "json": ("data_object", "Workflow file (JSON)", "To keep, share, or import again."),
+    "png": ("image", "Picture (PNG)", "For slides and documents."),
+    "svg": ("draw", "Picture (SVG)", "Sharp at any size."),
+    "mermaid": ("schema", "Diagram (Mermaid)", "For Markdown that draws diagrams."),
+    "python": (
+        "code",
+        "Program (Python)",
+        "Runs the workflow with the engine, without the server.",
+    ),
 }
 
 
@@ -58,12 +76,21 @@ class WorkflowMenu:
                 save = parts.tag("button", "", "rl-hidden").props("data-rl-key=save tabindex=-1")
                 save.on("click", self._autosave.save_now)
         with bar.actions:
+            parts.icon_button("history", "History", self._go("history")).mark("history").classes(
+                "rl-wide-only"
+            )
             parts.icon_button("file_download", "Export as JSON", self.export).mark("export")
             with parts.icon_button("more_horiz", "More").mark("more"), ui.menu():
                 if not read_only:
                     ui.menu_item("Rename", self.rename)
                 ui.menu_item("Duplicate", self.duplicate)
-                ui.menu_item("Export as JSON", self.export)
+                ui.menu_item("Copy link", self.copy_link)
+                ui.separator()
+                ui.menu_item("History", self._go("history"))
+                ui.menu_item("Automation", self._go("automation"))
+                ui.menu_item("Batch", self._go("batch"))
+                ui.separator()
+                ui.menu_item("Export as…", self.export_as)
                 ui.menu_item("Import a workflow", lambda: import_file(self._services))
                 if not read_only:
                     ui.separator()
@@ -124,6 +151,43 @@ class WorkflowMenu:
         name = re.sub(r"[^\w.-]+", "-", self._editor.graph.name.strip().lower()).strip("-")
         content = json.dumps(self._editor.dump(), ensure_ascii=False, indent=2) + "\n"
         ui.download.content(content, f"{name or 'workflow'}.json", "application/json")
+
+    async def export_as(self) -> None:
+        """Ask for a format, and download the workflow in it, as it is on the screen."""
+        with parts.dialog("Export the workflow") as box:
+            dark = ui.checkbox("Pictures in the colours of the dark theme")
+            with parts.div("rl-col rl-gap-4"):
+                for format, (icon, name, hint) in _FORMATS.items():
+                    choose = partial(box.submit, format)
+                    with parts.tag("button", "", "rl-zone").props('type="button"') as entry:
+                        ui.icon(icon)
+                        with parts.div("rl-col").style("gap: 0; align-items: flex-start"):
+                            parts.label(name, "rl-strong")
+                            parts.label(hint, "rl-muted rl-small")
+                    entry.on("click", choose).mark(f"export-{format}")
+            with parts.div("rl-dialog-actions"):
+                parts.bare("Close", lambda: box.submit(None))
+        format = await parts.ask(box)
+        if format is None:
+            return
+        theme: Theme = "dark" if dark.value else "light"
+        try:
+            made = await self._services.exports.export(
+                self._editor.dump(), str(format), theme=theme
+            )
+        except RagloomError as error:
+            parts.failed(error)
+            return
+        ui.download.content(made.content, made.filename, made.media_type)
+
+    def copy_link(self) -> None:
+        """Put the address of this workflow on the clipboard."""
+        ui.run_javascript("navigator.clipboard.writeText(location.origin + location.pathname)")
+        parts.toast("The link was copied.")
+
+    def _go(self, page: str) -> Callable[[], None]:
+        address = f"/workflow/{quote(self._workflow.workflow_id)}/{page}"
+        return lambda: ui.navigate.to(address)
 
     async def delete(self) -> None:
         """Delete; the list offers to undo it."""

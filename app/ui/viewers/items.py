@@ -63,7 +63,7 @@ class ItemView:
 
     def show(self, at: int) -> None:
         """Show one item."""
-        from app.ui.viewers.show import show
+        from app.ui.viewers.values import show
 
         item = self._values[at]
         tagged = isinstance(item, dict) and set(item) == {"type", "value"}

@@ -9,8 +9,8 @@ from nicegui import ui
 
 from app.services.threads import call
 from app.ui import parts, text
-from app.ui.viewers.show import show
 from app.ui.viewers.texts import DiffView
+from app.ui.viewers.values import show
 from app.ui.viewers.view import MAX_COPY, MAX_HITS, View, as_json, find, weight
 
 #: A download larger than this would fill the memory of a browser.

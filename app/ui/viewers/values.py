@@ -10,10 +10,10 @@ from nicegui import ui
 
 from app.ui import answer, parts, text
 from app.ui.run_state import is_answer
-from app.ui.viewers.chunks import chunks, image, is_image
-from app.ui.viewers.table import table
+from app.ui.viewers.passages import chunks, image, is_image
+from app.ui.viewers.tables import table
 from app.ui.viewers.texts import long_text
-from app.ui.viewers.tree import tree
+from app.ui.viewers.trees import tree
 from app.ui.viewers.view import View
 
 _LISTED = 20

@@ -15,6 +15,7 @@ def register_all(registry: Registry, web: Web | None = None) -> None:
     With `web`, validation knows which hosts a workflow may ask.
     """
     from app.nodes import (
+        asking,
         bodies,
         checks,
         classify,
@@ -45,6 +46,7 @@ def register_all(registry: Registry, web: Web | None = None) -> None:
         bodies.Inlet,
         text.Preprocess,
         text.Prompt,
+        asking.AsQuestion,
         data.SplitText,
         data.ParseJson,
         data.Collect,
@@ -52,6 +54,7 @@ def register_all(registry: Registry, web: Web | None = None) -> None:
         retrieval.Rerank,
         retrieval.Diversify,
         generation.Generate,
+        asking.AskModel,
         structured.ExtractData,
         checks.Validate,
         logic.Condition,

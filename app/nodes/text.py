@@ -11,12 +11,16 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from app.engine.context import NodeContext, World
-from app.engine.node import Node, NodeConfig, NodeOutputs
+from app.engine.node import Node, NodeConfig, NodeOutputs, Port
 from app.engine.problems import NodeFailed
-from app.engine.values import Answer, Chunk, Chunks, Entity, Json, Query, Text
+from app.engine.values import Answer, Chunks, Entity, Json, PortValue, Query, Text
+from app.nodes.asking import Passages, in_template
+from app.nodes.ports import MAX_PORTS, TAKEN, InputSpec, check_names, entries, spec_ports
 from app.nodes.template import MAX_SOURCE, check_template, render
 from app.retrieval import entities, glossary, spelling
 
+#: Inputs that every prompt has, and their names in its template.
+_PROMPT_NAMES = ("query", "question", "chunks", "text", "texts", "answer", "data")
 DEFAULT_TEMPLATE = """\
 Answer the question from the passages below and from nothing else.
 
@@ -152,6 +156,18 @@ class Prompt(Node["Prompt.Config"]):
             "answer, data.",
             json_schema_extra={"widget": "template"},
         )
+        inputs: list[InputSpec] = Field(
+            [],
+            max_length=MAX_PORTS,
+            title="Further inputs",
+            description="Inputs with names of your own, of any type: {{ name }}.",
+        )
+
+        @field_validator("inputs")
+        @classmethod
+        def _distinct(cls, inputs: list[InputSpec]) -> list[InputSpec]:
+            check_names((given.name for given in inputs), (*TAKEN, *_PROMPT_NAMES))
+            return inputs
 
         @field_validator("template")
         @classmethod
@@ -175,13 +191,19 @@ class Prompt(Node["Prompt.Config"]):
         texts: Annotated[list[Text] | None, "Texts: {{ text }}, or {{ texts[1] }}."] = None,
         answer: Annotated[Answer | None, "An earlier answer: {{ answer }}."] = None,
         data: Annotated[Json | None, "Any data: {{ data.field }}."] = None,
+        **more: PortValue | list[PortValue] | None,
     ) -> Outputs:
         """Fill in the template."""
-        variables: dict[str, Any] = {}
+        variables: dict[str, Any] = {
+            spec.name: in_template(value)
+            for spec in self.config.inputs
+            if (value := more.get(spec.name)) is not None
+        }
+        variables["variables"] = dict(ctx.variables)
         if query is not None:
             variables |= {"question": query.original, "query": query.text}
         if chunks is not None:
-            variables["chunks"] = [_chunk(n, c) for n, c in enumerate(chunks.items, start=1)]
+            variables["chunks"] = Passages(chunks.items)
         if texts:
             variables |= {"text": texts[0].text, "texts": [t.text for t in texts]}
         if answer is not None:
@@ -190,6 +212,11 @@ class Prompt(Node["Prompt.Config"]):
             variables["data"] = data.data
         text = await asyncio.to_thread(render, self.config.template, variables)
         return self.Outputs(prompt=Text(text=text))
+
+    @classmethod
+    def inputs_for(cls, config: Mapping[str, Any]) -> dict[str, Port]:
+        """The usual inputs, and those with names of their own."""
+        return {**cls.input_ports(), **spec_ports(entries(config, "inputs"), "{{ name }}.")}
 
     @classmethod
     def summary(cls, config: Mapping[str, Any]) -> str:
@@ -221,16 +248,3 @@ def _language(text: str) -> str | None:
     from app.documents.language import detect_language
 
     return detect_language(text)
-
-
-def _chunk(number: int, chunk: Chunk) -> dict[str, Any]:
-    return {
-        "number": number,
-        "content": chunk.content,
-        "document_name": chunk.document_name,
-        "page": chunk.page,
-        "headings": list(chunk.headings),
-        "score": chunk.score,
-        "language": chunk.language,
-        "metadata": dict(chunk.metadata),
-    }

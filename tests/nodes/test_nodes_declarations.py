@@ -18,9 +18,9 @@ register_all(_registry)
 CLASSES = _registry.all()
 
 STABLE = (
-    "question text_input file_input chat_history variable inlet preprocess prompt split_text "
-    "parse_json collect retrieve rerank diversify generate extract_data validate condition switch "
-    "classify merge map loop attempt workflow approval compute http_request placeholder "
+    "question text_input file_input chat_history variable inlet preprocess prompt as_question "
+    "split_text parse_json collect retrieve rerank diversify generate ask_model extract_data validate "
+    "condition switch classify merge map loop attempt workflow approval compute http_request placeholder "
     "files extract chunk quality_check index answer_output output"
 )
 WIDGETS = {

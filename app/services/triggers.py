@@ -214,7 +214,8 @@ class TriggerService:
             # Whoever moves the time on starts the run: with several servers, only one does.
             if await call(self._triggers.advance, row.id, due, values):
                 outcome = await self._fire(row)
-                await call(self._triggers.change, Schedule, row.id, outcome)
+                if outcome:
+                    await call(self._triggers.change, Schedule, row.id, outcome)
 
     async def _fire(self, row: Schedule) -> dict[str, Any]:
         try:
@@ -223,8 +224,9 @@ class TriggerService:
                 return {"last_outcome": "skipped", "last_note": note}
             run_id = await self._start(row)
         except NotFound:
-            note = "The workflow is not there any more."
-            return {"last_outcome": "failed", "last_note": note, "enabled": False, "next_at": None}
+            log.info("The workflow %s is gone, and so is what starts it", row.workflow_id)
+            await call(self._triggers.forget_workflow, row.workflow_id)
+            return {}
         except Exception as error:
             log.warning("The schedule %s could not start its workflow", row.id, exc_info=True)
             return {"last_outcome": "failed", "last_note": explain(error).sentence()[:1_000]}

@@ -247,7 +247,9 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """A field of an object; `chunks.items` is the field, not a method of Python's."""
-        if isinstance(obj, (LoopContext, Undefined)) or attribute in getattr(obj, "_fields", ()):
+        # A pair of `groupby` is a tuple with names.
+        named = isinstance(obj, tuple) and attribute in getattr(obj, "_fields", ())
+        if named or isinstance(obj, (LoopContext, Undefined)):
             return super().getattr(obj, attribute)
         return self.getitem(obj, attribute)
 

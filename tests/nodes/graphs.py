@@ -78,7 +78,10 @@ class Outcome:
         return {e.node_id: e.problem for e in self.events if e.kind == "node_failed"}
 
     def finished(self, node_id: str) -> Any:
-        return next(e for e in self.events if e.kind == "node_finished" and e.node_id == node_id)
+        for event in self.events:
+            if event.kind == "node_finished" and event.node_id == node_id:
+                return event
+        raise AssertionError(f"{node_id} did not finish: {self.failed or self.skipped}")
 
     def text(self) -> str:
         """Everything that events say, for looking for what they must not."""

@@ -96,7 +96,8 @@ async def test_prompts_take_inputs_of_any_type_by_name(world: SmallWorld) -> Non
     )
     assert out.prompt.text == "Q: A draft. [1] Ducks [2] Geese"
     ports = Prompt.inputs_for({"inputs": inputs})
-    assert ports["draft"].required and ports["found"].type_name == "Chunks"
+    assert ports["draft"].required
+    assert ports["found"].type_name == "Chunks"
     assert "texts" in ports
     with pytest.raises(ValidationError, match="taken"):
         Prompt.Config.model_validate({"inputs": [{"name": "answer"}]})

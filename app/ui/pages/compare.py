@@ -94,10 +94,13 @@ class Comparison:
         if first is not None:
             await self.choose(first.node_id)
             # The canvas draws the graph when the browser has mounted it: it is pointed at then.
-            self._canvas.on("ready", lambda: self._canvas.select([first.node_id]))
+            self._canvas.on("ready", partial(self._point, first.node_id))
         else:
             with self._panel:
                 parts.label("Choose a node to see what came out of it.", "rl-muted")
+
+    def _point(self, node_id: str) -> None:
+        ui.timer(0.6, lambda: self._canvas.select([node_id]), once=True)
 
     # ---- the whole ----
     def _run(self, facts: RunFacts, run: ExecutionView, number: str) -> None:

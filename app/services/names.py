@@ -97,7 +97,9 @@ def template_names(kind: str, names: Mapping[str, Any]) -> dict[str, Any]:
     query, answer = _mapping(names.get("query")), _mapping(names.get("answer"))
     texts = [_mapping(t).get("text", "") for t in names.get("texts") or ()]
     chunks = _mapping(names.get("chunks")).get("items") or ()
+    own = {name: value for name, value in names.items() if name not in _OF_PROMPT}
     return {
+        **own,
         "question": query.get("original", ""),
         "query": query.get("text", ""),
         "chunks": [
@@ -112,6 +114,8 @@ def template_names(kind: str, names: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+#: Inputs of a prompt that have other names in its template, and what it does not know.
+_OF_PROMPT = frozenset({"query", "chunks", "texts", "answer", "data", "input"})
 _OF_CHUNK = ("content", "document_name", "page", "headings", "score", "language", "metadata")
 
 

@@ -113,7 +113,7 @@ async def test_a_setting_is_computed_checked_previewed_and_reset(
     await user.should_see("= 3")
 
     async def kept() -> bool:
-        return (await read())["config"].get("k") == {"$expr": "input.limit | default(3)"}
+        return bool((await read())["config"].get("k") == {"$expr": "input.limit | default(3)"})
 
     await until(kept)
     offers = await _offers(entry, "query.")
@@ -129,7 +129,7 @@ async def test_a_setting_is_computed_checked_previewed_and_reset(
 async def _offers(entry: CodeEntry, source: str) -> list[dict[str, str]]:
     assert entry._offer is not None
     found = entry._offer(source, len(source))
-    return list(found if isinstance(found, list) else [])  # type: ignore[arg-type]
+    return list(found if isinstance(found, list) else [])
 
 
 async def test_filters_offer_the_fields_there_are_and_warn_of_others(
@@ -151,7 +151,7 @@ async def test_filters_offer_the_fields_there_are_and_warn_of_others(
     read = saved(services, workflow, "retrieve")
 
     async def kept() -> bool:
-        return (await read())["config"]["filters"] == {"filename": "tides.md"}
+        return bool((await read())["config"]["filters"] == {"filename": "tides.md"})
 
     await until(kept)
 
@@ -206,7 +206,7 @@ async def test_a_stored_workflow_is_pinned_and_updated(user: User, services: Ser
     graph = dict(view.graph or {})
     graph["graph"] = {**graph["graph"], "description": "Changed."}
     await services.workflows.save(inner.workflow_id, graph, view.revision)
-    body = {
+    body: dict[str, Any] = {
         "graph": None, "workflow": inner.workflow_id, "revision": view.revision,
         "interface": {"inputs": [], "outputs": []},
     }  # fmt: skip
@@ -262,7 +262,7 @@ async def test_data_is_shown_with_ranks_searched_and_explained(
     await services.runs.wait(run, 60)
     await user.open(f"/workflows/{workflow.workflow_id}")
     user.find(FlowCanvas).trigger("selectionChange", {"nodes": ["rerank"], "edges": []})
-    user.find(ui.tab, content="Data").click()
+    user.find(kind=ui.tab, content="Data").click()
     await user.should_see("Done", retries=30)
     await user.should_see("beside what came in")
     await user.should_see("still 1")
@@ -276,7 +276,7 @@ async def test_data_is_shown_with_ranks_searched_and_explained(
             assert isinstance(finder, ui.input)
             finder.set_value("lowick")
     await user.should_see("chunks.items[0].content", retries=20)
-    user.find(ui.tab, content="Help").click()
+    user.find(kind=ui.tab, content="Help").click()
     await user.should_see("What is in it")
 
 

@@ -93,7 +93,7 @@ def test_searching_and_weighing_of_huge_values_end_early() -> None:
 
 
 def test_a_column_sorts_numbers_by_size_and_leaves_empty_cells_at_the_end() -> None:
-    rows = [[10], ["b"], [None], [9.5], ["A"], [""]]
+    rows: list[list[Any]] = [[10], ["b"], [None], [9.5], ["A"], [""]]
     assert ordered(rows, 0, down=False) == [[9.5], [10], ["A"], ["b"], [None], [""]]
     assert ordered(rows, 0, down=True) == [["b"], ["A"], [10], [9.5], [None], [""]]
     assert ordered([[1], []], 3, down=False) == [[1], []]

@@ -9,7 +9,7 @@ from typing import Any
 from nicegui import ui
 
 from app.services.hints import ALWAYS, FieldHint, Fields, filter_problems
-from app.ui import parts, text
+from app.ui import parts
 from app.ui.forms.base import Slot
 
 OPERATORS = {
@@ -196,10 +196,10 @@ class FilterBuilder:
         self._warn()
 
     def _name(self, index: int, name: str) -> None:
-        options = {field.name: _named(field) for field in self.known.fields} if self.known else {}
+        options = {field.name: field.name for field in self.known.fields} if self.known else {}
         options = options or {field: field for field in ALWAYS}
         if name and name not in options:
-            options[name] = f"{name} (no document has it)" if self.known else name
+            options[name] = name
         element = ui.select(
             options, value=name or None, with_input=True, new_value_mode="add-unique",
             on_change=lambda e: self.change(index, 0, e.value or ""),
@@ -227,10 +227,6 @@ class FilterBuilder:
                 autocomplete=list(options)[:30],
             ).classes("rl-filter-value").props("debounce=300")  # fmt: skip
         element.props["aria-label"] = label
-
-
-def _named(field: FieldHint) -> str:
-    return f"{field.name} · {text.count(field.documents, 'document')}"
 
 
 def _range(hint: FieldHint | None) -> str:

@@ -17,8 +17,11 @@ from app.ui.schema import FieldSpec, Kind, fields
 
 #: Kinds that are written as themselves, never as one expression.
 _NOT_COMPUTED: frozenset[Kind] = frozenset(
-    {"template", "code", "body", "files", "objects", "json_schema", "object"}
-)
+    {
+        "template", "code", "body", "files", "objects", "json_schema", "object", "mapping",
+        "several", "workflow", "port_type", "chunker",
+    }
+)  # fmt: skip
 
 
 class SchemaForm:

@@ -214,6 +214,8 @@ class Inspector:
                     problem.fix,
                 ):
                     pass
+        shown = bool(self._problems.default_slot.children)
+        self._problems.classes(remove="rl-hidden") if shown else self._problems.classes("rl-hidden")
 
     def _raw(self, node: NodeFacts) -> None:
         with parts.notice(

@@ -95,6 +95,8 @@ def chunks(
     top = max(1.0, *scores) if scores else None
     moved, left_out = moves(view.before, items) if view.before else ({}, [])
     ranks = stage_ranks(items) if len(items) <= 2_000 else {}
+    if view.before:
+        _compared(view, moved, left_out)
     room = parts.div("rl-col")
     shown = 0
 
@@ -109,8 +111,6 @@ def chunks(
                 )  # fmt: skip
         shown = min(len(items), shown + count)
 
-    if view.before:
-        _compared(view, moved, left_out)
     add(limit)
     if shown < len(items):
         more = parts.tag("button", f"Show all {len(items)}", "rl-more")

@@ -23,7 +23,7 @@ export default {
           <span class="material-icons" aria-hidden="true">{{ open.has(row.id) ? 'expand_more' : 'chevron_right' }}</span>
         </button>
         <span v-else class="rl-gantt-fold" :style="{ marginLeft: row.depth * 14 + 'px' }" />
-        <button type="button" class="rl-gantt-line" :title="row.hint" @click="$emit('pick', { id: row.id })">
+        <button type="button" class="rl-gantt-line" :title="row.hint" :aria-label="row.title + ', ' + (row.words || 'at work')" @click="$emit('pick', { id: row.id })">
           <span class="rl-gantt-name rl-ellipsis" :class="{ 'is-critical': row.critical }">{{ row.title }}</span>
           <span class="rl-gantt-lane">
             <i v-for="tick in ticks" :key="tick" class="rl-gantt-grid" :style="{ left: share(tick) + '%' }" />

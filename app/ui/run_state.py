@@ -91,6 +91,9 @@ class RunState:
         node = event.node_id
         at = max(0.0, (event.at - self.started) * 1000)
         step.waiting = None
+        if isinstance(event, NodeFinished | NodeFailedEvent):
+            began = max(0.0, at - event.duration_ms)
+            self.times.setdefault(node, Times(began)).end = at
         match event:
             case NodeStarted():
                 step.status = "running"
@@ -107,7 +110,6 @@ class RunState:
                 step.usage, step.saved = event.usage, event.saved
                 if self._keeps(node):
                     step.inputs, step.outputs = event.inputs, event.outputs
-                self.times.setdefault(node, Times(max(0.0, at - event.duration_ms)))
             case NodeSkipped():
                 step.status, step.reason = "skipped", event.reason
                 self.times.setdefault(node, Times(at))
@@ -115,7 +117,6 @@ class RunState:
                 step.status, step.duration_ms = "failed", event.duration_ms
                 step.error, step.inputs = event.problem.model_dump(), event.inputs
                 step.usage = event.usage
-                self.times.setdefault(node, Times(max(0.0, at - event.duration_ms)))
 
     def _keeps(self, node: str) -> bool:
         if not is_inner(node):

@@ -64,6 +64,8 @@ class Times:
 
     start: float = 0.0
     attempts: list[float] = field(default_factory=list)
+    #: When it ended, where that was seen; else its duration tells.
+    end: float | None = None
 
 
 def outer_of(node: str) -> str:
@@ -154,6 +156,8 @@ def _end(step: StepView, times: Times | None, now_ms: float) -> float:
     start = times.start if times else 0.0
     if step.status in WORKING:
         return max(start, now_ms)
+    if times is not None and times.end is not None:
+        return max(start, times.end)
     return start + (step.duration_ms or 0.0)
 
 

@@ -30,6 +30,7 @@ from app.ui.pages import asking, run_request
 from app.ui.pages.pace import Pace
 from app.ui.pages.run_list import differences
 from app.ui.port_data import Slot, input_slots, output_slots, pins_of, read_all
+from app.ui.port_values import port_values, short
 from app.ui.run_state import RunState
 
 CHUNK = {"chunk_id": "c1", "document_id": "d", "document_name": "tides.md", "content": "High tide"}
@@ -183,6 +184,40 @@ def test_what_has_rows_becomes_csv_that_no_spreadsheet_runs() -> None:
     assert downloads.file_name("///", ending="json") == "ragloom.json"
 
 
+def test_a_port_tells_what_it_last_held_in_a_few_words() -> None:
+    texts = [
+        short(value)
+        for value in (
+            {"text": "word " * 200},
+            {"items": [CHUNK, CHUNK]},
+            {"items": [{"filename": n} for n in "abcde"]},
+            {"items": []},
+            {"columns": ["a"], "rows": [[1], [2]]},
+            {"passed": False, "confidence": 0.25, "checks": []},
+            {"value": True},
+            {"data": {"a": [1]}},
+            None,
+        )
+    ]
+    assert len(texts[0]) < 260
+    assert texts[1:] == [
+        "2 passages of tides.md",
+        "5 files: a, b, c and 2 more",
+        "0 items",
+        "2 rows, 1 column",
+        "Failed, confidence 0.25",
+        "true",
+        '{"a": [1]}',
+        "Nothing: the branch was not taken.",
+    ]
+    steps = {
+        "a": StepView(node_id="a", name="a", type="t", status="completed", outputs={"x": None}),
+        "a/b": StepView(node_id="a/b", name="b", type="t", status="completed", outputs={"x": 1}),
+        "c": StepView(node_id="c", name="c", type="t", status="skipped"),
+    }
+    assert set(port_values(steps)) == {"a"}
+
+
 # ---- runs ----
 def finished(node: str, at: float, ms: float, **facts: Any) -> NodeFinished:
     return NodeFinished(run_id="x", at=at, node_id=node, duration_ms=ms, **facts)
@@ -263,16 +298,29 @@ def test_two_runs_are_told_apart_at_a_glance() -> None:
     assert differences(shown, run.model_copy(update={"status": "failed"}))[0] == "failed"
 
 
-def test_the_value_of_a_question_is_edited_in_its_own_kind() -> None:
-    tagged = {"value": {"type": "Text", "value": {"text": "Dear sir"}}, "edit": True}
-    value = asking.asked_value(tagged)
-    assert asking.editable(tagged)
-    assert asking.as_text(value) == "Dear sir"
-    assert asking.from_text("Dear madam", value) == {"text": "Dear madam"}
-    assert asking.from_text("[1]", {"items": []}) == [1]
-    assert not asking.editable({"edit": True})
+@pytest.mark.parametrize(
+    ("value", "text", "changed", "sent"),
+    [
+        ({"text": "Dear sir"}, "Dear sir", "Dear madam", "Dear madam"),
+        ({"value": 2.5}, "2.5", "3", 3),
+        ({"data": {"a": 1}}, '{\n  "a": 1\n}', "[1]", [1]),
+        ({"data": "quoted"}, '"quoted"', '"new"', "new"),
+        ({"items": []}, '{\n  "items": []\n}', "{}", {}),
+    ],
+)
+def test_the_value_of_a_question_is_edited_in_its_own_kind(
+    value: Any, text: str, changed: str, sent: Any
+) -> None:
+    assert asking.as_text(value) == text
+    assert asking.from_text(changed, value) == sent
+
+
+def test_a_value_is_changed_only_where_that_is_allowed() -> None:
+    assert asking.editable({"value": {"text": "x"}, "editable": True})
+    assert not asking.editable({"value": {"text": "x"}, "editable": False})
+    assert not asking.editable({"value": None, "editable": True})
     with pytest.raises(ValueError, match="Expecting"):
-        asking.from_text("{", {"items": []})
+        asking.from_text("{", {"data": []})
 
 
 async def test_drawing_keeps_a_pace_and_misses_nothing() -> None:

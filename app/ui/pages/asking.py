@@ -13,31 +13,35 @@ from app.ui import parts, viewers
 Decide = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 
-def asked_value(form: Mapping[str, Any]) -> Any:
-    """The value a person is to look at, without the name of its type; None where there is none."""
-    value = form.get("value")
-    if isinstance(value, dict) and set(value) == {"type", "value"}:
-        return value["value"]
-    return value
+#: The one field of values that are edited as what they hold.
+_FIELDS = ("text", "value", "data")
 
 
 def editable(form: Mapping[str, Any]) -> bool:
     """Whether the value may be changed."""
-    return form.get("value") is not None and bool(form.get("edit", form.get("editable", False)))
+    return form.get("value") is not None and bool(form.get("editable"))
+
+
+def held(value: Any) -> Any:
+    """What a Text, Number or Json holds: its text, number, data; other values as they are."""
+    if isinstance(value, Mapping) and len(value) == 1:
+        name = next(iter(value))
+        return value[name] if name in _FIELDS else value
+    return value
 
 
 def as_text(value: Any) -> str:
     """A value as the text to edit: plain where it is one, else JSON."""
-    if isinstance(value, dict) and set(value) == {"text"}:
-        return str(value["text"])
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    inside = held(value)
+    if isinstance(inside, str) and value != {"data": inside}:
+        return inside
+    return json.dumps(inside, ensure_ascii=False, indent=2)
 
 
 def from_text(text: str, before: Any) -> Any:
-    """The edited value, of the kind that was shown. Raises ValueError where it is no JSON."""
-    if isinstance(before, dict) and set(before) == {"text"}:
-        return {"text": text}
-    return text if isinstance(before, str) else json.loads(text)
+    """What the edited value holds, of the kind that was shown. Raises ValueError for no JSON."""
+    inside = held(before)
+    return text if isinstance(inside, str) and before != {"data": inside} else json.loads(text)
 
 
 class Asks:
@@ -64,7 +68,7 @@ class Asks:
 
     def _card(self, step: str, ask: Mapping[str, Any], title: str) -> None:
         form = ask.get("form") or {}
-        before = asked_value(form)
+        before = form.get("value")
         with parts.div("rl-ask").props('role="group"').mark("ask") as card:
             card.props["aria-label"] = f"{title} asks"
             with parts.div("rl-row"):
@@ -82,13 +86,14 @@ class Asks:
                     viewers.show(before)
             comment = ui.input(placeholder="Comment (optional)").mark("ask-comment")
             comment.props["aria-label"] = "Comment"
+            comment.set_visibility(form.get("comment") is not False)
             with parts.div("rl-row"):
                 yes = parts.primary("Approve", icon="check").mark("approve")
                 no = parts.quiet("Reject", icon="close").mark("reject")
 
         async def answer(approved: bool) -> None:
             decision: dict[str, Any] = {"approved": approved, "comment": comment.value or ""}
-            if entry is not None and (entry.value or "") != as_text(before):
+            if approved and entry is not None and (entry.value or "") != as_text(before):
                 try:
                     decision["value"] = from_text(entry.value or "", before)
                 except ValueError as error:

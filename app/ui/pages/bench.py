@@ -14,7 +14,6 @@ from app.services.views import StepView, WorkflowView
 from app.ui.canvas.board import RunBoard
 from app.ui.canvas.editor import GraphEditor
 from app.ui.canvas.flow import FlowCanvas
-from app.ui.canvas.ops import Refused
 from app.ui.canvas.saving import Autosave
 from app.ui.pages.drawer import Drawer
 from app.ui.pages.inspector import Inspector
@@ -83,14 +82,9 @@ class Bench:
         """What a node is called."""
         return self.titles().get(node, (node, ""))[0]
 
-    def apply(self, op: Any) -> bool:
-        """Edit the graph; say on the canvas why it cannot be done."""
-        try:
-            self.editor.apply([op])
-        except Refused as error:
-            self.canvas.refuse(str(error))
-            return False
-        return True
+    def apply(self, *ops: Any) -> bool:
+        """Edit the graph as the person here; the canvas says why where that cannot be done."""
+        return self.canvas.apply(ops) is not None
 
     def show_node(self, node: str) -> None:
         """Select a node and bring it to the middle."""

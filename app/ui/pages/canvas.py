@@ -159,7 +159,7 @@ def _bar_actions(services: Services, bench: Workbench) -> BarActions:
         ways=(
             Way("Run the selection", "select_all", running.selection,
                 "The selected nodes; the rest from the run that is shown", lambda: bool(bench.chosen)),
-            Way("Run step by step", "skip_next", running.steps, "One node at each press"),
+            Way("Run step by step", "skip_next", running.steps, "One node at each press, nothing reused"),
             Way("Run in the background", "move_to_inbox", running.background, "Goes on without this page"),
             Way("Run without reusing", "refresh", running.fresh, "Every node works anew"),
             Way("Run many inputs", "table_rows", lambda: ui.navigate.to(batch), "A table in, a table out"),

@@ -16,6 +16,7 @@ from app.ui.canvas.view import touched
 from app.ui.pages.bench import Bench
 from app.ui.pages.pace import Pace
 from app.ui.pages.run_request import RunRequest
+from app.ui.port_values import port_values
 from app.ui.run_state import INNER_VALUES, RunState
 from app.ui.timeline import is_inner, outer_of
 
@@ -66,6 +67,7 @@ class Following:
         if not past and run.graph:
             bench.stale = set(touched(Graph.parse(run.graph), bench.editor.graph))
             bench.canvas.mark_stale(bench.stale)
+        bench.canvas.set_port_values(port_values(bench.run.steps))
         await bench.drawer.show_run(bench.run, bench.titles())
         if past or run.status == "interrupted":
             bench.bar.show(bench.run)
@@ -118,8 +120,7 @@ class Following:
             node = getattr(event, "node_id", "")
             if isinstance(event, RunStarted) and before.steps:
                 self._keep(before, event.node_ids)
-            if not is_inner(node):
-                bench.show_statuses(event)
+            bench.show_statuses(event)
             self._touched.add(outer_of(node))
             if isinstance(event, NodeFailedEvent):
                 bench.show_node(outer_of(event.node_id))
@@ -127,6 +128,7 @@ class Following:
         await pace.end()
         if self.run_id == run_id:
             self.ended()
+            bench.canvas.set_port_values(port_values({**bench.run.kept, **bench.run.steps}))
             await self.draw()
 
     def _keep(self, before: RunState, runs: Sequence[str]) -> None:

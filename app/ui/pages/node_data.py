@@ -47,13 +47,13 @@ class NodeData:
         if not pins:
             parts.toast("Nothing of that run fits the nodes there are now.", tone="danger")
             return
-        bench.editor.apply([SetPolicy(node=node, pinned=data) for node, data in pins.items()])
+        bench.apply(*(SetPolicy(node=node, pinned=data) for node, data in pins.items()))
         words = f"The data of that run is pinned on {text.count(len(pins), 'node')}."
         if left_out:
             words += f" {text.count(left_out, 'step')} of it did not fit."
 
         async def back() -> None:
-            bench.editor.undo()
+            bench.canvas.undo()
 
         parts.toast(words + " Unpin what should run again.", undo=back)
 
@@ -61,7 +61,7 @@ class NodeData:
         """Let every node run again."""
         pinned = [n.id for n in self._bench.editor.graph.nodes.values() if n.pinned is not None]
         if pinned:
-            self._bench.editor.apply([SetPolicy(node=node, pinned=None) for node in pinned])
+            self._bench.apply(*(SetPolicy(node=node, pinned=None) for node in pinned))
             parts.toast(f"{text.count(len(pinned), 'node')} will run again.")
 
     async def edit_outputs(self, node: str) -> None:

@@ -58,3 +58,8 @@ def run_only(nodes: Sequence[str]) -> RunRequest:
 def run_fresh(nodes: Iterable[str]) -> RunRequest:
     """Everything, without reusing a result."""
     return RunRequest(RunOptions(fresh=tuple(nodes)))
+
+
+def by_steps(nodes: Iterable[str]) -> RunRequest:
+    """Every node works, one at each press of a button."""
+    return RunRequest(RunOptions(fresh=tuple(nodes)), step=True)

@@ -64,8 +64,8 @@ class Running:
         await self.start(run_request.run_fresh(self._bench.editor.graph.nodes))
 
     async def steps(self) -> None:
-        """Run one node at a time."""
-        await self.start(RunRequest(step=True))
+        """Run one node at a time, reusing nothing: what is reused would not stop."""
+        await self.start(run_request.by_steps(self._bench.editor.graph.nodes))
 
     async def background(self) -> None:
         """Run without the page."""
@@ -74,7 +74,7 @@ class Running:
     async def start(self, request: RunRequest, values: Mapping[str, Any] | None = None) -> None:
         """Start a run of the graph as it is on the screen."""
         bench = self._bench
-        if bench.read_only or (self._shown.busy and not request.background):
+        if bench.read_only or (not request.background and not self.free()):
             return
         values = bench.bar.values if values is None else values
         self._shown.request = request
@@ -98,6 +98,14 @@ class Running:
         if request.look_at:
             bench.canvas.select([request.look_at])
             bench.inspector.open_data()
+
+    def free(self) -> bool:
+        """Whether the page can follow another run; says why not."""
+        if self._shown.busy:
+            self._bench.canvas.refuse(
+                "A run is under way. Stop it, or let it go on in the background."
+            )
+        return not self._shown.busy
 
     async def _started(self, request: RunRequest, values: Mapping[str, Any]) -> str:
         bench = self._bench

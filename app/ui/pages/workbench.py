@@ -98,6 +98,8 @@ class Workbench(Bench):
 
     async def run_alone(self, node: str) -> None:
         """Run one node with inputs that can be changed first."""
+        if not self.running.free():
+            return
         inputs = await self.data.ask_inputs(node)
         if inputs is not None:
             await self.running.start(run_request.run_alone(node, inputs))

@@ -143,7 +143,10 @@ def graph_diff(
     diff: GraphDiff, on_node: Callable[[str], Any], titles: Mapping[str, str]
 ) -> dict[str, ui.element]:
     """Everything that differs between two versions; returns the boxes of nodes by node id."""
-    boxes = {node.node_id: _node(node, on_node) for node in diff.nodes}
+    boxes = {
+        node.node_id: _node(node, on_node, titles.get(node.node_id) or node.title)
+        for node in diff.nodes
+    }
     if diff.edges:
         with parts.div("rl-change-node"):
             parts.label("Wires", "rl-strong")
@@ -166,11 +169,11 @@ def graph_diff(
     return boxes
 
 
-def _node(node: NodeDiff, on_node: Callable[[str], Any]) -> ui.element:
+def _node(node: NodeDiff, on_node: Callable[[str], Any], title: str) -> ui.element:
     with parts.div("rl-change-node") as box:
         with parts.div("rl-row rl-wrap"):
             state(node.change)
-            name = parts.tag("button", node.title, "rl-more rl-strong")
+            name = parts.tag("button", title, "rl-more rl-strong")
             name.on("click", lambda: on_node(node.node_id))
             parts.tag("span", node.type, "rl-muted rl-small rl-mono")
             if node.moved and node.change == "changed":

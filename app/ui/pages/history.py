@@ -74,6 +74,8 @@ class History:
         self._shown: RevisionGraph | None = None
         self._rows: dict[int, ui.element] = {}
         self._boxes: dict[str, ui.element] = {}
+        #: What a person wants to compare with, and what this revision is compared with.
+        self._wanted = self._chosen = _BEFORE
 
     async def build(self, bar: Frame, to: int, against: str) -> None:
         """Fill the page; begin with revision `to`, or the newest."""
@@ -91,7 +93,7 @@ class History:
                 with parts.div("rl-hist-bar"):
                     self._title = parts.div("rl-col rl-grow").style("gap: 0; min-width: 160px")
                     self._against = ui.select(
-                        {_BEFORE: "with the one before it"}, value=_BEFORE, on_change=self._compare
+                        {_BEFORE: "with the one before it"}, value=_BEFORE, on_change=self._picked
                     ).style("min-width: 220px")
                     self._against.props["aria-label"] = "Compare with"
                     self._against.props["prefix"] = "Compare"
@@ -107,8 +109,6 @@ class History:
         await self._load()
         if against in (_NEWEST, _BEFORE) or against.isdigit():
             self._wanted = against
-        else:
-            self._wanted = _BEFORE
         await self.show(to if 0 < to <= self._newest else self._newest)
 
     # ---- the list ----
@@ -200,9 +200,9 @@ class History:
         for revision in self._revisions:
             if revision.number != number:
                 options[str(revision.number)] = f"with {_title(revision)}"
-        wanted = self._wanted if self._wanted in options else next(iter(options), None)
-        self._wanted = wanted or _BEFORE
-        self._against.set_options(options, value=wanted)
+        chosen = self._wanted if self._wanted in options else next(iter(options), _BEFORE)
+        self._chosen = chosen
+        self._against.set_options(options, value=chosen if options else None)
         self._against.set_enabled(bool(options))
 
     def _head(self) -> None:
@@ -221,21 +221,27 @@ class History:
             if shown.number != self._newest:
                 parts.primary("Restore", self._restore, icon="history").mark("restore")
 
+    async def _picked(self) -> None:
+        chosen = str(self._against.value or _BEFORE)
+        if chosen != self._chosen:  # by a person, not by what a revision offers
+            self._chosen = self._wanted = chosen
+            await self._compare()
+
     async def _compare(self) -> None:
         shown = self._shown
         if shown is None:
             return
-        self._wanted = str(self._against.value or _BEFORE)
-        base = shown.number - 1 if self._wanted == _BEFORE else self._newest
-        base = int(self._wanted) if self._wanted.isdigit() else base
-        query = f"?to={shown.number}&against={self._wanted}"
+        base = shown.number - 1 if self._chosen == _BEFORE else self._newest
+        base = int(self._chosen) if self._chosen.isdigit() else base
+        query = f"?to={shown.number}&against={self._chosen}"
         ui.run_javascript(f"history.replaceState(null, '', location.pathname + {query!r})")
         other = await self._services.history.get(self._id, base) if base > 0 else None
-        if self._shown is not shown:  # another one was chosen meanwhile
+        if self._shown is not shown or self._list.is_deleted:  # another one was chosen meanwhile
             return
         older, newer = (other, shown) if other is None or base < shown.number else (shown, other)
         diff, both = await call(_difference, (older or newer).graph, newer.graph)
-        self._canvas.set_editor(GraphEditor(both, self._services.registry))
+        editor = GraphEditor(both, self._services.registry)
+        self._canvas.set_editor(editor)
         self._canvas.set_marks(diff.marks() if older else {})
         counts = Counter[str](node.change for node in diff.nodes)
         self._legend.clear()
@@ -257,7 +263,7 @@ class History:
                 f"From {_title(older)} to {_title(newer)}: {words or 'nothing differs'}",
                 "rl-strong",
             )
-            titles = {id_: spec.title for id_, spec in both.nodes.items()}
+            titles = {id_: str((editor.node_view(id_) or {}).get("title")) for id_ in both.nodes}
             self._boxes = differences.graph_diff(diff, self._point, titles)
 
     def _point(self, node_id: str) -> None:

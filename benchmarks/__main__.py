@@ -17,6 +17,7 @@ ALL = {
     "ingest": "ingestion throughput beside the embedder alone",
     "canvas": "200 nodes and 300 edges: loading and dragging",
     "answers": "answers quoted, left open and made up, over questions with and without an answer",
+    "followups": "follow-up questions completed with the topic of the question before",
     "doc_qa": "questions over real documents: hit@5 and answers that hold the expected string",
 }
 

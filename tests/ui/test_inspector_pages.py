@@ -264,7 +264,7 @@ async def test_data_is_shown_with_ranks_searched_and_explained(
     user.find(FlowCanvas).trigger("selectionChange", {"nodes": ["rerank"], "edges": []})
     user.find(kind=ui.tab, content="Data").click()
     await user.should_see("Done", retries=30)
-    await user.should_see("beside what came in")
+    await user.should_see("compared with what came in")
     await user.should_see("still 1")
     await user.should_see("highest tide at noon")
     user.find(marker="search-chunks").click()

@@ -106,6 +106,8 @@
       for (const other of scope.querySelectorAll("[data-rl-cites]"))
         if (other.dataset.rlCites.split(" ").includes(number)) other.classList.toggle("rl-lit", on);
     }
+    for (const id of (item.dataset.rlChunks || "").split(" "))
+      if (id) for (const card of document.querySelectorAll(`[data-rl-chunk="${CSS.escape(id)}"]`)) card.classList.toggle("rl-lit", on);
     for (const id of (item.dataset.rlNodes || "").split(" "))
       if (id) document.querySelector(`.vue-flow__node[data-id="${CSS.escape(id)}"]`)?.classList.toggle("rl-lit", on);
   };

@@ -143,11 +143,12 @@ def _compared(view: View, moved: Mapping[str, Move], left_out: Sequence[Any]) ->
     up = sum(1 for move in moved.values() if move.sign == "▲")
     down = sum(1 for move in moved.values() if move.sign == "▼")
     new = sum(1 for move in moved.values() if move.before is None)
-    words = [f"▲ {up} up", f"▼ {down} down"]
+    words = [f"▲ {up} up"] if up else []
+    words += [f"▼ {down} down"] if down else []
     words += [f"{new} new"] if new else []
     words += [f"{len(left_out)} left out"] if left_out else []
-    name = f" beside {view.before_name}" if view.before_name else ""
-    parts.label(f"{' · '.join(words)}{name}", "rl-muted rl-small")
+    name = f", compared with {view.before_name}" if view.before_name else ""
+    parts.label(f"{' · '.join(words) or 'The same order'}{name}", "rl-muted rl-small")
 
 
 def condensed(content: str) -> str:

@@ -68,6 +68,7 @@ def test_a_version_is_looked_at_named_restored_and_that_is_undone(
     other = Desk(page.context, desk.server)
     other.open(f"/workflows/{workflow}")
     other.node("aside").wait_for()
+    page.bring_to_front()
     desk.open(f"/workflow/{workflow}/history")
     # The newest against the one before it.
     expect(mark(desk, "aside")).to_contain_text("Added")

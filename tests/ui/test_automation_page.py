@@ -1,0 +1,155 @@
+"""The automation page over real services, without a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fastapi import FastAPI
+from nicegui import ui
+from nicegui.testing import User
+from nicegui.testing.user_simulation import user_simulation
+
+from app.ui.pages.automation_forms import choices_of, cron_of, zones
+
+if TYPE_CHECKING:
+    from app.services.container import Services
+
+NASTY = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+async def user(services: Services) -> AsyncIterator[User]:
+    """A browserless visitor of the pages, who lives in Berlin and is called Anna."""
+    from app.ui.pages import register
+
+    async with user_simulation() as visitor:
+        register(FastAPI(), lambda: services)
+        visitor.javascript_rules[re.compile(".*timeZone.*", re.DOTALL)] = lambda _: "Europe/Berlin"
+        visitor.javascript_rules[re.compile(".*canvas.name.*", re.DOTALL)] = lambda _: "Anna"
+        yield visitor
+
+
+async def until(check: Callable[[], Awaitable[Any]]) -> None:
+    for _ in range(300):
+        if await check():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not happen")
+
+
+async def make(services: Services, *, asking: bool = False) -> str:
+    nodes = [
+        {"id": "text", "type": "text_input", "config": {"default": NASTY}},
+        {"id": "output", "type": "output", "config": {}},
+    ]
+    edges = [{"source": "text", "target": "output", "key": "text>value"}]
+    if asking:
+        nodes.append({"id": "ask", "type": "approval", "config": {"message": NASTY}})
+        edges = [
+            {"source": "text", "target": "ask", "key": "text>value"},
+            {"source": "ask", "target": "output", "key": "approved>value"},
+        ]
+    graph = {
+        "directed": True,
+        "multigraph": True,
+        "graph": {"format": "ragloom/1", "name": NASTY, "outputs": {"said": ["output", "value"]}},
+        "nodes": nodes,
+        "edges": edges,
+    }
+    return (await services.workflows.create(graph)).workflow_id
+
+
+async def test_a_schedule_is_made_paused_deleted_and_brought_back(
+    user: User, services: Services
+) -> None:
+    workflow = await make(services)
+    await user.open(f"/workflow/{workflow}/automation")
+    await user.should_see("No schedule yet")
+    user.find(marker="new-schedule").click()
+    await user.should_see("Monday to Friday at 09:00")
+    user.find(marker="save-schedule").click()
+
+    async def count(wanted: int) -> bool:
+        return len(await services.triggers.schedules(workflow)) == wanted
+
+    await until(lambda: count(1))
+    [schedule] = await services.triggers.schedules(workflow)
+    assert (schedule.cron, schedule.timezone) == ("0 9 * * 1-5", "Europe/Berlin")
+    await user.should_see("Europe/Berlin")
+    await user.should_see(schedule.next_words)
+    await user.should_see("Has not run yet")
+    user.find(kind=ui.switch).click()
+
+    async def paused() -> bool:
+        return not (await services.triggers.schedules(workflow))[0].enabled
+
+    await until(paused)
+    await user.should_see("Paused")
+    user.find(marker="delete").click()
+    await until(lambda: count(0))
+    user.find(kind=ui.button, content="Undo").click()
+    await until(lambda: count(1))
+
+
+async def test_the_address_of_a_webhook_is_shown_once(user: User, services: Services) -> None:
+    workflow = await make(services)
+    await user.open(f"/workflow/{workflow}/automation")
+    user.find(marker="new-webhook").click()
+    await user.should_see("Requests must be signed")
+    user.find(marker="save-webhook").click()
+    await user.should_see(marker="new-webhook-url")
+    [label] = user.find(marker="new-webhook-url").elements
+    url = label.text  # type: ignore[attr-defined]
+    run_id = await services.triggers.call_webhook(url.rpartition("/")[2], b"")
+    assert (await services.runs.wait(run_id, 30)).status == "completed"
+    await user.open(f"/workflow/{workflow}/automation")
+    await user.should_see("1 call")
+    await user.should_not_see(marker="new-webhook-url")
+
+
+async def test_a_question_is_answered_on_the_page(user: User, services: Services) -> None:
+    workflow = await make(services, asking=True)
+    run_id = await services.runs.start(workflow_id=workflow)
+    await services.runs.wait(run_id, 30, or_asked=True)
+    await user.open(f"/workflow/{workflow}/automation")
+    await user.should_see("Waiting for you")
+    user.find(marker="approve").click()
+
+    async def completed() -> bool:
+        return (await services.runs.get(run_id)).status == "completed"
+
+    await until(completed)
+    [asked] = (await services.runs.approvals.list(status="decided")).items
+    assert asked.decision is not None
+    assert (asked.decision["approved"], asked.decision["by"]) == (True, "Anna")
+
+
+async def test_a_workflow_that_is_not_there_says_so(user: User) -> None:
+    await user.open("/workflow/wf_no/automation")
+    await user.should_see("There is no workflow")
+
+
+@pytest.mark.parametrize(
+    "cron",
+    [
+        "15 * * * *",
+        "30 7 * * *",
+        "0 9 * * 1-5",
+        "5 23 * * 0",
+        "0 0 31 * *",
+        "*/5 * * * *",
+        "1 2 3 4 5",
+    ],
+)
+def test_a_schedule_opens_as_it_was_chosen(cron: str) -> None:
+    assert cron_of(**choices_of(cron)) == cron
+
+
+def test_time_zones_can_be_chosen() -> None:
+    names = zones()
+    assert names[0] == "UTC"
+    assert "Europe/Berlin" in names

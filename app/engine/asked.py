@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from app.engine.cache import json_text
@@ -32,8 +32,8 @@ class Asked:
     given: dict[str, Fixed]
     #: node -> input port -> (value or list of values, key), in place of wires.
     inputs: dict[str, dict[str, tuple[Any, str]]]
-    #: `running`, what is given, and pinned nodes that feed them; in the order of the graph.
-    planned: list[str] = field(default_factory=list)
+    #: What is given, and pinned nodes that feed what runs; in the order of the graph.
+    standing_in: list[str] = field(default_factory=list)
     #: Whether the whole graph is asked for.
     whole: bool = True
     problems: list[Problem] = field(default_factory=list)
@@ -47,10 +47,10 @@ def ask(graph: Graph, registry: Registry, options: RunOptions) -> Asked:
         node.config = {**node.config, **settings}
     for node_id, outputs in options.pin.items():
         graph.nodes[node_id].pinned = dict(outputs)
-    graph = replace(
-        graph,
-        edges=[e for e in graph.edges if e.target_port not in options.inputs.get(e.target, ())],
-    )
+    if options.inputs:
+        graph.edges = [
+            e for e in graph.edges if e.target_port not in options.inputs.get(e.target, ())
+        ]
     wiring = Wiring(graph, registry)
     problems: list[Problem] = []
     inputs = _inputs(wiring, options, problems)
@@ -75,7 +75,7 @@ def ask(graph: Graph, registry: Registry, options: RunOptions) -> Asked:
     given = _given(wiring, options, given_ids, needed, problems)
     asked = Asked(wiring, running, given, inputs, whole=whole, problems=problems)
     present = running | given.keys() | pinned
-    asked.planned = [n for n in graph.nodes if n in present]
+    asked.standing_in = [n for n in graph.nodes if n in present and n not in running]
     if not whole:
         problems += _missing(asked, present)
     return asked
@@ -129,6 +129,8 @@ def _after(graph: Graph, start: str) -> set[str]:
 
 def _behind(graph: Graph, running: set[str], given: set[str]) -> set[str]:
     """Nodes outside of `running` whose values it needs, through disabled ones."""
+    if len(running) == len(graph.nodes):
+        return set()
     sources: dict[str, list[str]] = {}
     for edge in graph.edges:
         if edge.source in graph.nodes:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from app.engine.node import Node, OpenOutputs, Port, input_ports, output_ports
+from app.engine.node import Port, has_static_inputs, has_static_outputs, input_ports, output_ports
 from app.engine.registry import AnyNode, Registry
 
 
@@ -25,8 +25,8 @@ def node_type(cls: AnyNode) -> dict[str, Any]:
         "inputs": [_port(port) for port in cls.input_ports().values()],
         "outputs": [_port(port) for port in cls.output_ports().values()],
         # Whether ports follow from the settings: then those above are what every node has.
-        "open_inputs": cls.inputs_for.__func__ is not Node.inputs_for.__func__,  # type: ignore[attr-defined]
-        "open_outputs": issubclass(cls.Outputs, OpenOutputs),
+        "open_inputs": not has_static_inputs(cls),
+        "open_outputs": not has_static_outputs(cls),
     }
 
 

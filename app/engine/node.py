@@ -221,6 +221,16 @@ class Node(Generic[C]):
         return cached
 
 
+def has_static_inputs(cls: type[Node[Any]]) -> bool:
+    """Whether the inputs of a node are the same whatever its settings are."""
+    return cls.inputs_for.__func__ is Node.inputs_for.__func__  # type: ignore[attr-defined]
+
+
+def has_static_outputs(cls: type[Node[Any]]) -> bool:
+    """Whether the outputs of a node are the same whatever its settings are."""
+    return cls.outputs_for.__func__ is Node.outputs_for.__func__  # type: ignore[attr-defined]
+
+
 def input_ports(cls: type[Node[Any]], config: Mapping[str, Any]) -> dict[str, Port]:
     """`cls.inputs_for(config)`; the static ports where a node's own code trips over settings."""
     try:

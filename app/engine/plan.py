@@ -184,8 +184,7 @@ def _order(asked: Asked) -> list[str]:
         # A cycle elsewhere is not in the way; the part that runs has an order.
         order = list(nx.topological_sort(asked.wiring.skeleton.subgraph(asked.running)))
     # What is given waits for nothing, and anything may take it.
-    fixed = [node for node in asked.planned if node not in asked.running]
-    return [*fixed, *(node for node in order if node in asked.running)]
+    return [*asked.standing_in, *(node for node in order if node in asked.running)]
 
 
 def _plan_node(
@@ -217,12 +216,21 @@ def _plan_node(
         context_parameter=cls.context_parameter(),
         has_fingerprint=cls.fingerprint is not Node.fingerprint,
         reads=cls.reads(config) if runs and config is not None else (),
-        reads_variables=cls.reads_variables(config) if runs and config is not None else (),
+        reads_variables=_reads_variables(cls, config, config_json)
+        if runs and config is not None
+        else (),
         timeout_s=spec.timeout_s or cls.timeout_s,
         bypass=bypass(cls, spec.config) if spec.disabled and fixed is None else None,
         fixed=fixed,
         fallback=None if fallback is None else _decode(spec, cls, fallback, value_types, wiring),
     )
+
+
+def _reads_variables(cls: AnyNode, config: NodeConfig, text: str) -> tuple[str, ...] | None:
+    own = cls.reads_variables.__func__ is not Node.reads_variables.__func__  # type: ignore[attr-defined]
+    if own or cls.has_body:
+        return cls.reads_variables(config)
+    return None if "variables" in text else ()
 
 
 def _decode(

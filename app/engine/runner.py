@@ -319,8 +319,15 @@ class Run:
             return False
         if visit is not None:
             self._count(visit, ran=not outcome.cached)
-        told, signature = self.payloads, outcome.signature
-        kept = told and self.context.cache is not None
+        more: dict[str, Any] = {}  # few nodes have any, and every field costs time
+        if visit is not None and visit.usage:
+            more["usage"] = visit.usage
+        if visit is not None and visit.saved:
+            more["saved"] = visit.saved
+        if self.payloads:
+            more["types"] = {p: v.type_name for p, v in outcome.outputs.items() if v is not None}
+            if self.context.cache is not None and outcome.signature is not None:
+                more["signature_parts"] = outcome.signature.dump()
         self.context.emit(
             NodeFinished(
                 run_id=self.context.run_id,
@@ -331,12 +338,7 @@ class Run:
                 signature=outcome.key,
                 inputs=self._encode(inputs),
                 outputs=self._encode(outcome.outputs),
-                types={p: v.type_name for p, v in outcome.outputs.items() if v is not None}
-                if told
-                else {},
-                usage=visit.usage if visit is not None else {},
-                saved=visit.saved if visit is not None else {},
-                signature_parts=signature.dump() if kept and signature is not None else None,
+                **more,
             )
         )
         return True
@@ -396,6 +398,8 @@ class Run:
     def _count(self, visit: Visit, *, ran: bool) -> None:
         self.counted += 1
         self.ran += ran
+        if not visit.usage and not visit.saved:
+            return
         for totals, amounts in ((self.usage, visit.usage), (self.saved, visit.saved)):
             for name, amount in amounts.items():
                 totals[name] = totals.get(name, 0) + amount

@@ -19,6 +19,8 @@ from app.engine.signature import EXPRESSIONS, VARIABLES
 from app.engine.values import PortValue
 from app.engine.wording import bad_setting
 
+_NOTHING: Mapping[str, Any] = {}
+
 
 class Settings(NamedTuple):
     """What one attempt of a node goes by."""
@@ -33,19 +35,31 @@ class Settings(NamedTuple):
     data_text: str
 
 
-async def read_settings(
+def read_settings(node: PlannedNode, config: NodeConfig, context: RunContext) -> Settings:
+    """Settings of a node that has no expressions."""
+    return _settings(config, node.config_json, node.reads, node.reads_variables, context)
+
+
+async def evaluate_settings(
     node: PlannedNode, values: Mapping[str, Any], context: RunContext
 ) -> Settings:
-    """Settings of a node whose inputs are there. Raises NodeFailed."""
-    config, text = node.config, node.config_json
-    reads, reads_variables = node.reads, node.reads_variables
-    if config is None:
-        config = await _evaluated(node, values, context)
-        reads, reads_variables = node.cls.reads(config), node.cls.reads_variables(config)
-        written = {expressions.dotted(path): source for path, source in node.expressions.items()}
-        text = json.dumps({**config.model_dump(mode="json"), EXPRESSIONS: written})
-    data = part_of(context.input_data, reads)
-    variables = part_of(context.variables, reads_variables) if context.variables else {}
+    """Settings of a node with expressions, whose inputs are there. Raises NodeFailed."""
+    config = await _evaluated(node, values, context)
+    written = {expressions.dotted(path): source for path, source in node.expressions.items()}
+    text = json.dumps({**config.model_dump(mode="json"), EXPRESSIONS: written})
+    reads, reads_variables = node.cls.reads(config), node.cls.reads_variables(config)
+    return _settings(config, text, reads, reads_variables, context)
+
+
+def _settings(
+    config: NodeConfig,
+    text: str,
+    reads: tuple[str, ...] | None,
+    reads_variables: tuple[str, ...] | None,
+    context: RunContext,
+) -> Settings:
+    data = part_of(context.input_data, reads) if reads is None or reads else _NOTHING
+    variables = part_of(context.variables, reads_variables) if context.variables else _NOTHING
     if not data and not variables:
         return Settings(config, text, data, variables, "{}")
     read = {**data, VARIABLES: variables} if variables else data

@@ -57,7 +57,14 @@ class Signature(NamedTuple):
 
     def dump(self) -> dict[str, Any]:
         """JSON data of it: `Signature.load(signature.dump()) == signature`."""
-        return {**self._asdict(), "wires": [list(wire) for wire in self.wires]}
+        return {
+            "type": self.type,
+            "version": self.version,
+            "config": self.config,
+            "wires": [list(wire) for wire in self.wires],
+            "fingerprint": self.fingerprint,
+            "data": self.data,
+        }
 
     @classmethod
     def load(cls, data: Any) -> Signature | None:

@@ -26,14 +26,11 @@ class Slot:
         self._away = 0
         self._closed = False
 
-    async def __aenter__(self) -> Slot:
+    async def take(self) -> None:
+        """Wait for the slot; `close` gives it back."""
         await self._slots.acquire()
         self._held = True
         self._closed = False
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Give the slot back for good."""
@@ -89,23 +86,25 @@ class Limit:
         self._pauses = 0
         self._handle: asyncio.TimerHandle | None = None
 
-    async def __aenter__(self) -> Limit:
+    def __enter__(self) -> Limit:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a time limit needs a task")
         self._task = task
         self._before = task.cancelling()
-        self._loop = asyncio.get_running_loop()
-        self._handle = self._loop.call_later(self._left, self._expire)
+        loop = self._loop = asyncio.get_running_loop()
+        self._handle = loop.call_at(loop.time() + self._left, self._expire)
         return self
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop()
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
         if (
             self.expired
             and self._task.uncancel() <= self._before

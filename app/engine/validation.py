@@ -13,7 +13,7 @@ from app.engine import expressions
 from app.engine.codec import decode_outputs
 from app.engine.fits import Fits
 from app.engine.graph import EdgeSpec, Graph, NodeSpec, migrated_config
-from app.engine.node import Port
+from app.engine.node import Node, Port
 from app.engine.problems import Problem, RagloomError
 from app.engine.registry import AnyNode, Registry
 from app.engine.validation_inside import problems_inside
@@ -148,8 +148,10 @@ class _Validation:
             )
             return
         yield from self._settings(node, cls, config)
-        yield from self._own_problems(node, cls, config)
-        yield from problems_inside(node.id, title, cls, config, self.registry, self.depth)
+        if cls.problems.__func__ is not Node.problems.__func__:  # type: ignore[attr-defined]
+            yield from self._own_problems(node, cls, config)
+        if cls.has_body:
+            yield from problems_inside(node.id, title, config, self.registry, self.depth)
 
     def _settings(self, node: NodeSpec, cls: AnyNode, config: dict[str, Any]) -> Iterable[Problem]:
         written = expressions.find(config)
@@ -163,6 +165,8 @@ class _Validation:
                     yield bad_setting(node.id, title, cls, item)
         except Exception as error:  # a node's own validators, over an expression's object
             logger.debug("Settings of %s could not be checked: %r", node.id, error)
+        if not written:
+            return
         names = self.wiring.inputs(node.id)
         for path, source in list(written.items())[: expressions.MAX_EXPRESSIONS]:
             for problem in expressions.check(source, names):

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.engine.graph import Graph
 from app.engine.problems import InvalidWorkflow, Problem
-from app.engine.registry import AnyNode, Registry
+from app.engine.registry import Registry
 
 #: Workflows inside of each other.
 MAX_DEPTH = 8
@@ -28,7 +28,6 @@ def bodies_in(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def problems_inside(
     node_id: str,
     title: str,
-    cls: AnyNode,
     config: Mapping[str, Any],
     registry: Registry,
     depth: int,
@@ -37,7 +36,7 @@ def problems_inside(
     from app.engine.validation import validate_wiring
     from app.engine.wiring import Wiring
 
-    for name, data in bodies_in(config).items() if cls.has_body else ():
+    for name, data in bodies_in(config).items():
         if depth >= MAX_DEPTH:
             yield Problem(
                 code="too_deep",

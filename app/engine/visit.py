@@ -18,7 +18,7 @@ from app.engine.events import Event, NodeStarted, NodeWaiting, TokenEvent
 from app.engine.plan import PlannedNode
 from app.engine.problems import NodeFailed, Problem, RagloomError
 from app.engine.run_context import RunContext
-from app.engine.settings import Settings, read_settings
+from app.engine.settings import Settings, evaluate_settings, read_settings
 from app.engine.signature import Signature, Wire, digest, why
 from app.engine.slots import Limit, Slot
 from app.engine.values import PortValue
@@ -127,25 +127,27 @@ class Visit:
         )
 
     async def _timed_attempt(self, attempt: int) -> Outcome:
-        async with self.slot:
-            self.started = self.started or time.perf_counter()
-            limit = self.limit = Limit(self.node.timeout_s, self._is_stuck)
-            try:
-                async with limit:
-                    return await self._attempt(attempt)
-            except TimeoutError as error:
-                if not limit.expired:
-                    raise
-                raise self.took_too_long() from error
-            except asyncio.CancelledError as error:
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise
-                # Nobody asked: something inside the node was cancelled, which is its failure.
-                raise NodeFailed(
-                    f"“{self.node.title}” broke off by itself.",
-                    fix="Run it again; give it a retry if that happens often.",
-                ) from error
+        await self.slot.take()
+        self.started = self.started or time.perf_counter()
+        limit = self.limit = Limit(self.node.timeout_s, self._is_stuck)
+        try:
+            with limit:
+                return await self._attempt(attempt)
+        except TimeoutError as error:
+            if not limit.expired:
+                raise
+            raise self.took_too_long() from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody asked: something inside the node was cancelled, which is its failure.
+            raise NodeFailed(
+                f"“{self.node.title}” broke off by itself.",
+                fix="Run it again; give it a retry if that happens often.",
+            ) from error
+        finally:
+            self.slot.close()
 
     def _is_stuck(self) -> None:
         self.slot.close()
@@ -153,7 +155,11 @@ class Visit:
 
     async def _attempt(self, attempt: int) -> Outcome:
         node, context = self.node, self.context
-        settings = await read_settings(node, self.values, context)
+        settings = (
+            await evaluate_settings(node, self.values, context)
+            if node.config is None
+            else read_settings(node, node.config, context)
+        )
         self.data = settings.data
         instance = node.cls(settings.config)
         fingerprint = await instance.fingerprint(context.world) if node.has_fingerprint else ""
@@ -188,8 +194,8 @@ class Visit:
         outputs = check_outputs(node, result, context.max_output)
         if cache is not None:
             if reusable:
-                took_ms = (time.perf_counter() - began) * 1000
-                await cache.put(key, outputs, {**self.usage, "ms": took_ms})
+                cost = {"ms": (time.perf_counter() - began) * 1000}
+                await cache.put(key, outputs, {**self.usage, **cost} if self.usage else cost)
             await cache.remember(self._place(), signature)
         reused = False
         if self.inner_runs:

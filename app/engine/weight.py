@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from app.engine.values import PortValue
+
 #: Bytes that an entry of a list or an object counts at least.
 _ENTRY = 8
 
@@ -18,7 +20,7 @@ def weigh(value: Any, limit: int) -> int:
     contains itself, up to the limit.
     """
     total = 0
-    todo = [value]
+    todo = list(value.__dict__.values()) if isinstance(value, PortValue) else [value]
     while todo and total <= limit:
         at = todo.pop()
         if isinstance(at, (str, bytes)):

@@ -9,7 +9,13 @@ from typing import Any
 import networkx as nx
 
 from app.engine.graph import EdgeSpec, Graph, migrated_config
-from app.engine.node import Port, input_ports, output_ports
+from app.engine.node import (
+    Port,
+    has_static_inputs,
+    has_static_outputs,
+    input_ports,
+    output_ports,
+)
 from app.engine.registry import AnyNode, Registry
 from app.engine.values import PortValue, accepts
 
@@ -50,7 +56,12 @@ class Wiring:
         ports = self._inputs.get(node_id)
         if ports is None:
             cls = self.classes.get(node_id)
-            ports = input_ports(cls, self._config(node_id, cls)) if cls else {}
+            if cls is None:
+                ports = {}
+            elif has_static_inputs(cls):
+                ports = cls.input_ports()
+            else:
+                ports = input_ports(cls, self._config(node_id, cls))
             self._inputs[node_id] = ports
         return ports
 
@@ -59,7 +70,12 @@ class Wiring:
         ports = self._outputs.get(node_id)
         if ports is None:
             cls = self.classes.get(node_id)
-            ports = output_ports(cls, self._config(node_id, cls)) if cls else {}
+            if cls is None:
+                ports = {}
+            elif has_static_outputs(cls):
+                ports = cls.output_ports()
+            else:
+                ports = output_ports(cls, self._config(node_id, cls))
             self._outputs[node_id] = ports
         return ports
 

@@ -44,6 +44,10 @@ _FORMATS = {
         "Runs the workflow with the engine, without the server.",
     ),
 }
+_ENTRY = (
+    "grid-template-columns: 24px 1fr; width: 100%; border-width: 0; background: none; "
+    "font: inherit; text-align: left; padding-block: 10px"
+)
 
 
 class WorkflowMenu:
@@ -156,14 +160,15 @@ class WorkflowMenu:
         """Ask for a format, and download the workflow in it, as it is on the screen."""
         with parts.dialog("Export the workflow") as box:
             dark = ui.checkbox("Pictures in the colours of the dark theme")
-            with parts.div("rl-col rl-gap-4"):
+            with parts.div("rl-list").style("flex: none"):
                 for format, (icon, name, hint) in _FORMATS.items():
                     choose = partial(box.submit, format)
-                    with parts.tag("button", "", "rl-zone").props('type="button"') as entry:
-                        ui.icon(icon)
+                    with parts.tag("button", "", "rl-list-row rl-click") as entry:
+                        ui.icon(icon).classes("rl-muted").style("font-size: 20px")
                         with parts.div("rl-col").style("gap: 0; align-items: flex-start"):
                             parts.label(name, "rl-strong")
                             parts.label(hint, "rl-muted rl-small")
+                    entry.props('type="button"').style(_ENTRY)
                     entry.on("click", choose).mark(f"export-{format}")
             with parts.div("rl-dialog-actions"):
                 parts.bare("Close", lambda: box.submit(None))

@@ -91,6 +91,7 @@ async def test_a_schedule_is_made_paused_deleted_and_brought_back(
     await user.should_see("Paused")
     user.find(marker="delete").click()
     await until(lambda: count(0))
+    await user.should_see("is deleted")
     user.find(kind=ui.button, content="Undo").click()
     await until(lambda: count(1))
 

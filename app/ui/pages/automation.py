@@ -99,6 +99,8 @@ class Automation:
             parts.quiet("New webhook", self._add_webhook, icon="add").mark("new-webhook")
         self._fresh = parts.div()
         self._webhooks = parts.div("rl-list")
+        # Dialogs and notes live here: rows are drawn anew while they are open.
+        self._room = parts.div()
         await self._refresh()
         ui.timer(_LOOK_S, self._refresh)
 
@@ -139,7 +141,8 @@ class Automation:
             try:
                 await self._services.runs.decide(one.execution_id, node_id, decision)
             except Exception as error:
-                parts.failed(error)
+                with self._room:
+                    parts.failed(error)
             await self._refresh()
 
         with parts.div("rl-col rl-gap-4"):
@@ -216,7 +219,8 @@ class Automation:
             await self._do(self._triggers.add_schedule(self._id, **values))
 
     async def _change_schedule(self, one: ScheduleView) -> None:
-        values = await ask_schedule(self._inputs, one.timezone, one)
+        with self._room:
+            values = await ask_schedule(self._inputs, one.timezone, one)
         if values is not None:
             await self._do(self._triggers.change_schedule(one.schedule_id, **values))
 
@@ -225,7 +229,8 @@ class Automation:
 
     async def _fire(self, one: ScheduleView) -> None:
         if await self._do(self._triggers.fire(one.schedule_id)):
-            parts.toast("It runs now; the list of runs has it.")
+            with self._room:
+                parts.toast("It runs now; the list of runs has it.")
 
     async def _remove_schedule(self, one: ScheduleView) -> None:
         async def back() -> None:
@@ -241,7 +246,8 @@ class Automation:
             )
 
         if await self._do(self._triggers.remove_schedule(one.schedule_id)):
-            parts.toast(f"“{one.name or one.description}” is deleted.", undo=back)
+            with self._room:
+                parts.toast(f"“{one.name or one.description}” is deleted.", undo=back)
 
     # -- webhooks ---------------------------------------------------------------------------
 
@@ -319,7 +325,9 @@ class Automation:
 
     async def _remove_webhook(self, one: WebhookView) -> None:
         hint = "Its address answers no more; a new webhook has another one."
-        if await parts.confirm(f"Delete “{one.name or 'Webhook'}”?", hint, "Delete"):
+        with self._room:
+            sure = await parts.confirm(f"Delete “{one.name or 'Webhook'}”?", hint, "Delete")
+        if sure:
             await self._do(self._triggers.remove_webhook(one.webhook_id))
 
     # -- both -------------------------------------------------------------------------------
@@ -328,7 +336,8 @@ class Automation:
         try:
             await work
         except Exception as error:
-            parts.failed(error)
+            with self._room:
+                parts.failed(error)
             return False
         finally:
             await self._refresh()

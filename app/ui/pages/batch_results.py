@@ -155,4 +155,4 @@ class Results:
     async def _download(self) -> None:
         table = await self._services.batches.table(self._batch.batch_id)
         name = downloads.file_name(self._batch.workflow_name, "batch", ending="csv")
-        ui.download.content("\ufeff" + table, name, "text/csv")
+        ui.download.content(("\ufeff" + table).encode(), name, "text/csv")

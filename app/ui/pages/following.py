@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from app.engine.body import SETTING
 from app.engine.events import NodeFailedEvent, RunStarted
@@ -53,7 +54,7 @@ class Following:
         if run is None:
             return
         if run.status in ("running", "waiting"):
-            self.follow(run.execution_id)
+            self.follow(run.execution_id, run.input_data)
             return
         await self._show(run, past=past is not None)
 
@@ -90,14 +91,14 @@ class Following:
         self.run_id = ""
         self._bench.bar.running(False)
 
-    def follow(self, run_id: str) -> None:
+    def follow(self, run_id: str, input_data: Mapping[str, Any] | None = None) -> None:
         """Show a live run from its beginning until it ends."""
         bench = self._bench
         before = bench.run
         self.busy = True
         self.run_id = run_id
         bench.bar.running(True)
-        bench.run = RunState(run_id=run_id, status="running")
+        bench.run = RunState(run_id=run_id, status="running", input_data=dict(input_data or {}))
         bench.run.edges = bench.wires()
         bench.board = RunBoard()
         if not self.request.partial:

@@ -43,6 +43,11 @@ def run_from(node: str) -> RunRequest:
     return RunRequest(RunOptions(start_from=node), on_shown=True, look_at=node)
 
 
+def run_again(node: str) -> RunRequest:
+    """Everything, reusing what is known, but for this node, whose result is made anew."""
+    return RunRequest(RunOptions(fresh=(node,)), look_at=node)
+
+
 def run_alone(node: str, inputs: Mapping[str, Any]) -> RunRequest:
     """One node, with these inputs, whether its result is known or not."""
     given = {node: dict(inputs)} if inputs else {}

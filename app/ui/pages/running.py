@@ -41,15 +41,21 @@ class Running:
         await self.start(run_request.run_to(node))
 
     async def run_from(self, node: str) -> None:
-        """Run a node and what follows; the rest is taken from the run that is shown."""
+        """Run a node and what follows; the rest is taken from the run that is shown.
+
+        Where that rest has changed since, it runs, too, as far as its results are not known.
+        """
         bench = self._bench
         if bench.read_only:
             await self.rerun(node)
             return
-        if not bench.run.run_id:
-            await self.run_to(node)
-            return
-        await self.start(run_request.run_from(node))
+        before = bench.editor.graph.needed_for([node]) - {node}
+        known = all(bench.step(other) is not None for other in before)
+        if known and bench.run.run_id and not before & bench.stale:
+            await self.start(run_request.run_from(node))
+        else:
+            # What comes before it has changed, or has not run: that has to run first.
+            await self.start(run_request.run_again(node))
 
     async def selection(self) -> None:
         """Run the selected nodes only."""
@@ -94,7 +100,7 @@ class Running:
         if request.background:
             parts.toast("It runs in the background. You will find it under Runs, page open or not.")
             return
-        self._shown.follow(run_id)
+        self._shown.follow(run_id, _given(values))
         if request.look_at:
             bench.canvas.select([request.look_at])
             bench.inspector.open_data()
@@ -115,7 +121,7 @@ class Running:
         return await bench.services.runs.start(
             workflow_id=bench.workflow.workflow_id,
             graph=None if saved else bench.editor.dump(),
-            input_data={k: v for k, v in values.items() if v},
+            input_data=_given(values),
             trigger="background" if request.background else "page",
             options=request.options,
             base_run=base or None,
@@ -143,7 +149,7 @@ class Running:
         if bench.read_only and bench.run.run_id != run_id:
             ui.navigate.to(f"/workflows/{bench.workflow.workflow_id}?run={run_id}")
             return
-        self._shown.follow(run_id)
+        self._shown.follow(run_id, bench.run.input_data)
 
     async def _cannot_run(self, error: InvalidWorkflow) -> None:
         bench = self._bench
@@ -192,3 +198,8 @@ class Running:
         """Show the result in the drawer."""
         self._bench.drawer.open("Output")
         self._bench.bar.hide()
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs that were filled in."""
+    return {name: value for name, value in values.items() if value}

@@ -1,0 +1,308 @@
+"""Ways to run, questions, pinned data and batches on the pages, over real services."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fastapi import FastAPI
+from nicegui import ui
+from nicegui.testing import User
+from nicegui.testing.user_simulation import user_simulation
+
+from app.ui.canvas.flow import FlowCanvas
+
+if TYPE_CHECKING:
+    from app.services.container import Services
+    from app.services.views import ExecutionView
+
+
+@pytest.fixture
+async def user(services: Services) -> AsyncIterator[User]:
+    """A browserless visitor of the pages."""
+    from app.ui.pages import register
+
+    async with user_simulation() as visitor:
+        register(FastAPI(), lambda: services)
+        yield visitor
+
+
+async def until(check: Callable[[], Awaitable[Any]]) -> Any:
+    """Wait for something that happens in the background."""
+    for _ in range(200):
+        if found := await check():
+            return found
+        await asyncio.sleep(0.1)
+    raise AssertionError("it did not happen")
+
+
+def node(id_: str, kind: str, **config: Any) -> dict[str, Any]:
+    return {"id": id_, "type": kind, "version": 1, "title": id_.capitalize(), "config": config}
+
+
+def chain(*nodes: dict[str, Any], ports: list[str]) -> dict[str, Any]:
+    """A workflow of nodes one after the other; `ports` are the keys of the wires."""
+    edges = [
+        {"source": a["id"], "target": b["id"], "key": key}
+        for a, b, key in zip(nodes, nodes[1:], ports, strict=False)
+    ]
+    return {
+        "directed": True,
+        "multigraph": True,
+        "graph": {"format": "ragloom/1", "name": "Letters"},
+        "nodes": list(nodes),
+        "edges": edges,
+    }
+
+
+def reading() -> dict[str, Any]:
+    return chain(
+        node("words", "text_input", name="text"),
+        node("reader", "parse_json", strict=True),
+        node("result", "output", name="found"),
+        ports=["text>text", "data>value"],
+    )
+
+
+def approving() -> dict[str, Any]:
+    return chain(
+        node("words", "text_input", name="text"),
+        node("boss", "approval", message="Send “{{ value.text }}”?", allow_edit=True),
+        node("result", "output", name="letter"),
+        ports=["text>value", "approved>value"],
+    )
+
+
+async def newest(services: Services) -> ExecutionView | None:
+    page = await services.runs.list(limit=1, offset=0)
+    return await services.runs.get(page.items[0].execution_id) if page.items else None
+
+
+async def ended(services: Services, count: int) -> ExecutionView:
+    """The newest of `count` runs, once it has ended."""
+
+    async def check() -> ExecutionView | None:
+        if (await services.runs.list(limit=1, offset=0)).total < count:
+            return None
+        run = await newest(services)
+        return run if run is not None and run.status not in ("running", "waiting") else None
+
+    run: ExecutionView = await until(check)
+    return run
+
+
+async def idle(user: User) -> None:
+    """Wait until the bar of the page is free for another run."""
+
+    async def free() -> bool:
+        with user:
+            (button,) = user.find(marker="run").elements
+            around = button.parent_slot.parent if button.parent_slot else None
+            return around is not None and "rl-hidden" not in around.classes
+
+    await until(free)
+
+
+def fill_in(user: User, marker: str, value: str) -> None:
+    with user:
+        (field,) = user.find(marker=marker).elements
+        field.set_value(value)  # type: ignore[attr-defined]
+
+
+async def open_page(user: User, services: Services, graph: dict[str, Any]) -> str:
+    workflow = await services.workflows.create(graph)
+    await user.open(f"/workflows/{workflow.workflow_id}")
+    user.find(FlowCanvas).trigger("ready", {"origin": "t"})
+    return workflow.workflow_id
+
+
+def act(user: User, action: str, node_id: str) -> None:
+    user.find(FlowCanvas).trigger("nodeAction", {"action": action, "node": node_id})
+
+
+async def test_a_failed_run_says_why_and_goes_on_from_there_after_the_fix(
+    user: User, services: Services
+) -> None:
+    await open_page(user, services, reading())
+    fill_in(user, "input-text", "nonsense")
+    user.find(marker="run").click()
+    failed = await ended(services, 1)
+    assert failed.status == "failed"
+    await idle(user)
+    await user.should_see(marker="run-from-failed", retries=30)
+    # The fix: the node that made the data is given other data, and only what follows runs.
+    act(user, "edit_output", "words")
+    await user.should_see("What stands here is used instead of running the node")
+    fill_in(user, "port-text", '{"a": 1}')
+    user.find(marker="pin-outputs").click()
+    await user.should_not_see("What stands here is used", retries=30)
+    user.find(marker="run-from-failed").click()
+    run = await ended(services, 2)
+    assert run.status == "completed", run.error
+    assert run.outputs["value"] == {"data": {"a": 1}}
+    await user.should_see("Critical path", retries=30)
+
+
+async def test_one_node_runs_alone_with_inputs_that_were_edited(
+    user: User, services: Services
+) -> None:
+    await open_page(user, services, reading())
+    fill_in(user, "input-text", '{"a": 1}')
+    user.find(marker="run").click()
+    first = await ended(services, 1)
+    await idle(user)
+    act(user, "run_alone", "reader")
+    await user.should_see("Run Reader alone")
+    fill_in(user, "port-text", "no JSON at all")
+    user.find(marker="run-alone").click()
+    await user.should_see("This is no JSON", retries=10)
+    fill_in(user, "port-text", '{"type": "Text", "value": {"text": "[2, 3]"}}')
+    user.find(marker="run-alone").click()
+    run = await ended(services, 2)
+    ran = {step.node_id: step for step in run.steps if not step.cached}
+    assert ran["reader"].outputs == {"data": {"data": [2, 3]}}
+    assert run.parent_run == first.execution_id
+    assert "result" not in ran
+
+
+async def test_a_run_goes_a_step_at_a_time_and_then_on_by_itself(
+    user: User, services: Services
+) -> None:
+    await open_page(user, services, reading())
+    fill_in(user, "input-text", "[1]")
+    user.find(marker="way-skip_next").click()
+    await user.should_see("Next: Words", retries=50)
+    user.find(marker="step").click()
+    await user.should_see("Next: Reader", retries=50)
+    run = await newest(services)
+    assert run is not None
+    done = [step.node_id for step in run.steps if step.status == "completed"]
+    assert done == ["words"]
+    # Another tab on the same workflow can let it go on, too.
+    await user.open(f"/workflows/{run.workflow_id}")
+    await user.should_see("Next: Reader", retries=50)
+    user.find(marker="continue").click()
+    assert (await ended(services, 1)).status == "completed"
+
+
+async def test_a_person_is_asked_changes_the_value_and_the_run_goes_on(
+    user: User, services: Services
+) -> None:
+    workflow = await open_page(user, services, approving())
+    fill_in(user, "input-text", "Dear sir")
+    user.find(marker="run").click()
+    await user.should_see("Send “Dear sir”?", retries=50)
+    # It waits as long as it takes: a page opened later shows the question again, and the bar.
+    await until(lambda: _waits(services))
+    await user.open(f"/workflows/{workflow}")
+    await user.should_see("Boss waits for you", retries=50)
+    await user.should_see("1 waits for you", retries=50)
+    fill_in(user, "ask-value", "Dear madam")
+    fill_in(user, "ask-comment", "More polite")
+    user.find(marker="approve").click()
+    run = await ended(services, 1)
+    assert run.status == "completed", run.error
+    assert run.outputs["value"] == {"text": "Dear madam"}
+    decided = next(step for step in run.steps if step.node_id == "boss")
+    assert decided.outputs["comment"] == {"text": "More polite"}
+    await user.should_not_see("Boss waits for you", retries=30)
+
+
+async def _waits(services: Services) -> bool:
+    return (await services.runs.list(status="waiting", limit=1, offset=0)).total == 1
+
+
+async def test_a_past_run_is_opened_with_its_data_pinned_as_one_edit(
+    user: User, services: Services
+) -> None:
+    workflow = await open_page(user, services, reading())
+    fill_in(user, "input-text", "[7]")
+    user.find(marker="run").click()
+    run = await ended(services, 1)
+    await user.open(f"/workflows/{workflow}?run={run.execution_id}")
+    await user.should_see(marker="pin-run")
+    await user.open(f"/workflows/{workflow}?pin={run.execution_id}")
+    await user.should_see("is pinned on 3 nodes", retries=30)
+
+    async def pinned() -> dict[str, Any]:
+        graph = (await services.workflows.get(workflow)).graph or {}
+        return {n["id"]: n["pinned"] for n in graph["nodes"] if n.get("pinned")}
+
+    data = await until(pinned)
+    assert data["words"] == {"text": {"text": "[7]"}}
+    user.find(marker="way-push_pin").click()
+    await until(lambda: _nothing(pinned))
+
+
+async def _nothing(check: Callable[[], Awaitable[Any]]) -> bool:
+    return not await check()
+
+
+async def test_a_run_in_the_background_is_on_the_list_and_can_be_compared(
+    user: User, services: Services
+) -> None:
+    await open_page(user, services, reading())
+    fill_in(user, "input-text", "[1]")
+    user.find(marker="run").click()
+    await ended(services, 1)
+    await idle(user)
+    fill_in(user, "input-text", "[2]")
+    user.find(marker="way-move_to_inbox").click()
+    run = await ended(services, 2)
+    assert run.trigger == "background"
+    with user:
+        (tabs,) = [t for t in user.find(ui.tabs).elements if t.value == "Timeline"]
+        tabs.set_value("Runs")
+    await user.should_see("background", retries=30)
+    with user:
+        tabs.set_value("Compare")
+    await user.should_see("other input", retries=30)
+    with user:
+        links = [str(e.props.get("href", "")) for e in user.find(ui.element).elements]
+    assert any(href.startswith(f"/compare?a={run.execution_id}&b=") for href in links)
+
+
+async def test_a_table_runs_row_by_row_and_its_bad_rows_once_more(
+    user: User, services: Services
+) -> None:
+    workflow = await services.workflows.create(reading())
+    await user.open(f"/workflow/{workflow.workflow_id}/batch")
+    fill_in(user, "batch-paste", "text,colour\n[1],red\nnonsense,blue\n[3],")
+    await user.should_see("does not ask for “colour”", retries=30)
+    await user.should_see("Run 3 rows", retries=10)
+    user.find(marker="run-batch").click()
+
+    async def over() -> Any:
+        page = await services.batches.list(workflow.workflow_id)
+        return next((b for b in page.items if b.status == "completed"), None)
+
+    batch = await until(over)
+    assert batch.counts == {"completed": 2, "failed": 1}
+    await user.open(f"/workflow/{workflow.workflow_id}/batch?batch={batch.batch_id}")
+    await user.should_see("3 of 3 rows, 1 failed", retries=30)
+    await user.should_see("nonsense", retries=30)
+    user.find(marker="batch-csv").click()
+    table = await user.download.next()
+    assert table.text.splitlines()[0].startswith("\ufefftext,status,")
+    user.find(marker="retry-batch").click()
+    await until(lambda: _all_over(services, batch.batch_id, 4))
+
+
+async def _all_over(services: Services, batch_id: str, runs: int) -> bool:
+    batch = await services.batches.get(batch_id)
+    total = (await services.runs.list(limit=1, offset=0)).total
+    return batch.status == "completed" and total == runs
+
+
+async def test_a_table_that_cannot_be_read_says_why(user: User, services: Services) -> None:
+    workflow = await services.workflows.create(reading())
+    await user.open(f"/workflow/{workflow.workflow_id}/batch")
+    fill_in(user, "batch-paste", "[{")
+    await user.should_see("begins like JSON and is none", retries=30)
+    empty = await services.workflows.create(chain(node("v", "output", name="x"), ports=[]))
+    await user.open(f"/workflow/{empty.workflow_id}/batch")
+    await user.should_see("This workflow asks for nothing")
+    await user.open("/workflow/wf_gone/batch")
+    await user.should_see("All workflows")

@@ -89,7 +89,9 @@ class Metrics:
             case RunFinished():
                 self.runs.labels(event.status).inc()
             case NodeFinished() | NodeFailedEvent():
-                node_type = plan.nodes[event.node_id].spec.type
+                # A step inside another node is in no plan of this run; it says its type itself.
+                planned = plan.nodes.get(event.node_id)
+                node_type = planned.spec.type if planned else event.type
                 if isinstance(event, NodeFinished) and event.cached:
                     self.reused.labels(node_type).inc()
                 else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from app.engine.cache import json_text
-from app.engine.codec import decode, decode_outputs
+from app.engine.codec import decode, decode_outputs, tag
 from app.engine.graph import Graph
 from app.engine.options import RunOptions
 from app.engine.problems import InvalidWorkflow, Problem, RagloomError
@@ -45,13 +45,13 @@ def ask(graph: Graph, registry: Registry, options: RunOptions) -> Asked:
     for node_id, settings in options.config.items():
         node = graph.nodes[node_id]
         node.config = {**node.config, **settings}
-    for node_id, outputs in options.pin.items():
-        graph.nodes[node_id].pinned = dict(outputs)
     if options.inputs:
         graph.edges = [
             e for e in graph.edges if e.target_port not in options.inputs.get(e.target, ())
         ]
     wiring = Wiring(graph, registry)
+    for node_id, outputs in options.pin.items():
+        graph.nodes[node_id].pinned = _typed(wiring, node_id, outputs)
     problems: list[Problem] = []
     inputs = _inputs(wiring, options, problems)
     whole = options.targets is None and options.start_from is None and options.only is None
@@ -79,6 +79,19 @@ def ask(graph: Graph, registry: Registry, options: RunOptions) -> Asked:
     if not whole:
         problems += _missing(asked, present)
     return asked
+
+
+def _typed(wiring: Wiring, node_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Outputs to pin, with their types named: those of a past step do not say them."""
+    cls, config = wiring.classes.get(node_id), wiring.graph.nodes[node_id].config
+    if cls is None:
+        return dict(data)
+    types = wiring.registry.value_types()
+    try:
+        outputs = decode_outputs(cls, data, types, node_id, wiring.types, config=config, guess=True)
+    except RagloomError:  # validation says what is wrong with it
+        return dict(data)
+    return {port: tag(value) for port, value in outputs.items() if value is not None}
 
 
 def _check_names(graph: Graph, options: RunOptions) -> None:

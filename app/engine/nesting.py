@@ -70,7 +70,8 @@ async def run_inside(
         },
         scope=f"{outer.scope}/{place}",
         variables={**outer.variables, **plan.variables},
-        fresh=plan.fresh,
+        # Who asks for a node anew asks for what is inside it.
+        fresh=frozenset(plan.nodes) if visit.node.spec.id in outer.fresh else plan.fresh,
         gate=None,
         payloads=told,
         outer=visit,

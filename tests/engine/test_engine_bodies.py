@@ -15,6 +15,7 @@ from app.engine import nesting, run_context
 from app.engine.body import Body, collapse, expand, interface_of
 from app.engine.cache import MemoryCache
 from app.engine.graph import EdgeSpec, Graph, NodeSpec
+from app.engine.options import RunOptions
 from app.engine.problems import InvalidWorkflow, RagloomError
 from app.engine.validation import validate
 
@@ -117,6 +118,15 @@ async def test_steps_inside_are_reused_one_by_one():
     await bench.go(around(inner), text="hi")
     assert bench.world.ran() == {"h"}
     assert bench.events.reasons()["w"] == "1 step inside ran, 1 reused"
+
+
+async def test_asking_for_a_node_anew_asks_for_what_is_inside():
+    bench = BodyBench(MemoryCache())
+    await bench.go(around(shout()), text="hi")
+    bench.world.ran()
+    await bench.go(around(shout()), RunOptions(fresh=("w",)), text="hi")
+    assert bench.world.ran() == {"up"}
+    assert bench.events.reasons()["w/up"] == "asked to run again"
 
 
 async def test_why_a_step_inside_ran_is_said():

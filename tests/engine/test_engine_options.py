@@ -149,6 +149,13 @@ async def test_given_values_of_open_ports_need_no_type(bench):
     assert bench.events.of("node_finished")["f"].types == {"value": "Json"}
 
 
+async def test_outputs_of_a_past_step_can_be_pinned_as_they_are(bench):
+    graph = make_graph({"c": "liar", "f": "first"}, "c.any>f.values", {"out": ("f", "value")})
+    last = await bench.go(graph, RunOptions(pin={"c": {"any": {"text": "edited"}}}))
+    assert last.outputs == {"out": {"text": "edited"}}
+    assert bench.events.reasons()["c"] == "pinned outputs"
+
+
 async def test_problems_elsewhere_are_not_in_the_way(bench):
     graph = chain()
     graph.nodes["side"].type = "not_there"

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from app.engine.graph import Graph, migrate
-from app.engine.problems import InvalidWorkflow, Problem
+from app.engine.problems import InvalidWorkflow, Problem, RagloomError
 from app.engine.registry import Registry
 from app.engine.validation import validate
 from app.services import seed_form
 from app.services.clock import iso
 from app.services.threads import call
 from app.services.views import Page, WorkflowView
+from storage.errors import NotFound
 
 if TYPE_CHECKING:
     from app.services.models import ModelService
@@ -107,9 +108,12 @@ class WorkflowService:
     ) -> tuple[dict[str, Any], int]:
         """The file of a workflow at a revision, or at its newest; and that revision's number.
 
-        Raises NotFound.
+        Raises RagloomError “not_found”.
         """
-        view = await self.get(workflow_id, revision)
+        try:
+            view = await self.get(workflow_id, revision)
+        except NotFound as error:
+            raise RagloomError(error.message, code=error.code, fix=error.fix) from error
         return view.graph or {}, view.revision
 
     async def validate(self, workflow: str | Mapping[str, Any]) -> Problems:

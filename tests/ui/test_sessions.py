@@ -1,0 +1,73 @@
+"""Open editors and the history behind them: who edited, and versions that come back."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.engine.problems import RagloomError
+from app.services.container import Services
+from app.settings import load_settings
+from app.ui.canvas.ops import SetInfo
+from app.ui.canvas.presence import Author
+from app.ui.pages.sessions import Sessions
+
+GRAPH: dict[str, Any] = {
+    "directed": True,
+    "multigraph": True,
+    "graph": {"format": "ragloom/1", "name": "Echo", "outputs": {}},
+    "nodes": [{"id": "text", "type": "text_input", "config": {}, "position": [0, 0]}],
+    "edges": [],
+}
+ADA, BOB = Author("1", "Ada"), Author("2", "Bob")
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Services]:
+    settings = load_settings(environ={}, data=tmp_path / "data", demo=False, port=0)
+    services = await Services.open(settings)
+    yield services
+    await services.close()
+
+
+async def test_a_revision_names_everybody_who_edited_since_the_last(opened: Services) -> None:
+    sessions = Sessions(lambda: opened)
+    made = await opened.workflows.create(GRAPH, author="tests")
+    session = await sessions.open(made)
+    for name, person in (("One", ADA), ("Two", BOB), ("Three", ADA)):
+        session.editor.apply([SetInfo(name=name)], by=person)
+    assert (await session.save_now()).status == "saved"
+    session.editor.apply([SetInfo(name="Four")])
+    await session.save_now()
+    listed = (await opened.history.list(made.workflow_id)).items
+    assert [revision.author for revision in listed] == ["page", "Ada, Bob", "tests"]
+    session.close()
+
+
+async def test_a_version_that_is_restored_shows_on_open_canvases(opened: Services) -> None:
+    sessions = Sessions(lambda: opened)
+    made = await opened.workflows.create(GRAPH)
+    session = await sessions.open(made)
+    session.editor.apply([SetInfo(name="Edited a moment ago")], by=ADA)
+    # What was not saved yet becomes a revision of its own first.
+    newest = await sessions.settle(made.workflow_id)
+    assert newest == 2
+    back = await opened.history.restore(made.workflow_id, 1, "Bob", newest)
+    sessions.adopt(made.workflow_id, back.graph, back.number)
+    assert session.editor.graph.name == "Echo"
+    assert (session.state.status, session.editor.revision) == ("saved", 3)
+    session.editor.apply([SetInfo(name="Goes on")], by=BOB)
+    assert (await session.save_now()).revision == 4
+    # Edits that cannot be saved are in the way of restoring: nothing of them is lost.
+    theirs = copy.deepcopy(GRAPH)
+    theirs["graph"]["name"] = "From elsewhere"
+    await opened.workflows.save(made.workflow_id, theirs, 4)
+    session.editor.apply([SetInfo(name="Mine")], by=ADA)
+    with pytest.raises(RagloomError, match="not saved"):
+        await sessions.settle(made.workflow_id)
+    assert await sessions.settle("wf_not_open") is None
+    session.close()

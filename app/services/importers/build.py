@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from pydantic import BaseModel, Field
 
 from app.engine.graph import Graph
 from app.engine.registry import Registry
-from app.engine.values import Answer, Chunks, PortValue, Query
+from app.engine.values import Answer, Chunks, PortValue, Query, Text
 from app.services.importers import roles
 from app.services.importers.draft import Draft, Out
 from app.services.importers.order import ordered
+from app.services.importers.placeholders import prune
 from app.services.importers.placing import arrange
-from app.services.importers.prompting import refs_in
 from app.services.importers.redact import Redactor
 from app.services.importers.source import (
     FILES,
@@ -29,6 +28,8 @@ from app.services.importers.source import (
 )
 
 MAX_REMARKS = 40
+#: Steps that became settings of others, or nothing at all.
+_SILENT = ("part", "nothing")
 
 
 class ImportReport(BaseModel):
@@ -76,6 +77,7 @@ class Builder:
         self.unspoken = 0
         #: Values of outer steps that come in: name of the inlet -> what is meant.
         self.inlets: dict[str, Ref] = {}
+        self.inlet_types: dict[str, str] = {}
         self._question: Out | None = None
         self._extras: dict[str, Out | None] = {}
         self._gates: dict[str, Out | None] = {}
@@ -88,7 +90,7 @@ class Builder:
     def build(self) -> None:
         """Build every step, in an order in which what a step needs is there already."""
         order, self._cut = ordered(self.steps, self._needs())
-        for source, target in sorted(self._cut):
+        for source, target in sorted(self._cut & self._said()):
             self.remark(
                 f"“{self.title(source)}” led back to “{self.title(target)}”. A workflow has no "
                 "circles here, so that wire was left out; use a loop node to repeat steps."
@@ -101,6 +103,7 @@ class Builder:
             self._gates[step_id] = self._gates.get(step_id) or None
         for link in self.links:
             self._express(link)
+        prune(self)
         arrange(self)
 
     def edges_out(self) -> int:
@@ -123,7 +126,7 @@ class Builder:
         part = self.parts.get(ref.step)
         if part is not None:
             return self.out(part, ref.field)
-        if ref.step in self.source.steps and self.inside and not self._is_below(ref.step):
+        if self.inside and ref.step in self.source.steps and ref.step not in self.steps:
             return self._inlet(ref)
         return None
 
@@ -137,7 +140,7 @@ class Builder:
         """The question of the run; a node for it is made when first asked for."""
         if self._question is None:
             if self.inside:
-                found = self._inlet(Ref(QUESTION), value_type=Query)
+                found = self._inlet(Ref(QUESTION))
                 assert found is not None
                 self._question = found
             else:
@@ -166,7 +169,17 @@ class Builder:
             return self._gates[step.id]
         found: list[Out] = []
         self._gates[step.id] = None
-        for link in self.incoming(step.id):
+        links = [link for link in self.incoming(step.id) if link.into != "tools"]
+        if not links:
+            # A tool is used where its agent is.
+            links = [
+                link
+                for tool in self.links
+                if tool.source == step.id and tool.into == "tools"
+                for link in self.incoming(tool.target)
+                if link.into != "tools"
+            ]
+        for link in links:
             part = self.parts.get(link.source)
             if part is None:
                 continue
@@ -193,6 +206,33 @@ class Builder:
             if link.target == step_id and not link.part and (link.source, step_id) not in self._cut
         ]
 
+    def gate_of(self, step_id: str) -> Out | None:
+        """`gate` by id."""
+        return self.gate(self.steps[step_id]) if step_id in self.steps else None
+
+    def comes_with(self, out: Out, step_id: str) -> bool:
+        """Whether a value is there whenever a step is reached: no branch lies between."""
+        owner = self.draft.owner.get(out.node, "")
+        gate = self._gates.get(owner)
+        part = self.parts.get(owner)
+        if part is not None and part.ways:
+            gate = out if out in part.ways.values() else gate
+        return gate is None or gate == self.gate_of(step_id) or out == self.gate_of(step_id)
+
+    def waits(self, outs: Iterable[Out], gate: Out) -> bool:
+        """Whether any of these values comes only when the branch is taken."""
+        return any(
+            replace(out, path="") == gate
+            or self._gates.get(self.draft.owner.get(out.node, "")) == gate
+            for out in outs
+        )
+
+    def resolve_for(self, ref: Ref, step_id: str) -> Out | None:
+        """`resolve`, with the question as it reaches the step."""
+        if ref.step == QUESTION and step_id in self.steps:
+            return self.query(self.steps[step_id])
+        return self.resolve(ref)
+
     def before(self, step: Step) -> list[Part]:
         """Parts that are wired to a step."""
         return [self.parts[k.source] for k in self.incoming(step.id) if k.source in self.parts]
@@ -214,9 +254,6 @@ class Builder:
         """The iteration a step is directly inside of, where that is one that holds steps."""
         parent = self.source.steps.get(step.parent)
         return step.parent if parent is not None and roles.holds_steps(self, parent) else ""
-
-    def _is_below(self, step_id: str) -> bool:
-        return step_id in self.steps
 
     def _lift(self, step_id: str) -> str | None:
         """The step of this level that a step is, or is inside of."""
@@ -243,6 +280,11 @@ class Builder:
         needs: dict[str, list[str]] = {step_id: [] for step_id in self.steps}
         for link in self.links:
             needs[link.target].append(link.source)
+        for tool in self.links:
+            if tool.into == "tools" and not needs[tool.source]:
+                # What decides whether its agent runs comes before the tool as well.
+                before = [k for k in self.links if k.target == tool.target and k.into != "tools"]
+                needs[tool.source].extend(k.source for k in before if k.source != tool.source)
         for step in self.source.steps.values():
             own = self._lift(step.id)
             if own is None:
@@ -252,6 +294,13 @@ class Builder:
                 if source and source != own:
                     needs[own].append(source)
         return needs
+
+    def _said(self) -> set[tuple[str, str]]:
+        """Pairs of steps that the file itself connects."""
+        found = {(link.source, link.target) for link in self.links}
+        for step in self.steps.values():
+            found |= {(ref.step, step.id) for ref in roles.refs_of(step)}
+        return found
 
     def _express(self, link: Link) -> None:
         """See to it that a wire of the file shows in the graph."""
@@ -267,6 +316,8 @@ class Builder:
         out = None
         if part is not None:
             out = part.ways.get(link.out) if part.ways else self.out(part, "")
+        if self.steps[link.source].role in _SILENT or self.steps[link.target].role in _SILENT:
+            return
         nodes = [n for n, step in owner.items() if step == link.target and n in self.graph.nodes]
         if out is None or not any(self._lend(out, node) for node in nodes):
             self.unspoken += 1
@@ -274,10 +325,11 @@ class Builder:
     def _lend(self, out: Out, node_id: str) -> bool:
         """Wire an output to a spare input that takes it and changes nothing by itself."""
         spec = self.graph.nodes[node_id]
+        if isinstance(spec.config.get("inputs"), list) and spec.type in ("ask_model", "prompt"):
+            return self._lend_by_name(out, node_id)
         if spec.type == "placeholder":
             return roles.placeholder_input(self, node_id, out, "input")
         spare = {
-            "prompt": ("texts", "answer", "data", "chunks"),
             "generate": ("chunks",) if out.value_type is Chunks else (),
             "answer_output": ("chunks", "verdict") if out.value_type is not PortValue else (),
         }.get(spec.type, ())
@@ -288,6 +340,18 @@ class Builder:
             ):
                 return self.draft.wire(whole, node_id, port)
         return False
+
+    def _lend_by_name(self, out: Out, node_id: str) -> bool:
+        """Give a node whose inputs have names one more, which its template may use or not."""
+        inputs = self.graph.nodes[node_id].config["inputs"]
+        taken = {entry["name"] for entry in inputs}
+        number = 1
+        while (name := f"before_{number}") in taken:
+            number += 1
+        if len(inputs) >= 40:
+            return False
+        inputs.append({"name": name, "required": False})
+        return self.draft.wire(replace(out, path=""), node_id, name)
 
     def _extra(self, kind: str) -> Out | None:
         if kind not in self._extras:
@@ -303,24 +367,45 @@ class Builder:
         return roles.history(self)
 
     def _inlet(self, ref: Ref, value_type: type[PortValue] = PortValue) -> Out | None:
-        """A value of the level above, let in under a name."""
-        if ref.step == VARIABLE or not self.draft.has("inlet"):
+        """A value of the level above, let in under a name; the item is one of them."""
+        if ref.step == VARIABLE or self.outer is None or not self.draft.has("inlet"):
             return None
-        name = next((n for n, r in self.inlets.items() if r == ref), None)
-        if name is None:
-            known = self.outer.resolve(ref) if self.outer else None
-            if known is None:
+        item = ref.step == self.inside
+        known = next((n for n, r in self.inlets.items() if r == ref), None)
+        name = known or ("item" if item else f"in_{len(self.inlets) + 1}")
+        if name not in self._extras:
+            meant = None if item else self.outer.resolve_for(ref, self.inside)
+            if meant is None and not item:
                 return None
-            value_type = known.value_type if value_type is PortValue else value_type
-            name = f"in_{len(self.inlets) + 1}"
-            self.inlets[name] = ref
+            if meant is not None and not meant.path:
+                value_type = meant.value_type
+            title = "Item" if item else self.title(ref.step).lstrip("@").capitalize()
             config = {"name": name, "value_type": value_type.type_name}
-            node = self.draft.add("inlet", self.title(ref.step).lstrip("@"), config, "", name)
+            node = self.draft.add("inlet", title, config, "", name)
             if node is None:
-                del self.inlets[name]
                 return None
-            self._extras[name] = self.draft.out(node, "value", value_type)
-        return self._extras.get(name)
+            self.inlets[name] = Ref(self.inside) if item else ref
+            self.inlet_types[name] = value_type.type_name
+            self._extras[name] = Out(node, "value", value_type)
+        return self._extras[name]
+
+    def result(self, ref: Ref | None) -> Out | None:
+        """What a round of an iteration gives: the output it names, else that of its last step."""
+        if ref is not None and ref.step in self.parts:
+            found = self.out(self.parts[ref.step], ref.field)
+            if found is not None:
+                return self.draft.convert(found, Text) if found.path else found
+        ends = [p.main for p in self.parts.values() if p.main is not None]
+        return ends[-1] if ends else None
+
+    def absorb(self, inner: Builder) -> None:
+        """Count what was built inside as part of the whole."""
+        self.mapped += inner.mapped
+        self.placeholders += inner.placeholders
+        self.unspoken += inner.unspoken
+        self.inner_edges += inner.edges_out()
+        for remark in (*inner.remarks, *inner.draft.remarks):
+            self.remark(remark)
 
 
 def build(source: Source, registry: Registry) -> tuple[Graph, ImportReport]:
@@ -355,6 +440,14 @@ def build(source: Source, registry: Registry) -> tuple[Graph, ImportReport]:
 
 def _sums(builder: Builder) -> list[str]:
     notes = []
+    parts = sum(step.role == "part" for step in builder.source.steps.values())
+    if parts:
+        one = parts == 1
+        notes.append(
+            f"{parts} {'node was a setting' if one else 'nodes were settings'} of another, such as "
+            f"a model or a memory; {'it and its wires are' if one else 'they and their wires are'} "
+            "part of that node now."
+        )
     if builder.placeholders:
         one = builder.placeholders == 1
         notes.append(
@@ -376,8 +469,3 @@ def _sums(builder: Builder) -> list[str]:
             " not imported. Secrets are kept outside workflows."
         )
     return notes
-
-
-def parts_of(value: Any) -> list[Ref]:
-    """Refs of a template, for those who only have the module."""
-    return refs_in(tuple(value))

@@ -2,104 +2,219 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from app.engine.values import PortValue
+from app.engine.values import Json, PortValue, Text, Values
 from app.services.importers.draft import Out
-from app.services.importers.source import VARIABLE, Ref, Step, Test, Way
+from app.services.importers.models import model_name
+from app.services.importers.prompting import Inputs, compose, plain, refs_in
+from app.services.importers.source import VARIABLE, Ref, Step, Template, Test
 
 if TYPE_CHECKING:
     from app.services.importers.build import Builder, Part
 
+_UNARY = ("is_true", "is_false", "is_empty", "is_not_empty")
+
 
 def holds_steps(b: Builder, step: Step) -> bool:
     """Whether the steps inside of a step become a workflow of their own."""
-    return step.role in ("map", "loop") and b.registry.get(step.role) is not None
+    inside = any(other.parent == step.id for other in b.source.steps.values())
+    return step.role in ("map", "loop") and inside and b.registry.get(step.role) is not None
+
+
+# -- branches ----------------------------------------------------------------------------
 
 
 def branch(b: Builder, step: Step) -> Part | None:
-    """A chain of conditions: each way's tests, and what is left goes on to the next way."""
+    """A condition where there is one test, else a switch over what an expression says."""
     from app.services.importers.build import Part
 
-    part = Part()
-    rest: Out | None = b.query(step)
     ways = [way for way in step.ways if way.tests]
     if not ways or sum(len(way.tests) for way in ways) > 40:
         return None
-    for way in ways:
-        assert rest is not None
-        yes, no = _way(b, step, way, rest)
-        if yes is None:
-            return None
-        part.ways[way.handle] = yes
-        rest = no
-    for way in step.ways:
-        if not way.tests and rest is not None:
-            part.ways[way.handle] = rest
+    rest = [way for way in step.ways if not way.tests]
+    value = b.query(step)
+    if len(ways) == 1 and len(ways[0].tests) == 1:
+        node = _condition(b, step, ways[0].tests[0], value)
+        if node is not None:
+            part = Part(ways={ways[0].handle: Out(node, "yes", value.value_type)})
+            part.ways |= {way.handle: Out(node, "no", value.value_type) for way in rest}
+            return part
+    names = _names([way.label or way.handle for way in ways], ("otherwise",))
+    decision = _decision(b, step, names)
+    if decision is None:
+        return None
+    cases = [{"name": name, "equals": name} for name in names]
+    node = b.draft.add("switch", step.title or "Switch", {"cases": cases}, step.id)
+    if node is None:
+        return None
+    b.draft.wire(value, node, "value")
+    b.draft.wire(decision, node, "subject")
+    part = Part()
+    for way, name in zip(ways, names, strict=True):
+        part.ways[way.handle] = Out(node, name, value.value_type)
+    part.ways |= {way.handle: Out(node, "otherwise", value.value_type) for way in rest}
     return part
 
 
-def _way(b: Builder, step: Step, way: Way, value: Out) -> tuple[Out | None, Out | None]:
-    """What leaves when the way is taken, and when it is not."""
-    held: list[Out] = []
-    missed: list[Out] = []
-    for number, test in enumerate(way.tests, 1):
-        yes, no = _condition(b, step, way, test, value, number)
-        if yes is None or no is None:
-            return None, None
-        if way.every:
-            missed.append(no)
-            value = yes
-        else:
-            held.append(yes)
-            value = no
-    if way.every:
-        return value, _either(b, step, missed)
-    return _either(b, step, held), value
-
-
-def _condition(
-    b: Builder, step: Step, way: Way, test: Test, value: Out, number: int
-) -> tuple[Out | None, Out | None]:
-    subject = b.resolve(test.left) if test.left.step != VARIABLE else None
+def _condition(b: Builder, step: Step, test: Test, value: Out) -> str | None:
+    if test.left.step == VARIABLE or isinstance(test.right, Ref):
+        return None
+    subject = b.resolve_for(test.left, step.id)
     if subject is None:
-        return None, None
-    right = test.right
-    if isinstance(right, Ref):
-        b.remark(f"“{step.title}” compares two values; only a fixed one can be compared with here.")
-        return None, None
+        return None
     config: dict[str, Any] = {"operator": test.operator}
     if subject.path:
         config["field"] = f"data.{subject.path}"
     elif subject.value_type.type_name in ("Answer", "Query"):
         config["field"] = "text"
-    if test.operator not in ("is_true", "is_false", "is_empty", "is_not_empty"):
-        config["value"] = right
-    title = step.title or "Condition"
-    if way.label and (len(step.ways) > 2 or len(way.tests) > 1):
-        title = f"{title}: {way.label}"[:100] + (f" {number}" if len(way.tests) > 1 else "")
-    node = b.draft.add("condition", title, config, step.id)
-    if node is None:
-        return None, None
-    b.draft.wire(value, node, "value")
-    b.draft.wire(Out(subject.node, subject.port, subject.value_type), node, "subject")
-    return Out(node, "yes", value.value_type), Out(node, "no", value.value_type)
+    if test.operator not in _UNARY:
+        config["value"] = test.right
+    node = b.draft.add("condition", step.title or "Condition", config, step.id)
+    if node is not None:
+        b.draft.wire(value, node, "value")
+        b.draft.wire(Out(subject.node, subject.port, subject.value_type), node, "subject")
+    return node
 
 
-def _either(b: Builder, step: Step, outs: list[Out]) -> Out | None:
-    if len(outs) == 1:
-        return outs[0]
-    node = b.draft.add("merge", f"{step.title}: either"[:100], {}, step.id)
+def _decision(b: Builder, step: Step, names: list[str]) -> Out | None:
+    """A node that names the way to take."""
+    inputs = Inputs(b, step.id, whole=True)
+    ways = [way for way in step.ways if way.tests]
+    said = '"otherwise"'
+    for way, name in reversed(list(zip(ways, names, strict=True))):
+        tests = [_expression(inputs, test) for test in way.tests]
+        if any(test is None for test in tests):
+            return None
+        holds = (" and " if way.every else " or ").join(f"({test})" for test in tests)
+        said = f"{_quoted(name)} if {holds} else {said}"
+    inputs.hold(b.gate(step))
+    title = f"Which way: {step.title or 'branch'}"[:100]
+    config = {
+        "inputs": inputs.specs(),
+        "results": [{"name": "way", "expression": said, "value_type": "Text"}],
+    }
+    node = b.draft.add("compute", title, config, step.id)
+    if node is None or "results" not in b.graph.nodes[node].config:
+        return None
+    inputs.connect(node)
+    return Out(node, "way", Text)
+
+
+def _expression(inputs: Inputs, test: Test) -> str | None:
+    left = inputs.expression(test.left)
+    if left is None:
+        return None
+    left = f"({left})"
+    if isinstance(test.right, Ref):
+        other = inputs.expression(test.right)
+        if other is None:
+            return None
+        right = f"(({other}) | string)"
+    elif isinstance(test.right, list):
+        right = _quoted([str(item) for item in test.right[:50]])
+    else:
+        right = _quoted(str(test.right))
+    as_text = f"({left} | string)"
+    if test.operator == "matches":
+        return _starts_or_ends(as_text, str(test.right))
+    form = _FORMS.get(test.operator)
+    return form.format(left=left, text=as_text, right=right) if form else None
+
+
+_FORMS = {
+    "equals": "{text} == {right}", "not_equals": "{text} != {right}",
+    "contains": "{right} in {text}", "not_contains": "{right} not in {text}",
+    "in": "{text} in {right}", "is_empty": "not {left}", "is_false": "not {left}",
+    "is_not_empty": "{left}", "is_true": "{left}",
+    "greater": "({left} | float) > ({right} | float)",
+    "less": "({left} | float) < ({right} | float)",
+    "greater_or_equal": "({left} | float) >= ({right} | float)",
+    "less_or_equal": "({left} | float) <= ({right} | float)",
+}  # fmt: skip
+
+
+def _starts_or_ends(left: str, pattern: str) -> str:
+    words = pattern.strip("*")
+    if pattern.endswith("*"):
+        return f"{left}[:{len(words)}] == {_quoted(words)}"
+    return f"{left}[-{max(1, len(words))}:] == {_quoted(words)}"
+
+
+def _quoted(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=True)
+
+
+def _names(wanted: list[str], taken: tuple[str, ...]) -> list[str]:
+    """Names of ports: short, without “>”, and all different."""
+    found: list[str] = []
+    for number, name in enumerate(wanted, 1):
+        base = " ".join(name.replace(">", " ").split())[:52] or f"way {number}"
+        free, again = base, 2
+        while free in found or free in taken:
+            free, again = f"{base} {again}", again + 1
+        found.append(free)
+    return found
+
+
+def classify(b: Builder, step: Step) -> Part | None:
+    """A label for each way."""
+    from app.services.importers.build import Part
+
+    if not 2 <= len(step.ways) <= 40:
+        return None
+    taken = ("label", "scores", "otherwise")
+    names = _names([way.label or way.handle for way in step.ways], taken)
+    labels = [
+        {"name": name, "description": b.redactor.text(way.description)[:2_000]}
+        for name, way in zip(names, step.ways, strict=True)
+    ]
+    model = model_name(step.settings.get("model"), step.settings.get("provider"))
+    instructions = step.texts.get("instructions", ())
+    config: dict[str, Any] = {"labels": labels, "instructions": plain(instructions)[:20_000]}
+    if model:
+        config["model"] = model
+    else:
+        b.remark(
+            f"“{step.title}” names no model: labels are compared by meaning. Give examples of each, "
+            "or choose a model."
+        )
+    value = b.query(step)
+    node = b.draft.add("classify", step.title or "Classify", config, step.id)
     if node is None:
         return None
-    for out in outs:
-        b.draft.wire(out, node, "values")
-    return Out(node, "value", outs[0].value_type)
+    b.draft.wire(value, node, "value")
+    asked = [r for r in refs_in(step.texts.get("query", ())) if r.step != VARIABLE]
+    if refs_in(instructions):
+        asked = [*asked, *refs_in(instructions)]
+    subject = _subject(b, step, asked, value)
+    if subject is not None:
+        b.draft.wire(subject, node, "subject")
+    part = Part(fields={"class_name": Out(node, "label", Text)})
+    for way, name in zip(step.ways, names, strict=True):
+        part.ways[way.handle] = Out(node, name, value.value_type)
+    return part
+
+
+def _subject(b: Builder, step: Step, asked: list[Ref], value: Out) -> Out | None:
+    """What a classifier looks at, where that is not the question."""
+    outs = [out for ref in dict.fromkeys(asked) if (out := b.resolve_for(ref, step.id)) is not None]
+    outs = [out for out in outs if out != value]
+    if not outs:
+        return None
+    if len(outs) == 1 and not outs[0].path:
+        return outs[0]
+    pieces: list[str | Ref] = []
+    for ref in dict.fromkeys(asked):
+        pieces.extend((ref, "\n\n"))
+    return compose(b, step.id, tuple(pieces), f"What {step.title} looks at")
 
 
 def merge(b: Builder, step: Step) -> Part | None:
-    """The first of several values that is there."""
+    """The first of several values that is there, or all passages."""
     from app.services.importers.build import Part
 
     outs = [out for ref in step.refs if (out := b.resolve(ref)) is not None]
@@ -107,16 +222,226 @@ def merge(b: Builder, step: Step) -> Part | None:
         outs = [part.main for part in b.before(step) if part.main is not None]
     if not outs:
         return None
-    node = b.draft.add("merge", step.title or "Merge", {}, step.id)
+    config = {"mode": step.settings.get("mode", "first")}
+    node = b.draft.add("merge", step.title or "Merge", config, step.id)
     if node is None:
         return None
     for out in outs:
-        b.draft.wire(Out(out.node, out.port, out.value_type), node, "values")
+        whole = out if not out.path else b.draft.convert(out, Text)
+        b.draft.wire(whole, node, "values")
     types = {out.value_type for out in outs}
     return Part(Out(node, "value", types.pop() if len(types) == 1 else PortValue))
 
 
+def approval(b: Builder, step: Step) -> Part | None:
+    """A person looks at what came before."""
+    from app.services.importers.build import Part
+
+    before = [p.main for p in b.before(step) if p.main is not None]
+    value = before[0] if before else b.query(step)
+    message = plain(step.texts.get("message", ())).strip()
+    config = {"message": message[:4_000]} if message else {}
+    node = b.draft.add("approval", step.title or "Approval", config, step.id)
+    if node is None:
+        return None
+    b.draft.wire(value, node, "value")
+    ways = {"0": "approved", "1": "rejected"}
+    kind = value.value_type
+    return Part(ways={w.handle: Out(node, ways.get(w.handle, "approved"), kind) for w in step.ways})
+
+
+# -- data and requests -------------------------------------------------------------------
+
+
+def extract(b: Builder, step: Step) -> Part | None:
+    """Fields as a JSON Schema."""
+    from app.services.importers.build import Part
+
+    properties = {f["name"]: _property(f) for f in step.settings.get("fields", ())}
+    if not properties:
+        return None
+    required = [f["name"] for f in step.settings["fields"] if f["required"]]
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
+    if required:
+        schema["required"] = required
+    model = model_name(step.settings.get("model"), step.settings.get("provider"))
+    config: dict[str, Any] = {
+        "json_schema": schema,
+        "instructions": plain(step.texts.get("instructions", ())),
+    }
+    if model:
+        config["model"] = model
+    node = b.draft.add("extract_data", step.title or "Extract data", config, step.id)
+    if node is None:
+        return None
+    refs = refs_in(step.texts.get("text", ()))
+    out = b.resolve_for(refs[0], step.id) if refs else b.query(step)
+    if out is not None and out.path:
+        out = b.draft.convert(out, Text)
+    b.draft.wire(out or b.query(step), node, "text")
+    data = b.draft.out(node, "data")
+    fields = {name: Out(node, "data", Json, name) for name in properties if name.isidentifier()}
+    return Part(data, fields)
+
+
+def _property(entry: dict[str, Any]) -> dict[str, Any]:
+    kind = entry["type"].lower()
+    if "array" in kind:
+        item = "number" if "number" in kind else "object" if "object" in kind else "string"
+        found: dict[str, Any] = {"type": "array", "items": {"type": item}}
+    else:
+        known = {"number": "number", "boolean": "boolean", "bool": "boolean", "object": "object"}
+        found = {"type": known.get(kind, "string")}
+    if entry["description"]:
+        found["description"] = entry["description"]
+    return found
+
+
+def http(b: Builder, step: Step) -> Part | None:
+    """A request; keys are left out and go into a secret of the server."""
+    from app.services.importers.build import Part
+
+    inputs = Inputs(b, step.id, whole=True)
+    method = step.settings.get("method", "GET")
+    config: dict[str, Any] = {
+        "method": method if method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD") else "GET",
+        "url": b.redactor.text(_encoded(inputs, step.texts.get("url", ()))),
+        "parameters": _pairs(b, inputs, step.texts.get("params", ())),
+        "headers": _pairs(b, inputs, step.texts.get("headers", ())),
+        "fail_on_error": False,
+    }
+    body = step.texts.get("body", ())
+    if method in ("POST", "PUT", "PATCH"):
+        config["body"] = b.redactor.text(_encoded(inputs, body))
+        if "form" in step.settings.get("body_type", "") and "json" not in config["body"][:1]:
+            config["content_type"] = "application/x-www-form-urlencoded"
+        elif "raw" in step.settings.get("body_type", ""):
+            config["content_type"] = "text/plain"
+    inputs.hold(b.gate(step))
+    config["inputs"] = inputs.specs()
+    node = b.draft.add("http_request", step.title or "HTTP request", config, step.id)
+    if node is None or "url" not in b.graph.nodes[node].config:
+        return None
+    inputs.connect(node)
+    if step.settings.get("authorised"):
+        b.remark(
+            f"“{step.title}” sent a key, which was not imported: name it {{{{ secret.NAME }}}} in a "
+            "header and set RAGLOOM_SECRET_NAME for the server."
+        )
+    b.remark(f"Allow the host of “{step.title}” in the settings of the server (http_allow).")
+    text = b.draft.out(node, "text")
+    return Part(
+        text,
+        {
+            "body": text,
+            "status_code": b.draft.out(node, "status"),
+            "headers": b.draft.out(node, "headers"),
+            "json": b.draft.out(node, "data"),
+        },
+    )
+
+
+def _encoded(inputs: Inputs, template: Template) -> str:
+    return inputs.written(template).strip()
+
+
+def _pairs(b: Builder, inputs: Inputs, template: Template) -> dict[str, str]:
+    """Lines of “name: value”."""
+    found: dict[str, str] = {}
+    for line in inputs.written(template).splitlines()[:40]:
+        name, _, value = line.partition(":")
+        name = name.strip()[:100]
+        if not name or not re.fullmatch(r"[\w.\-\[\]]+", name):
+            continue
+        kept = b.redactor.data({name: value.strip()})[name]
+        if kept and kept != "(removed)":
+            found[name] = kept
+    return found
+
+
+# -- repetition --------------------------------------------------------------------------
+
+
+def repeat(b: Builder, step: Step) -> Part | None:
+    """An iteration or loop: its steps become the workflow inside a map or loop node."""
+    from app.services.importers.build import Builder, Part
+
+    if not holds_steps(b, step):
+        return None
+    inner = Builder(b.source, b.registry, inside=step.id, outer=b)
+    inner.build()
+    result = inner.result(step.settings.get("result"))
+    if result is None:
+        return None
+    inner.graph.outputs = {"result": (result.node, result.port)}
+    outputs = [{"name": "result", "type": result.value_type.type_name}]
+    taken = list(inner.inlets.items())
+    inputs = [
+        {"name": name, "type": inner.inlet_types[name], "required": True} for name, _ in taken
+    ]
+    inner.graph.name = ""
+    config: dict[str, Any] = {
+        "body": {
+            "graph": inner.graph.dump(),
+            "workflow": "",
+            "revision": None,
+            "interface": {"inputs": inputs, "outputs": outputs},
+        }
+    }
+    if step.role == "map":
+        config["item"] = "item"
+        config["concurrency"] = step.settings.get("concurrency") or 1
+        config["on_failure"] = step.settings.get("on_failure") or "fail"
+    else:
+        config["max_rounds"] = step.settings.get("rounds") or 5
+        b.remark(f"Write in “{step.title}” what ends the loop; it runs its rounds in full now.")
+    node = b.draft.add(step.role, step.title or step.role.title(), config, step.id)
+    if node is None:
+        return None
+    _wire_list(b, step, node)
+    for name, ref in taken:
+        if name != "item":
+            b.draft.wire(b.resolve_for(ref, step.id), node, name)
+    b.absorb(inner)
+    kind = Values if step.role == "map" else result.value_type
+    return Part(Out(node, "result", kind))
+
+
+def _wire_list(b: Builder, step: Step, node: str) -> None:
+    if step.role != "map":
+        return
+    refs = refs_in(step.texts.get("items", ()))
+    out = b.resolve_for(refs[0], step.id) if refs else None
+    if out is None:
+        out = _fixed_list(b, step)
+    if out is None:
+        out = next((p.main for p in b.before(step) if p.main is not None), None) or b.query(step)
+    if out.path or out.value_type.type_name in ("Text", "Answer"):
+        # A model writes its list as text.
+        text = b.draft.convert(out, Text) if out.path else out
+        reader = b.draft.add("parse_json", f"List for {step.title}"[:100], {}, step.id)
+        if reader is not None and text is not None and b.draft.wire(text, reader, "text"):
+            out = b.draft.out(reader, "data")
+    b.draft.wire(Out(out.node, out.port, out.value_type), node, "items")
+
+
+def _fixed_list(b: Builder, step: Step) -> Out | None:
+    """A list that is written into the step."""
+    written = plain(step.texts.get("items", ())).strip()
+    if not written:
+        return None
+    config = {"name": "items", "default": b.redactor.text(written)}
+    node = b.draft.add("text_input", f"List of {step.title}"[:100], config, step.id)
+    return b.draft.out(node, "text") if node else None
+
+
 CONTROL: dict[str, Callable[[Builder, Step], Part | None]] = {
     "branch": branch,
+    "classify": classify,
     "merge": merge,
+    "approval": approval,
+    "extract": extract,
+    "http": http,
+    "map": repeat,
+    "loop": repeat,
 }

@@ -55,35 +55,35 @@ def check(value: Any) -> Any:
 
 def detect(data: Any) -> Known:
     """Whose workflow this is, judged by what is in it. Raises InvalidWorkflow for none."""
-    if isinstance(data, dict):
-        graph = data.get("graph")
-        if isinstance(graph, dict) and "format" in graph:
-            return "ragloom"
-        if seed_form.is_seed_form(data):
-            return "seed"
-        if _is_dify(data):
-            return "dify"
-        if _is_ragflow(data):
-            return "ragflow"
-        inner = data.get("data")
-        if isinstance(inner, dict) and isinstance(inner.get("nodes"), list):
-            return "langflow"
-        if isinstance(data.get("flows"), list):
-            return "langflow"
-        if isinstance(data.get("flowData"), str | dict):
-            return "flowise"
-        nodes = data.get("nodes")
-        if isinstance(nodes, list) and isinstance(data.get("edges"), list):
-            return "langflow" if any(_is_langflow_node(n) for n in nodes[:50]) else "flowise"
+    found = _of_object(data) if isinstance(data, dict) else None
     if isinstance(data, list) and any(_holds_flow(item) for item in data[:20]):
-        return "langflow"
+        found = "langflow"
+    if found is not None:
+        return found
+    shape = _shape(data)
     raise InvalidWorkflow(
-        "This is not a workflow that can be read here"
-        + (": it holds " + _shape(data) if _shape(data) else "")
-        + ".",
+        f"This is not a workflow that can be read here{': it holds ' + shape if shape else ''}.",
         code="unknown_format",
         fix=_FIX,
     )
+
+
+def _of_object(data: dict[str, Any]) -> Known | None:
+    graph = data.get("graph")
+    inner = data.get("data")
+    nodes = data.get("nodes")
+    flow = isinstance(nodes, list) and isinstance(data.get("edges"), list)
+    of_langflow = flow and any(_is_langflow_node(node) for node in data["nodes"][:50])
+    signs: tuple[tuple[bool, Known], ...] = (
+        (isinstance(graph, dict) and "format" in graph, "ragloom"),
+        (seed_form.is_seed_form(data), "seed"),
+        (_is_dify(data), "dify"),
+        (_is_ragflow(data), "ragflow"),
+        (isinstance(inner, dict) and isinstance(inner.get("nodes"), list), "langflow"),
+        (isinstance(data.get("flows"), list) or of_langflow, "langflow"),
+        (isinstance(data.get("flowData"), str | dict) or flow, "flowise"),
+    )
+    return next((name for holds, name in signs if holds), None)
 
 
 def _is_dify(data: dict[str, Any]) -> bool:
@@ -131,7 +131,7 @@ def _json(text: str) -> Any:
 
 
 def _yaml(text: str) -> Any:
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
@@ -172,24 +172,26 @@ def _measure_yaml(events: Any) -> None:
     total = 0
     for event in events:
         if isinstance(event, yaml.AliasEvent):
-            if event.anchor not in sizes:
-                raise _unreadable("it refers to itself", "too_large")
-            total += sizes[event.anchor]
+            total += _size_of(event.anchor, sizes)
         elif isinstance(event, yaml.ScalarEvent):
             total += 1
-            if event.anchor:
-                sizes[event.anchor] = 1
+            sizes[event.anchor or ""] = 1
         elif isinstance(event, yaml.CollectionStartEvent):
             opened.append((event.anchor, total))
             total += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, before = opened.pop()
-            if anchor:
-                sizes[anchor] = total - before
+            sizes[anchor or ""] = total - before
         if len(opened) > MAX_DEPTH:
             raise _too_deep()
         if total > MAX_VALUES:
             raise _too_many()
+
+
+def _size_of(anchor: str, sizes: dict[str, int]) -> int:
+    if anchor not in sizes:
+        raise _unreadable("it refers to itself", "too_large")
+    return sizes[anchor]
 
 
 class _Plain:

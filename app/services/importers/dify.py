@@ -191,7 +191,7 @@ def _all_refs(data: Any) -> list[Ref]:
 
 def _start(step: Step, data: Mapping[str, Any], chat: bool) -> None:
     step.role = "start"
-    inputs = []
+    inputs: list[dict[str, Any]] = []
     for entry in objects(data.get("variables"))[:60]:
         name = text(entry.get("variable"), 64).strip()
         if not name or any(name == known["name"] for known in inputs):

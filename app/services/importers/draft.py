@@ -76,6 +76,13 @@ class Draft:
         self.owner[node_id] = owner
         return node_id
 
+    def keep(self, node_type: str, title: str, config: dict[str, Any], owner: str) -> str:
+        """Add a node with these very settings."""
+        node_id = self._free_id(title or node_type, node_type)
+        self.graph.nodes[node_id] = NodeSpec(node_id, node_type, 1, title[:120], config)
+        self.owner[node_id] = owner
+        return node_id
+
     def remove(self, node_id: str) -> None:
         """Take a node and its wires out again."""
         self.graph.nodes.pop(node_id, None)
@@ -157,7 +164,14 @@ class Draft:
         return Out(node, "prompt", Text)
 
     def _as_query(self, out: Out) -> Out | None:
-        return None
+        text = self._as_text(out) if out.path else out
+        if text is None:
+            return None
+        title = f"{self._title(out.node)} as question"
+        node = self.add("as_question", title, {}, self.owner.get(out.node, ""))
+        if node is None or not self.wire(text, node, "text"):
+            return None
+        return Out(node, "query", Query)
 
     def _title(self, node_id: str) -> str:
         return self.graph.nodes[node_id].title or node_id

@@ -275,12 +275,8 @@ def _chain(flow: _Flow, step: Step, inputs: Mapping[str, Any]) -> None:
 
 def _without_context(pieces: Template) -> Template:
     """Prompts that have a place for passages: generate nodes put them in themselves."""
-    found: list[str | Ref] = []
-    for piece in pieces:
-        if isinstance(piece, str):
-            piece = re.sub(r"\{\s*(context|input|question|chat_history)\s*\}", r"the \1", piece)
-        found.append(piece)
-    return tuple(found)
+    slot = re.compile(r"\{\s*(context|input|question|chat_history)\s*\}")
+    return tuple(slot.sub(r"the \1", p) if isinstance(p, str) else p for p in pieces)
 
 
 def _prompt_template(flow: _Flow, step: Step, inputs: Mapping[str, Any]) -> None:

@@ -51,17 +51,12 @@ def reference(name: str, states: Mapping[str, Ref]) -> Ref:
     """What a variable means."""
     if name.startswith("$flow.state."):
         return states.get(name[12:], Ref(UNKNOWN, name))
-    if name.startswith("$form."):
-        return Ref("@form", name[6:])
-    if name.startswith("$vars."):
-        return Ref(VARIABLE, name[6:])
-    if name.startswith("$iteration"):
-        return Ref("@item", name[11:])
+    for start, step in (("$form.", "@form"), ("$vars.", VARIABLE), ("$iteration", "@item")):
+        if name.startswith(start):
+            return Ref(step, name[len(start) :].strip("."))
     known = {"question": QUESTION, "chat_history": HISTORY, "file_attachment": FILES}
-    if name in known:
-        return Ref(known[name])
-    if name.startswith("$"):
-        return Ref(UNKNOWN, name)
+    if name in known or name.startswith("$"):
+        return Ref(known[name]) if name in known else Ref(UNKNOWN, name)
     step, _, rest = name.partition(".")
     rest = rest.removeprefix("data.instance").removeprefix("output").strip(".")
     return Ref(step, rest)

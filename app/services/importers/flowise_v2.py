@@ -71,7 +71,7 @@ def settle(source: Source) -> None:
 def _start(source: Source, step: Step, inputs: Mapping[str, Any], states: States) -> None:
     step.role = "start"
     form = text(inputs.get("startInputType")) == "formInput"
-    entries = []
+    entries: list[dict[str, Any]] = []
     for entry in objects(inputs.get("formInputTypes"))[:60] if form else ():
         name = text(entry.get("name"), 64)
         if name and all(name != known["name"] for known in entries):

@@ -23,11 +23,12 @@ def ordered(
     state: dict[str, int] = {}
     # Those that need nothing first, so that circles are cut where they lead back.
     roots = [i for i in ids if not any(s in after for s in needs.get(i, ()))]
-    for root in [*roots, *ids]:
+    # Backwards, because what is done last stands first in the end: the order of the file.
+    for root in [*reversed(roots), *reversed(ids)]:
         if root in state:
             continue
         state[root] = 1
-        stack = [(root, iter(after[root]))]
+        stack = [(root, reversed(after[root]))]
         while stack:
             node, rest = stack[-1]
             follower = next(rest, None)
@@ -39,6 +40,6 @@ def ordered(
                 cut.add((node, follower))
             elif follower not in state:
                 state[follower] = 1
-                stack.append((follower, iter(after[follower])))
+                stack.append((follower, reversed(after[follower])))
     done.reverse()
     return done, cut

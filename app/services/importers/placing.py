@@ -22,8 +22,8 @@ def arrange(builder: Builder) -> None:
     steps = builder.steps
     known = {s.id: (s.x, s.y) for s in steps.values() if s.x is not None and s.y is not None}
     places: dict[str, tuple[float, float]] = {}
-    if len(known) > 1 and len({round(x) for x, _ in known.values()}) > 1:  # type: ignore[arg-type]
-        places, scale = _scaled(builder, known)  # type: ignore[arg-type]
+    if len(known) > 1 and len({round(x) for x, _ in known.values()}) > 1:
+        places, scale = _scaled(builder, known)
     else:
         scale = (1.0, 1.0, 0.0, 0.0)
         _in_columns(graph, list(graph.nodes), places)

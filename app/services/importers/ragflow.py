@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from app.services.importers.ragflow_wires import wire
 from app.services.importers.source import (
     FILES,
     HISTORY,
     QUESTION,
     UNKNOWN,
     VARIABLE,
-    Link,
     Note,
     Ref,
     Source,
@@ -65,7 +65,9 @@ def read(data: Mapping[str, Any]) -> Source:
         _add(source, text(component_id, 200), mapping(component), shown, inside)
     for node_id, node in shown.items():
         _add_shown(source, node_id, node)
-    _wire(source, components, objects(graph.get("edges")), shown)
+    wire(source, components, objects(graph.get("edges")))
+    # What leads back to the item ends a round.
+    source.links = [link for link in source.links if link.target not in inside]
     return source
 
 
@@ -208,48 +210,6 @@ def _all_refs(params: Any) -> list[Ref]:
         elif isinstance(value, list):
             stack.extend(value)
     return list(found)[:30]
-
-
-# -- wires -------------------------------------------------------------------------------
-
-
-def _wire(
-    source: Source,
-    components: Mapping[str, Any],
-    edges: list[Mapping[str, Any]],
-    shown: Mapping[str, Any],
-) -> None:
-    found: dict[tuple[str, str], Link] = {}
-    for edge in edges:
-        start, end = text(edge.get("source"), 200), text(edge.get("target"), 200)
-        handle = text(edge.get("sourceHandle"), 120)
-        if handle in ("tool", "agentBottom"):
-            # An agent points at its tools; values go the other way.
-            found[end, start] = Link(end, start, "", "tools")
-        else:
-            found.setdefault((start, end), Link(start, end, handle))
-    if not found:
-        for component_id, component in components.items():
-            for target in items(mapping(component).get("downstream")):
-                key = (text(component_id, 200), text(target, 200))
-                found.setdefault(key, Link(*key))
-    source.wires = len(edges) or len(found)
-    for step in list(source.steps.values()):
-        for way in step.ways:
-            for target in items(step.settings.get("to", {}).get(way.handle)):
-                key = (step.id, text(target, 200))
-                if key not in found:
-                    found[key] = Link(*key)
-                    source.wires += not edges
-                # The canvas names ways by ids of its own.
-                if found[key].out not in [w.handle for w in step.ways]:
-                    found[key].out = way.handle
-    source.links.extend(found.values())
-    known = {(link.source, link.target) for link in source.links}
-    for step in list(source.steps.values()):
-        for made in step.settings.get("tools", ()):
-            if (made, step.id) not in known:
-                source.links.append(Link(made, step.id, "", "tools"))
 
 
 # -- step by step ------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -21,7 +22,7 @@ _NAMES = re.compile(
 )
 #: Names that end like a secret and are none.
 _HARMLESS = re.compile(
-    r"^(max|min|num|n|total|chunk|prompt|completion|top)?[_\-]?tokens?([_\-]?(size|limit|count))?$|"
+    r"^(max|min|num|n|total|chunk|prompt|completion|top)[_\-]?tokens?$|^tokens$|"
     r"^(doc|text|memory|sort|primary|foreign|s3[_\-]?file|i18n|input|output|column|conversation)?"
     r"[_\-]?key$",
     re.IGNORECASE,
@@ -64,11 +65,7 @@ class Redactor:
     def data(self, value: Any, depth: int = 0) -> Any:
         """JSON data without secrets and within limits; a text past them is cut."""
         if isinstance(value, str):
-            value = self.text(clean(value))
-            if len(value) > MAX_CHARS:
-                self.cut += 1
-                return value[:MAX_CHARS] + "…"
-            return value
+            return self._cut(self.text(clean(value)))
         if value is None or isinstance(value, bool | int | float):
             return _plain_number(value)
         if depth >= MAX_DEPTH:
@@ -76,10 +73,15 @@ class Redactor:
             return "…"
         if isinstance(value, dict):
             return self._object(value, depth)
-        if isinstance(value, list | tuple):
-            self.cut += len(value) > MAX_ITEMS
-            return [self.data(item, depth + 1) for item in value[:MAX_ITEMS]]
-        return str(type(value).__name__)
+        listed = list(value) if isinstance(value, list | tuple) else []
+        self.cut += len(listed) > MAX_ITEMS
+        return [self.data(item, depth + 1) for item in listed[:MAX_ITEMS]]
+
+    def _cut(self, value: str) -> str:
+        if len(value) <= MAX_CHARS:
+            return value
+        self.cut += 1
+        return value[:MAX_CHARS] + "…"
 
     def _object(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
         self.cut += len(value) > MAX_ITEMS
@@ -111,7 +113,7 @@ def _holds_something(value: Any) -> bool:
 
 
 def _plain_number(value: Any) -> Any:
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**63:
         return float(value) if abs(value) < 10**300 else str(value)[:40]

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from app.engine.values import Answer, Chunks, Query, Text
+from app.engine.values import Answer, Chunks, Documents, Query
 from app.services.importers.control import CONTROL, holds_steps
 from app.services.importers.draft import Out
 from app.services.importers.models import FALLBACK, model_name
-from app.services.importers.prompting import adopt, compose, joined, plain, refs_in
+from app.services.importers.placeholders import (
+    placeholder,
+    placeholder_input,
+    placeholder_output,
+    refs_of,
+)
+from app.services.importers.prompting import (
+    Inputs,
+    adopt,
+    compose,
+    joined,
+    plain,
+    refs_in,
+    says_something,
+)
 from app.services.importers.source import QUESTION, VARIABLE, Ref, Step, Template
 
 if TYPE_CHECKING:
     from app.services.importers.build import Builder, Part
 
-__all__ = ["build", "holds_steps", "placeholder_input", "placeholder_output", "refs_of"]
+__all__ = ["build", "history", "holds_steps", "placeholder_input", "placeholder_output", "refs_of"]
 
 
 def build(b: Builder, step: Step) -> Part:
@@ -30,24 +44,13 @@ def build(b: Builder, step: Step) -> Part:
     before = set(b.graph.nodes)
     part = maker(b, step) if maker is not None else None
     if part is not None:
-        b.mapped += 1
+        # An output that the other system shows without a node for it is not one of its nodes.
+        b.mapped += not step.settings.get("made")
         return part
     for node in set(b.graph.nodes) - before:
         if b.draft.owner.get(node) == step.id:
             b.draft.remove(node)
     return placeholder(b, step)
-
-
-def refs_of(step: Step) -> Iterator[Ref]:
-    """Every value of another step that a step reads."""
-    for template in step.texts.values():
-        yield from refs_in(template)
-    for way in step.ways:
-        for test in way.tests:
-            yield test.left
-            if isinstance(test.right, Ref):
-                yield test.right
-    yield from step.refs
 
 
 # -- inputs ------------------------------------------------------------------------------
@@ -120,59 +123,77 @@ def _prompt(b: Builder, step: Step) -> Part | None:
     from app.services.importers.build import Part
 
     title = step.title or "Prompt"
-    gate = b.gate(step)
     jinja = step.settings.get("jinja")
     if isinstance(jinja, str):
-        variables = step.settings.get("variables", {})
-        node = adopt(b.draft, jinja, variables, b.resolve, title=title, owner=step.id, gate=gate)
+        out = adopt(b, step.id, jinja, step.settings.get("variables", {}), title)
     else:
-        node = compose(
-            b.draft, step.texts["text"], b.resolve, title=title, owner=step.id, gate=gate
-        )
-    return Part(Out(node, "prompt", Text)) if node else None
+        out = compose(b, step.id, step.texts["text"], title)
+    return Part(out) if out is not None else None
 
 
 def _language_model(b: Builder, step: Step) -> Part | None:
-    from app.services.importers.build import Part
-
+    """“Generate” where there are passages to answer from, else “Ask a model”."""
     system, user = step.texts.get("system", ()), step.texts.get("user", ())
-    context = step.texts.get("context", ())
-    every = [*refs_in(context), *refs_in(system), *refs_in(user)]
+    every = [*refs_in(step.texts.get("context", ())), *refs_in(system), *refs_in(user)]
     passages = b.passages(step, every)
     model = model_name(step.settings.get("model"), step.settings.get("provider"))
-    model = _usable(b, step, model, passages is not None)
-    config: dict[str, Any] = {"model": model}
+    config: dict[str, Any] = {"model": _usable(b, step, model, passages is not None)}
     for key in ("temperature", "max_tokens"):
         if step.settings.get(key) is not None:
             config[key] = step.settings[key]
+    if not says_something(user):
+        user = (Ref(QUESTION),)
+    if passages is None:
+        return _ask(b, step, config, system, user)
+    return _generate(b, step, config, system, user, passages)
+
+
+def _ask(
+    b: Builder, step: Step, config: dict[str, Any], system: Template, user: Template
+) -> Part | None:
+    from app.services.importers.build import Part
+
+    inputs = Inputs(b, step.id)
+    config["system"] = b.redactor.text(inputs.written(system))
+    config["prompt"] = b.redactor.text(inputs.written(user)) or " "
+    inputs.hold(b.gate(step))
+    config["inputs"] = inputs.specs()
+    node = b.draft.add("ask_model", step.title or "Ask a model", config, step.id)
+    if node is None:
+        return None
+    inputs.connect(node)
+    return Part(b.draft.out(node, "text"))
+
+
+def _generate(
+    b: Builder,
+    step: Step,
+    config: dict[str, Any],
+    system: Template,
+    user: Template,
+    passages: Out,
+) -> Part | None:
+    from app.services.importers.build import Part
+
     asks_only = all(
-        (not isinstance(piece, Ref) and not piece.strip()) or _is(b, piece, Query) for piece in user
+        _is(b, piece, Query) if isinstance(piece, Ref) else not piece.strip() for piece in user
     )
     fixed = all(not isinstance(piece, Ref) or _is(b, piece, Chunks) for piece in system)
     if fixed:
-        instructions = "".join("(the passages)" if isinstance(p, Ref) else p for p in system)
-        if instructions.strip():
-            config["instructions"] = b.redactor.text(instructions.strip())
-    gate = b.gate(step)
+        said = "".join("(the passages)" if isinstance(p, Ref) else p for p in system)
+        if said.strip():
+            config["instructions"] = b.redactor.text(said.strip())
     prompt = None
-    if not (fixed and asks_only and passages is not None):
-        asked = user if any(isinstance(p, Ref) or p.strip() for p in user) else (Ref(QUESTION),)
-        prompt = compose(
-            b.draft,
-            joined(() if fixed else system, asked),
-            b.resolve,
-            title=f"Prompt of {step.title or 'the model'}",
-            owner=step.id,
-            gate=gate,
-        )
+    if not (fixed and asks_only):
+        title = f"Prompt of {step.title or 'the model'}"
+        prompt = compose(b, step.id, joined(() if fixed else system, user), title)
     node = b.draft.add("generate", step.title or "Generate", config, step.id)
     if node is None:
         return None
     b.draft.wire(b.query(step), node, "query")
-    if passages is not None:
-        b.draft.wire(passages, node, "chunks")
+    b.draft.wire(passages, node, "chunks")
     if prompt is not None:
-        b.draft.wire(Out(prompt, "prompt", Text), node, "prompt")
+        b.draft.wire(prompt, node, "prompt")
     return Part(b.draft.out(node, "answer"))
 
 
@@ -209,12 +230,11 @@ def _retrieve(b: Builder, step: Step) -> Part | None:
     refs = [ref for ref in refs_in(asked) if ref.step != VARIABLE]
     query = b.query(step)
     meant = b.resolve(refs[0]) if len(refs) == 1 else None
-    if meant is not None and meant != b.question() and meant.value_type is not Query:
-        if not b.draft.wire(meant, node, "query"):
-            b.remark(
-                f"“{step.title}” searches for the question itself; the text of "
-                f"“{b.title(refs[0].step)}” cannot be searched for directly."
-            )
+    if len(refs) > 1 or (refs and plain(asked).strip()):
+        meant = compose(b, step.id, asked, f"What {step.title} searches for")
+    if meant is not None and meant.value_type is not Query:
+        if b.draft.wire(meant, node, "query"):
+            query = b.draft.convert(meant, Query) or query
     elif meant is not None and meant.value_type is Query and b.gate(step) is None:
         query = meant
     b.draft.wire(query, node, "query")
@@ -259,28 +279,19 @@ def _output(b: Builder, step: Step) -> Part | None:
 def _written(b: Builder, step: Step, name: str, template: Template) -> Out | None:
     """What an output hands back: the value itself where the text is nothing else."""
     parts = [p for p in template if isinstance(p, Ref) or p.strip()]
-    gate = b.gate(step)
     if len(parts) == 1 and isinstance(parts[0], Ref) and parts[0].step != VARIABLE:
-        out = b.resolve(parts[0])
-        if out is not None and not out.path and (gate is None or out.value_type is not Text):
+        out = b.resolve_for(parts[0], step.id)
+        if (
+            out is not None
+            and not out.path
+            and (b.gate(step) is None or b.comes_with(out, step.id))
+        ):
             return out
     if not parts:
         out = next((p.main for p in b.before(step) if p.main is not None), None)
         if out is not None:
             return out
-    title = f"Text of {step.title or name}"
-    node = compose(b.draft, template, b.resolve, title=title, owner=step.id, gate=gate)
-    if node is None:
-        return None
-    out = Out(node, "prompt", Text)
-    if gate is None:
-        return out
-    # On a branch that is not taken the text is empty, and nothing is handed back.
-    config = {"operator": "is_not_empty"}
-    check = b.draft.add("condition", f"Is there {title.lower()}?"[:60], config, step.id)
-    if check is None or not b.draft.wire(out, check, "value"):
-        return out
-    return Out(check, "yes", Text)
+    return compose(b, step.id, template, f"Text of {step.title or name}")
 
 
 def _unique(name: str, taken: Any) -> str:
@@ -314,6 +325,23 @@ def _chunk(b: Builder, step: Step) -> Part | None:
     return _after(b, step, "chunk", config, "documents", "chunks")
 
 
+def _index(b: Builder, step: Step) -> Part | None:
+    from app.services.importers.build import Part
+
+    node = b.draft.add("index", step.title or "Index", {}, step.id)
+    if node is None:
+        return None
+    for out in [p.main for p in b.before(step) if p.main is not None]:
+        if b.draft.fits(out, node, "chunks"):
+            b.draft.wire(out, node, "chunks")
+    known = [p.main for p in b.parts.values() if p.main is not None]
+    documents = [out for out in known if out.value_type is Documents]
+    if documents:
+        b.draft.wire(documents[-1], node, "documents")
+    b.remark(f"Choose a knowledge base in “{step.title or 'Index'}”: it is filled by each run.")
+    return Part(b.draft.out(node, "report"))
+
+
 def _after(
     b: Builder, step: Step, node_type: str, config: dict[str, Any], into: str, out: str
 ) -> Part | None:
@@ -329,112 +357,6 @@ def _after(
     return Part(b.draft.out(node, out)) if came or not step.settings.get("needs") else None
 
 
-# -- what has no equal -------------------------------------------------------------------
-
-
-def placeholder(b: Builder, step: Step) -> Part:
-    """A node that keeps what was there, with a port for everything it was wired to."""
-    from app.services.importers.build import Part
-
-    b.placeholders += 1
-    title = step.title or step.kind or "Step"
-    config = {
-        "origin": b.source.format,
-        "kind": step.kind[:200] or "unknown",
-        "title": title[:200],
-        "data": b.redactor.data(dict(step.data)),
-        "inputs": [],
-        "outputs": [],
-        "advice": step.advice or ADVICE.get(step.role, ""),
-    }
-    node = _add_placeholder(b, title, config, step)
-    part = Part(placeholder=node)
-    for ref in refs_of(step):
-        out = b.resolve(ref) if ref.step != VARIABLE else None
-        if out is not None:
-            placeholder_input(b, node, out, ref.field or b.title(ref.step))
-    gate = b.gate(step)
-    for link in b.incoming(step.id):
-        came = b.parts.get(link.source)
-        if came is None or came.ways:
-            continue
-        if not any(
-            b.draft.owner.get(e.source) == link.source and e.target == node for e in b.graph.edges
-        ):
-            out = b.out(came, "")
-            if out is not None:
-                placeholder_input(b, node, out, link.into or b.title(link.source))
-    if gate is not None:
-        placeholder_input(b, node, gate, "question")
-    for way in step.ways:
-        port = placeholder_output(b, node, way.label or way.handle)
-        part.ways[way.handle] = port
-    if not step.ways:
-        part.main = placeholder_output(b, node, step.settings.get("output") or "output")
-    return part
-
-
-def _add_placeholder(b: Builder, title: str, config: dict[str, Any], step: Step) -> str:
-    node = b.draft.add("placeholder", title, config, step.id)
-    if node is not None:
-        return node
-    from app.engine.graph import NodeSpec
-
-    # A type that is not there yet: validation says so, and the data is kept all the same.
-    node_id = b.draft._free_id(title, "placeholder")
-    b.graph.nodes[node_id] = NodeSpec(node_id, "placeholder", 1, title[:120], config)
-    b.draft.owner[node_id] = step.id
-    return node_id
-
-
-def placeholder_input(b: Builder, node: str, out: Out, name: str) -> bool:
-    """Give a placeholder one more input, and wire it."""
-    from app.engine.graph import EdgeSpec
-
-    config = b.graph.nodes[node].config
-    if len(config["inputs"]) >= 40 or out.node == node:
-        return False
-    port = _port(name, config["inputs"])
-    config["inputs"].append(port)
-    b.graph.edges.append(EdgeSpec(out.node, out.port, node, port))
-    return True
-
-
-def placeholder_output(b: Builder, node: str, name: str) -> Out:
-    """An output of a placeholder, made when first asked for."""
-    from app.engine.values import PortValue
-
-    config = b.graph.nodes[node].config
-    base = _slug(name) or "output"
-    if base not in config["outputs"]:
-        if len(config["outputs"]) >= 40:
-            base = config["outputs"][0]
-        else:
-            config["outputs"].append(base)
-    return Out(node, base, PortValue)
-
-
-def _port(name: str, taken: list[str]) -> str:
-    base = _slug(name) or "input"
-    free, number = base, 2
-    while free in taken:
-        free, number = f"{base}_{number}", number + 1
-    return free
-
-
-def _slug(name: str) -> str:
-    found = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40]
-    return found if found[:1].isalpha() else f"port_{found}" if found else ""
-
-
-ADVICE = {
-    "code": "Code of other systems is not run here. Replace it with a prompt, an expression, "
-    "or an HTTP request to a service of yours.",
-    "tool": "Replace it with an HTTP request to the same service, or remove it.",
-    "agent": "Agents choose their steps themselves. Draw the steps, or use a generate node.",
-    "assign": "Values are not changed while a workflow runs. Wire the value to where it is used.",
-}
-
 MAKERS: dict[str, Callable[[Builder, Step], Part | None]] = {
     "start": _start,
     "text": _text,
@@ -446,10 +368,12 @@ MAKERS: dict[str, Callable[[Builder, Step], Part | None]] = {
     "files": _files,
     "read": _read,
     "chunk": _chunk,
+    "index": _index,
     **CONTROL,
 }
 
 
 def history(b: Builder) -> Out | None:
     """The talk so far, as a value."""
-    return None
+    node = b.draft.add("chat_history", "Chat history", {}, "")
+    return b.draft.out(node, "transcript") if node else None

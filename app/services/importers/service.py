@@ -28,8 +28,6 @@ async def import_workflow(services: Services, data: bytes | str, author: str = "
     Raises InvalidWorkflow, with a sentence, for what cannot be read.
     """
     limit = services.settings.max_workflow_mb * 1024 * 1024
-    graph, report = await call(
-        lambda: import_file(data, services.registry, max_bytes=limit)
-    )
+    graph, report = await call(lambda: import_file(data, services.registry, max_bytes=limit))
     view = await services.workflows.create(graph.dump(), author=author)
     return Imported(workflow_id=view.workflow_id, name=view.name, report=report)

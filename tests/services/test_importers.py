@@ -1,0 +1,629 @@
+"""Workflows of other systems: small ones that show each rule, real ones, and hostile ones."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import networkx as nx
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.engine.graph import Graph
+from app.engine.problems import InvalidWorkflow, RagloomError
+from app.engine.registry import Registry
+from app.engine.validation import validate
+from app.nodes import register_all
+from app.services.importers.build import ImportReport
+from app.services.importers.detect import decode, detect
+from app.services.importers.models import model_name
+from app.services.importers.read import convert, import_file
+from app.services.importers.redact import REMOVED, Redactor, is_secret_name
+
+EXPORTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "workflow-exports"
+FILES = sorted(p for p in EXPORTS.glob("*/*") if p.suffix in (".json", ".yml"))
+MIB = 1024 * 1024
+
+
+@cache
+def registry() -> Registry:
+    made = Registry()
+    register_all(made)
+    return made
+
+
+def load(data: Any) -> tuple[Graph, ImportReport]:
+    text = data if isinstance(data, str | bytes) else json.dumps(data)
+    return import_file(text, registry())
+
+
+def kinds(graph: Graph) -> dict[str, str]:
+    return {node.title: node.type for node in graph.nodes.values()}
+
+
+def wires(graph: Graph) -> set[str]:
+    title = {node.id: node.title for node in graph.nodes.values()}
+    return {f"{title[e.source]} {e.key} {title[e.target]}" for e in graph.edges}
+
+
+def node(graph: Graph, title: str) -> Any:
+    return next(n for n in graph.nodes.values() if n.title == title)
+
+
+def errors(graph: Graph) -> list[Any]:
+    return [p for p in validate(graph, registry()) if p.severity == "error"]
+
+
+# -- Dify --------------------------------------------------------------------------------
+
+
+def dify(nodes: list[dict[str, Any]], edges: list[tuple[str, ...]], **workflow: Any) -> str:
+    drawn = [
+        {"id": n["id"], "data": n, "position": {"x": 300 * i, "y": 0},
+         **({"parentId": n["inside"]} if "inside" in n else {})}
+        for i, n in enumerate(nodes)
+    ]  # fmt: skip
+    links = [
+        {"source": e[0], "target": e[1], "sourceHandle": e[2] if len(e) > 2 else "source"}
+        for e in edges
+    ]
+    graph = {"nodes": drawn, "edges": links}
+    app = {"name": "Mine", "mode": workflow.pop("mode", "advanced-chat"), "description": "Words"}
+    return yaml.safe_dump({"app": app, "kind": "app", "workflow": {"graph": graph, **workflow}})
+
+
+START = {"id": "s", "type": "start", "title": "Start", "variables": []}
+MODEL = {
+    "name": "claude-sonnet", "provider": "langgenius/anthropic/anthropic",
+    "completion_params": {"temperature": 5, "max_tokens": 100},
+}  # fmt: skip
+
+
+def test_a_dify_chatflow_over_a_knowledge_base_answers_with_citations() -> None:
+    graph, report = load(
+        dify(
+            [
+                START,
+                {"id": "k", "type": "knowledge-retrieval", "title": "Search",
+                 "query_variable_selector": ["sys", "query"], "multiple_retrieval_config": {
+                     "top_k": 4, "reranking_enable": True, "reranking_mode": "reranking_model"}},
+                {"id": "m", "type": "llm", "title": "Answer it", "model": MODEL,
+                 "context": {"enabled": True, "variable_selector": ["k", "result"]},
+                 "prompt_template": [{"role": "system", "text": "Be kind.\n{{#context#}}"},
+                                     {"role": "user", "text": "{{#sys.query#}}"}]},
+                {"id": "a", "type": "answer", "title": "Reply", "answer": "{{#m.text#}}"},
+            ],
+            [("s", "k"), ("k", "m"), ("m", "a")],
+        )
+    )  # fmt: skip
+    assert (report.format, report.mapped, report.placeholders) == ("dify", 4, 0)
+    assert report.edges_in == 3
+    assert errors(graph) == []
+    assert (graph.name, graph.description) == ("Mine", "Words")
+    generate = node(graph, "Answer it")
+    assert generate.type == "generate"
+    assert generate.config["model"] == "anthropic/claude-sonnet"
+    assert generate.config["instructions"].startswith("Be kind.")
+    # A temperature past the bound is set to it.
+    assert generate.config["temperature"] == 2
+    assert node(graph, "Search").config["k"] == 16
+    assert node(graph, "Rerank for Search").config["top_k"] == 4
+    assert "Answer it answer>answer Reply" in wires(graph)
+    assert any("knowledge base" in note for note in report.notes)
+
+
+def test_values_in_texts_become_wires_and_names() -> None:
+    graph, _ = load(
+        dify(
+            [
+                {**START, "variables": [
+                    {"variable": "topic", "label": "Topic", "type": "paragraph", "required": True},
+                    {"variable": "tone", "type": "select", "default": "warm"}]},
+                {"id": "m", "type": "llm", "title": "Draft", "model": MODEL, "prompt_template": [
+                    {"role": "user", "text": "Write on {{#s.topic#}}, {{#s.tone#}}. {{ raw }}"}]},
+                {"id": "t", "type": "template-transform", "title": "Frame",
+                 "template": "<b>{{ body | upper }}</b>",
+                 "variables": [{"variable": "body", "value_selector": ["m", "text"]}]},
+                {"id": "e", "type": "end", "title": "End",
+                 "outputs": [{"variable": "page", "value_selector": ["t", "output"]}]},
+            ],
+            [("s", "m"), ("m", "t"), ("t", "e")],
+            mode="workflow",
+        )
+    )  # fmt: skip
+    draft = node(graph, "Draft")
+    assert draft.type == "ask_model"
+    assert draft.config["prompt"] == 'Write on {{ asked }}, {{ tone }}. {{ "{" }}{ raw }}'
+    assert {i["name"] for i in draft.config["inputs"]} == {"asked", "tone"}
+    assert wires(graph) == {
+        "Topic query>asked Draft", "tone text>tone Draft", "Draft text>draft Frame",
+        "Frame prompt>value End",
+    }  # fmt: skip
+    assert graph.outputs == {"page": ("page", "value")}
+    assert errors(graph) == []
+
+
+async def test_branches_take_one_way_and_the_other_stays_empty() -> None:
+    from app.engine.runner import Runner
+
+    def test(selector: list[str], operator: str, value: str) -> dict[str, Any]:
+        return {"variable_selector": selector, "comparison_operator": operator, "value": value}
+
+    cases = [
+        {"case_id": "c1", "logical_operator": "and",
+         "conditions": [test(["sys", "query"], "contains", "tide"),
+                        test(["sys", "query"], "not contains", "moon")]},
+        {"case_id": "c2", "logical_operator": "or",
+         "conditions": [test(["sys", "query"], "start with", "x"),
+                        test(["sys", "query"], "is", "Bread?")]},
+    ]  # fmt: skip
+    cases[1]["conditions"][0]["comparison_operator"] = "empty"
+    graph, report = load(
+        dify(
+            [
+                START,
+                {"id": "i", "type": "if-else", "title": "Which", "cases": cases},
+                {"id": "a", "type": "answer", "title": "Tides", "answer": "About tides."},
+                {"id": "b", "type": "answer", "title": "Bread", "answer": "On {{#sys.query#}}"},
+                {"id": "c", "type": "answer", "title": "Else", "answer": "Something else."},
+            ],
+            [("s", "i"), ("i", "a", "c1"), ("i", "b", "c2"), ("i", "c", "false")],
+        )
+    )
+    assert errors(graph) == []
+    assert report.placeholders == 0
+
+    async def said(question: str) -> dict[str, str]:
+        # None of these nodes meets the world.
+        runner = Runner(registry(), cast(Any, None))
+        event = await runner.run(graph, {"question": question}, "run", lambda _: None)
+        assert event.status == "completed", event.problem
+        return {k: v["text"] for k, v in event.outputs.items() if v is not None}
+
+    assert await said("When is the tide?") == {"answer": "About tides."}
+    assert await said("Bread?") == {"answer_2": "On Bread?"}
+    assert await said("tide and moon") == {"answer_3": "Something else."}
+
+
+def test_an_iteration_becomes_a_map_with_its_steps_inside() -> None:
+    graph, report = load(
+        dify(
+            [
+                START,
+                {"id": "m", "type": "llm", "title": "List topics", "model": MODEL,
+                 "prompt_template": [{"role": "user", "text": "{{#sys.query#}}"}]},
+                {"id": "it", "type": "iteration", "title": "Each topic", "is_parallel": True,
+                 "parallel_nums": 7, "iterator_selector": ["m", "text"],
+                 "output_selector": ["w", "text"], "error_handle_mode": "remove-abnormal-output"},
+                {"id": "its", "type": "iteration-start", "inside": "it"},
+                {"id": "w", "type": "llm", "title": "Write", "inside": "it", "model": MODEL,
+                 "prompt_template": [
+                     {"role": "user", "text": "{{#it.item#}} for {{#sys.query#}}"}]},
+                {"id": "a", "type": "answer", "title": "Reply", "answer": "{{#it.output#}}"},
+            ],
+            [("s", "m"), ("m", "it"), ("its", "w"), ("it", "a")],
+        )
+    )  # fmt: skip
+    made = node(graph, "Each topic")
+    assert made.type == "map"
+    assert (made.config["concurrency"], made.config["on_failure"]) == (7, "skip")
+    inner = Graph.parse(made.config["body"]["graph"])
+    assert kinds(inner) == {"Item": "inlet", "Question": "inlet", "Write": "ask_model"}
+    assert errors(inner) == [] == errors(graph)
+    assert report.placeholders == 0
+    assert "List for Each topic data>items Each topic" in wires(graph)
+
+
+def test_what_has_no_equal_keeps_its_data_and_its_wires_but_no_secret() -> None:
+    graph, report = load(
+        dify(
+            [
+                START,
+                {"id": "c", "type": "code", "title": "<script>alert(1)</script>",
+                 "code": "def main(): return open('/etc/passwd')", "variables": [
+                     {"variable": "x", "value_selector": ["sys", "query"]}],
+                 "settings": {"api_key": "abc", "token_limit": 5, "max_tokens": 7,
+                              "url": "https://me:pw123456@x.org/?api_key=abcdef123456"}},
+                {"id": "h", "type": "http-request", "title": "Post", "method": "post",
+                 "url": "https://api.example.com/{{#c.result#}}", "headers":
+                     "Authorization:Bearer sk-abcdefghijklmnopqrstuvwxyz\nX-Kind:a",
+                 "authorization": {"type": "api-key", "config": {"api_key": "s3cret-value"}},
+                 "body": {"type": "json", "data": "{\"q\": \"{{#sys.query#}}\"}"}},
+                {"id": "a", "type": "answer", "title": "Reply", "answer": "{{#h.body#}}"},
+            ],
+            [("s", "c"), ("c", "h"), ("h", "a")],
+            environment_variables=[
+                {"name": "KEY", "value": "hush", "value_type": "secret"},
+                {"name": "limit", "value": 3, "value_type": "number"}],
+        )
+    )  # fmt: skip
+    kept = node(graph, "<script>alert(1)</script>")
+    assert kept.type == "placeholder"
+    assert kept.config["origin"] == "dify"
+    assert kept.config["kind"] == "code"
+    assert kept.config["data"]["code"].startswith("def main()")
+    assert kept.config["data"]["settings"]["api_key"] == REMOVED
+    assert kept.config["data"]["settings"]["token_limit"] == 5
+    assert "not run here" in kept.config["advice"]
+    assert kept.config["outputs"] == ["result"]
+    post = node(graph, "Post")
+    assert post.type == "http_request"
+    assert post.config["headers"] == {"X-Kind": "a"}
+    assert "asked.text" in post.config["body"]
+    text = json.dumps(graph.dump())
+    for secret in ("hush", "sk-abc", "s3cret", "pw123456", "abcdef123456", '"abc"'):
+        assert secret not in text, secret
+    assert graph.extra["variables"] == {"KEY": "", "limit": 3}
+    assert any("not imported" in note for note in report.notes)
+    assert report.placeholders == 1
+
+
+def test_notes_become_sticky_notes() -> None:
+    words = {
+        "root": {"children": [{"type": "paragraph", "children": [{"text": "Read <b>me</b>"}]}]}
+    }
+    note = {"id": "n", "type": "", "theme": "blue", "text": json.dumps(words), "width": 240}
+    graph, report = load(dify([START, note], []))
+    (made,) = graph.extra["notes"]
+    assert made["text"] == "Read <b>me</b>"
+    assert made["colour"] == "blue"
+    assert report.mapped == 1
+
+
+# -- the others --------------------------------------------------------------------------
+
+
+def test_a_ragflow_agent_with_branches_and_tools() -> None:
+    def component(name: str, down: list[str], **params: Any) -> dict[str, Any]:
+        return {"obj": {"component_name": name, "params": params}, "downstream": down}
+
+    graph, report = load(
+        {
+            "title": {"en": "Help desk", "de": "Hilfe"},
+            "dsl": {
+                "components": {
+                    "begin": component("Begin", ["Categorize:A"]),
+                    "Categorize:A": component(
+                        "Categorize", [], llm_id="qwen-max@Tongyi-Qianwen",
+                        category_description={
+                            "product": {"description": "About it.", "to": ["Agent:B"]},
+                            "rest": {"description": "Others.", "to": ["Message:C"]}}),
+                    "Agent:B": component(
+                        "Agent", ["Message:D"], sys_prompt="Answer {sys.query}.",
+                        llm_id="deepseek-chat", tools=[
+                            {"component_name": "Retrieval", "id": "Retrieval:K", "name": "Docs",
+                             "params": {"top_n": 6, "keywords_similarity_weight": 0.3}},
+                            {"component_name": "Tavily", "params": {"api_key": "tvly-1234567890"}}]),
+                    "Message:C": component("Message", [], content=["Sorry, {sys.query}?"]),
+                    "Message:D": component("Message", [], content=["{Agent:B@content}"]),
+                }
+            },
+        }
+    )  # fmt: skip
+    assert report.format == "ragflow"
+    assert graph.name == "Help desk"
+    types = kinds(graph)
+    assert types["Categorize"] == "classify"
+    assert types["Docs"] == "retrieve"
+    assert types["Tools: Tavily"] == "placeholder"
+    assert types["Agent"] == "generate"
+    assert node(graph, "Docs").config["semantic_weight"] == 0.7
+    assert node(graph, "Agent").config["model"] == "deepseek/deepseek-chat"
+    assert node(graph, "Categorize").config["model"] == "dashscope/qwen-max"
+    assert {"Docs chunks>chunks Agent", "Categorize product>query Agent"} <= wires(graph)
+    assert "tvly" not in json.dumps(graph.dump())
+    assert errors(graph) == []
+
+
+def test_circles_are_cut_where_they_lead_back_and_it_is_said() -> None:
+    def component(name: str, down: list[str]) -> dict[str, Any]:
+        return {"obj": {"component_name": name, "params": {}}, "downstream": down}
+
+    graph, report = load(
+        {
+            "components": {
+                "begin": component("Begin", ["Answer:0"]),
+                "Answer:0": component("Answer", ["ExeSQL:0"]),
+                "ExeSQL:0": component("ExeSQL", ["Answer:0"]),
+            }
+        }
+    )
+    assert nx.is_directed_acyclic_graph(graph.skeleton())
+    assert any("led back to" in note for note in report.notes)
+    assert report.edges_in == 3
+
+
+def test_a_langflow_flow() -> None:
+    def made(kind: str, id_: str, title: str, **fields: Any) -> dict[str, Any]:
+        template = {name: {"value": value} for name, value in fields.items()}
+        data = {"type": kind, "id": id_, "node": {"display_name": title, "template": template}}
+        return {"id": id_, "type": "genericNode", "data": data, "position": {"x": 0, "y": 0}}
+
+    def link(source: str, out: str, target: str, into: str) -> dict[str, Any]:
+        ends = {"sourceHandle": {"name": out}, "targetHandle": {"fieldName": into}}
+        return {"source": source, "target": target, "data": ends}
+
+    graph, report = load(
+        {
+            "name": "RAG",
+            "data": {
+                "nodes": [
+                    made("ChatInput", "i", "Chat Input", input_value="Hello?"),
+                    made("Knowledge", "k", "Knowledge", mode="Retrieve", top_k=3),
+                    made("Prompt", "p", "Prompt", template="{context} -- {question} {{x}}"),
+                    made("LanguageModelComponent", "m", "Model", api_key="sk-" + "a" * 30,
+                         model=[{"name": "gpt-4o", "provider": "OpenAI"}]),
+                    made("ChatOutput", "o", "Chat Output"),
+                    {"id": "n", "type": "noteNode", "position": {"x": 9, "y": 9},
+                     "data": {"node": {"description": "# Hi", "template": {}}}},
+                ],
+                "edges": [
+                    link("i", "message", "k", "search_query"),
+                    link("k", "retrieve_data", "p", "context"),
+                    link("i", "message", "p", "question"),
+                    link("p", "prompt", "m", "input_value"),
+                    link("m", "text_output", "o", "input_value"),
+                ],
+            },
+        }
+    )  # fmt: skip
+    assert (report.format, report.mapped, report.placeholders) == ("langflow", 5, 0)
+    assert node(graph, "Prompt").config["template"] == "{{ knowledge }} -- {{ asked }} {x}"
+    assert node(graph, "Model").config["model"] == "gpt-4o"
+    assert node(graph, "Chat Input").config["default"] == "Hello?"
+    assert graph.extra["notes"][0]["text"] == "# Hi"
+    assert "sk-aaa" not in json.dumps(graph.dump())
+    assert errors(graph) == []
+
+
+def test_a_flowise_chatflow_and_an_agentflow() -> None:
+    def made(id_: str, name: str, category: str, **inputs: Any) -> dict[str, Any]:
+        data = {"id": id_, "name": name, "label": name, "category": category, "inputs": inputs}
+        return {"id": id_, "type": "customNode", "data": data, "position": {"x": 0, "y": 0}}
+
+    def link(source: str, target: str, into: str) -> dict[str, Any]:
+        return {"source": source, "target": target,
+                "sourceHandle": f"{source}-output-{source}-X",
+                "targetHandle": f"{target}-input-{into}-Y"}  # fmt: skip
+
+    graph, report = load(
+        {
+            "nodes": [
+                made("m", "chatOpenAI", "Chat Models", modelName="gpt-4o", temperature="0.2"),
+                made("f", "faiss", "Vector Stores", topK="4"),
+                made("c", "conversationalRetrievalQAChain", "Chains",
+                     responsePrompt="Use {context}."),
+            ],
+            "edges": [link("m", "c", "model"), link("f", "c", "vectorStoreRetriever")],
+        }
+    )  # fmt: skip
+    assert (report.format, report.mapped) == ("flowise", 3)
+    chain = node(graph, "conversationalRetrievalQAChain")
+    assert (chain.type, chain.config["model"]) == ("generate", "gpt-4o")
+    assert chain.config["temperature"] == 0.2
+    assert node(graph, "faiss").config["k"] == 4
+    assert any("setting" in note for note in report.notes)
+    assert errors(graph) == []
+
+    span = '<span class="variable" data-id="llmAgentflow_0">{{ llmAgentflow_0 }}</span>'
+    nodes = [
+        made("startAgentflow_0", "startAgentflow", "Agent Flows"),
+        made("llmAgentflow_0", "llmAgentflow", "Agent Flows", llmModel="chatAnthropic",
+             llmModelConfig={"modelName": "claude-x"},
+             llmMessages=[{"role": "user", "content": "<p>Say {{ question }}</p>"}]),
+        made("humanInputAgentflow_0", "humanInputAgentflow", "Agent Flows",
+             humanInputDescription="<p>Fine?</p>"),
+        made("directReplyAgentflow_0", "directReplyAgentflow", "Agent Flows",
+             directReplyMessage=f"<p>It is {span}</p>"),
+    ]  # fmt: skip
+    edges = [
+        {"source": a, "target": b, "sourceHandle": f"{a}-output-{out}", "targetHandle": b}
+        for a, b, out in [
+            ("startAgentflow_0", "llmAgentflow_0", "startAgentflow"),
+            ("llmAgentflow_0", "humanInputAgentflow_0", "llmAgentflow"),
+            ("humanInputAgentflow_0", "directReplyAgentflow_0", "0"),
+        ]
+    ]
+    graph, report = load({"nodes": nodes, "edges": edges})
+    assert report.placeholders == 0
+    assert node(graph, "humanInputAgentflow").config["message"] == "Fine?"
+    assert node(graph, "llmAgentflow").config["model"] == "anthropic/claude-x"
+    assert node(graph, "llmAgentflow").config["prompt"] == "Say {{ asked }}"
+    assert "humanInputAgentflow approved" in " ".join(wires(graph))
+    assert errors(graph) == []
+
+
+def test_names_of_models() -> None:
+    assert model_name("gpt-4o", "openai") == "gpt-4o"
+    assert model_name("kimi-k2@Moonshot") == "moonshot/kimi-k2"
+    assert model_name("claude-3", "") == "anthropic/claude-3"
+    assert model_name("my-model", "openai_api_compatible") == "openai/my-model"
+    assert model_name("", "openai") == "" == model_name(None, [])
+
+
+# -- real files --------------------------------------------------------------------------
+
+
+@cache
+def decoded(path: Path) -> Any:
+    return decode(path.read_bytes(), 10 * MIB)
+
+
+def test_all_real_files_are_there_or_it_is_said() -> None:
+    if not FILES:
+        pytest.skip(f"the exports of other systems are not at {EXPORTS}")
+    assert len(FILES) == 76
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_a_real_file_becomes_a_valid_workflow(path: Path) -> None:
+    data = decoded(path)
+    assert detect(data) == path.parent.name
+    graph, report = convert(data, path.parent.name, registry())
+    assert nx.is_directed_acyclic_graph(graph.skeleton())
+    assert errors(graph) == []
+    for made in graph.nodes.values():
+        assert made.position is not None
+        inner = made.config.get("body", {}).get("graph") if made.type in ("map", "loop") else None
+        assert inner is None or errors(Graph.parse(inner)) == []
+    places = [made.position for made in graph.nodes.values()]
+    assert len(set(places)) == len(places)
+    assert report.mapped + report.placeholders >= 2
+    # The least is a chain whose model, memory and embeddings are settings of one node.
+    assert report.edges_out >= 0.6 * report.edges_in, report
+    placeholders = sum(n.type == "placeholder" for n in graph.nodes.values())
+    assert placeholders <= report.placeholders
+    assert all(note.endswith((".", "…")) for note in report.notes)
+    text = json.dumps(graph.dump(), ensure_ascii=False)
+    for secret in ("282608591251313024", "difyai123456", "infini_rag_flow", "YOUR_API_KEY (obt"):
+        assert secret not in text
+
+
+def test_most_nodes_of_real_files_have_an_equal() -> None:
+    if not FILES:
+        pytest.skip(f"the exports of other systems are not at {EXPORTS}")
+    mapped = placeholders = 0
+    for path in FILES:
+        _, report = convert(decoded(path), path.parent.name, registry())
+        mapped += report.mapped
+        placeholders += report.placeholders
+    assert mapped >= 480
+    assert placeholders <= 145
+
+
+# -- hostile files -----------------------------------------------------------------------
+
+
+def refused(data: str | bytes) -> InvalidWorkflow:
+    with pytest.raises(InvalidWorkflow) as caught:
+        load(data)
+    assert caught.value.message.endswith(".")
+    assert caught.value.fix
+    return caught.value
+
+
+def test_bombs_are_refused_with_a_sentence() -> None:
+    assert refused("[" * 100_000).code == "too_deep"
+    assert refused("{" * 3 + '"a":' * 2).code == "not_json"
+    assert refused("a: " + "[" * 5_000).code in ("too_deep", "not_yaml")
+    assert refused("- " * 3_000 + "x").code in ("too_deep", "not_yaml")
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
+    assert refused("\n".join(lines)).code == "too_large"
+    assert refused("a: &a [*a]").code == "too_large"
+    assert refused(b" " * (10 * MIB + 1)).code == "too_large"
+    assert refused(b"\xff\xfe\x00").code == "not_text"
+    assert refused("").code == "not_text"
+    assert refused("!!python/object/apply:os.system ['ls']").code == "not_yaml"
+    assert refused("just words").code == "unknown_format"
+    assert refused("{}").code == "unknown_format"
+    assert refused('{"app": {}, "workflow": {"graph": {}}}').code == "no_workflow"
+    assert refused('{"nodes": [], "edges": []}').code == "empty_graph"
+    assert refused('{"n": 1' + "0" * 6_000 + "}").code == "not_json"
+
+
+def test_a_large_file_of_many_values_is_refused_before_it_is_built() -> None:
+    data = json.dumps({"nodes": [[0] * 1_000] * 700, "edges": []})
+    assert refused(data).code == "too_large"
+
+
+def test_names_that_mean_something_elsewhere_are_only_names() -> None:
+    evil = {
+        "id": "__proto__", "type": "code", "title": "constructor", "code": "x",
+        "__proto__": {"polluted": True}, "constructor": {"prototype": 1}, "__class__": "x",
+    }  # fmt: skip
+    graph, _ = load(dify([START, evil, {"id": "a", "type": "answer", "answer": "{{#__proto__.x#}}"}],
+                         [("s", "__proto__"), ("__proto__", "a")]))  # fmt: skip
+    kept = node(graph, "constructor")
+    assert kept.config["data"]["__proto__"] == {"polluted": True}
+    assert errors(graph) == []
+    said = {"id": "a", "type": "answer", "title": "A", "answer": "{{ 7*7 }}{%"}
+    data = yaml.safe_load(dify([START, said], [("s", "a")]))
+    data["workflow"]["graph"]["nodes"][1]["data"]["title"] = "\ud800A\x00B"
+    graph, _ = load(data)
+    assert node(graph, "AB").type == "output"
+    assert any('{{ "{" }}' in n.config.get("template", "") for n in graph.nodes.values())
+
+
+JUNK: list[Any] = [
+    None, True, 0, -1, 1e308, "", "x", "{{#a.b#}}", "{{ question }}", "{sys.query}", [], {}, [[]],
+    [None], {"": {}}, {"x": [1, {"y": None}]}, "__proto__", "\ud800", "a" * 300, "{%", "<script>",
+]  # fmt: skip
+
+
+def _places(data: Any) -> Iterator[tuple[Any, Any]]:
+    """Every (container, key) of some data, without recursion."""
+    stack = [data]
+    while stack:
+        value = stack.pop()
+        keys = list(value) if isinstance(value, dict) else range(len(value))
+        for key in keys:
+            yield value, key
+            if isinstance(value[key], dict | list):
+                stack.append(value[key])
+
+
+def _small(path: Path) -> bool:
+    return path.stat().st_size < 60_000
+
+
+SAMPLES = [p for p in FILES if _small(p)]
+
+
+@pytest.mark.skipif(not SAMPLES, reason="the exports of other systems are not here")
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+@given(st.integers(0, 2**32), st.integers(1, 25))
+def test_real_files_with_anything_changed_are_read_or_refused(seed: int, changes: int) -> None:
+    chance = random.Random(seed)
+    path = chance.choice(SAMPLES)
+    data = json.loads(json.dumps(decoded(path)))
+    places = list(_places(data))
+    for _ in range(changes):
+        container, key = chance.choice(places)
+        action = chance.random()
+        try:
+            if action < 0.2 and isinstance(container, dict):
+                del container[key]
+            elif action < 0.3:
+                # The same thing twice: ids that are not unique, wires that circle.
+                other, its_key = chance.choice(places)
+                container[key] = other[its_key] if other[its_key] is not data else None
+            else:
+                container[key] = chance.choice(JUNK)
+        except (KeyError, IndexError):
+            continue
+    try:
+        text = json.dumps(data)
+    except (ValueError, RecursionError):
+        return  # it came to hold itself, which no file can
+    try:
+        decoded_again = decode(text, 10 * MIB)
+        graph, report = convert(decoded_again, detect(decoded_again), registry())
+    except RagloomError:
+        return  # with a sentence, as all of these errors have
+    assert nx.is_directed_acyclic_graph(graph.skeleton())
+    assert report.notes is not None
+    validate(graph, registry())
+
+
+def test_secrets_are_known_by_name_and_by_shape() -> None:
+    for name in ("api_key", "openAIApiKey", "password", "client-secret", "Authorization", "db_pwd"):
+        assert is_secret_name(name), name
+    for name in ("max_tokens", "token_count", "key", "memoryKey", "i18n_key", "chunk_token_num"):
+        assert not is_secret_name(name), name
+    redactor = Redactor()
+    data = {"name": "api_key", "value": "abcdef", "nested": [{"token": 12345}], "ref": "{{#a.b#}}"}
+    assert redactor.data(data) == {
+        "name": "api_key", "value": REMOVED, "nested": [{"token": REMOVED}], "ref": "{{#a.b#}}",
+    }  # fmt: skip
+    assert redactor.removed == 2
+    assert "abcdefgh" not in redactor.text("Authorization: Bearer abcdefgh12345678")
+    assert redactor.text("a sentence about a token, no more") == "a sentence about a token, no more"

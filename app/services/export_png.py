@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from math import sqrt
 from pathlib import Path
 
@@ -15,6 +16,8 @@ MAX_PIXELS = 24_000_000
 #: Past this a picture would show nothing but specks.
 _SMALLEST = 0.05
 _TIMEOUT_S = 90.0
+#: A picture may take some hundred megabytes while it is drawn.
+_SLOTS = threading.BoundedSemaphore(2)
 
 
 def png_of(svg: str, width: float, height: float, *, scale: float = 2.0) -> bytes:
@@ -26,14 +29,16 @@ def png_of(svg: str, width: float, height: float, *, scale: float = 2.0) -> byte
     if scale < _SMALLEST:
         raise _too_large(f"{width:,.0f} by {height:,.0f} pixels large")
     try:
-        drawn = subprocess.run(
-            [sys.executable, "-m", "app.services.png_render", f"{scale:.6f}"],
-            input=svg.encode(),
-            capture_output=True,
-            check=False,
-            timeout=_TIMEOUT_S,
-            cwd=Path(__file__).parents[2],
-        )
+        # Our own interpreter, our own module, and a number: nothing of the workflow is in it.
+        with _SLOTS:
+            drawn = subprocess.run(  # noqa: S603
+                [sys.executable, "-m", "app.services.png_render", f"{scale:.6f}"],
+                input=svg.encode(),
+                capture_output=True,
+                check=False,
+                timeout=_TIMEOUT_S,
+                cwd=Path(__file__).parents[2],
+            )
     except subprocess.TimeoutExpired:
         raise _too_large("too much to draw in time") from None
     if drawn.returncode or not drawn.stdout.startswith(b"\x89PNG"):

@@ -117,7 +117,7 @@ class SetPolicy(_Op):
     node: str
     timeout_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
     retries: Annotated[int, Field(ge=0, le=10)] = 0
-    on_error: Literal["fail", "skip"] | dict[str, Any] = "fail"
+    on_error: Literal["fail", "continue", "skip"] | dict[str, Any] = "fail"
     #: Outputs to use instead of running it, or None to run it again.
     pinned: dict[str, Any] | None = None
 

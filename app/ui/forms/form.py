@@ -136,6 +136,10 @@ class SchemaForm:
                             "click", lambda name=name: self.drop(name)
                         )
 
+    def recheck(self) -> None:
+        """Show what is wrong by now, where that depends on more than the settings."""
+        self._show_messages()
+
     def _show_messages(self) -> None:
         found = self._check(self.values) if self._check else {}
         self._whole.text = whole = found.get("", "")
@@ -167,8 +171,11 @@ class _Row:
         computed = is_expression(value)
         self._room.clear()
         with self._room:
+            switch = spec.kind == "flag" and not computed and isinstance(value, bool | None)
             with parts.div("rl-row rl-gap-4 rl-field-head"):
-                if spec.kind != "flag" or computed:
+                if switch:
+                    element = self._widget(value, computed)
+                else:
                     parts.label(spec.title, "rl-field-title")
                 if spec.required:
                     parts.label("required", "rl-muted rl-small")
@@ -176,7 +183,8 @@ class _Row:
                 self._reset = self._reset_button()
                 if self._form.computes and spec.kind not in _NOT_COMPUTED:
                     self._switch(computed)
-            element = self._widget(value, computed)
+            if not switch:
+                element = self._widget(value, computed)
             if self._form.context.read_only:
                 for part in (element, *element.descendants()):
                     part.props("disable readonly")

@@ -14,6 +14,7 @@ from app.engine.registry import Registry
 from app.engine.wiring import Wiring
 from app.ui import parts
 from app.ui.forms import Choices, SchemaForm, config_errors
+from app.ui.forms.checks import is_expression
 from app.ui.pages import inspector_data, inspector_help, inspector_policy
 from app.ui.pages.inspector_facts import Actions, NodeFacts
 
@@ -157,7 +158,7 @@ class Inspector:
                 node.config,
                 lambda values: self._actions.set_config(node.node_id, values),
                 choices=self._choices,
-                check=lambda values: config_errors(self._registry, node.type, values),
+                check=lambda values: self._wrong(node.type, values),
                 read_only=self._read_only,
                 names=lambda: self._node.names(self._registry) if self._node else {},
                 template_names=self._template_names,
@@ -175,6 +176,8 @@ class Inspector:
             self._form.update(node.config)
         if before.problems != node.problems:
             self._show_problems(node)
+            if self._form is not None:
+                self._form.recheck()
         if self._policy_room is not None and _policy(node) != self._policy_shown:
             self._build_policy(node)
 
@@ -195,6 +198,16 @@ class Inspector:
         with room:
             inspector_policy.build(node, self._registry, actions)
 
+    def _wrong(self, kind: str, values: dict[str, Any]) -> dict[str, str]:
+        """Field -> what is wrong with it: by its type, and else by how the workflow hangs together."""
+        found = config_errors(self._registry, kind, values)
+        for problem in self._node.problems if self._node else ():
+            field = _field_of(problem)
+            # An expression tells its own problems while it is typed.
+            if problem.severity == "error" and field in values and not is_expression(values[field]):
+                found.setdefault(field, f"{problem.message} {problem.fix}".strip())
+        return found
+
     def _template_names(self) -> dict[str, Any]:
         return self._node.template_names(self._registry) if self._node else {}
 
@@ -205,8 +218,7 @@ class Inspector:
         own = set(cls.Config.model_fields) if cls is not None else set()
         with self._problems:
             for problem in node.problems:
-                field = str(getattr(problem, "field", None) or "").removeprefix("config.")
-                if field.partition(".")[0] in own:
+                if problem.severity == "error" and _field_of(problem) in own & node.config.keys():
                     continue  # Said beside the field.
                 with parts.notice(
                     "danger" if problem.severity == "error" else "warn",
@@ -265,6 +277,11 @@ class Inspector:
         self._help.clear()
         with self._help:
             inspector_help.build(cls, node.type, ports)
+
+
+def _field_of(problem: Any) -> str:
+    """The setting a problem is about."""
+    return str(problem.field or "").removeprefix("config.").partition(".")[0]
 
 
 def _data_of(node: NodeFacts) -> tuple[Any, ...]:

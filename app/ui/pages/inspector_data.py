@@ -149,7 +149,8 @@ def _inside(node: NodeFacts, actions: Actions, found_by: dict[str, list[str]]) -
             what += f", {text.count(len(names), 'item')}"
             what += f", {len(failed)} failed" if failed else ""
         parts.tag("summary", what)
-        chooser, shown = parts.div(), parts.div("rl-col")
+        with parts.div("rl-col"):
+            chooser, shown = parts.div(), parts.div("rl-col")
 
     def show(at: int) -> None:
         shown.clear()

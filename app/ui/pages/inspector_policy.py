@@ -15,7 +15,8 @@ from app.ui.forms.entry import CodeEntry
 from app.ui.pages.inspector_facts import Actions, NodeFacts
 
 _WHEN_IT_FAILS = {
-    "fail": "Fail the run",
+    "fail": "Fail the run at once",
+    "continue": "Let the other branches finish first",
     "skip": "Skip its branch",
     "fallback": "Use other values",
 }

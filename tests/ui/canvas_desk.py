@@ -36,15 +36,14 @@ class Desk:
 
     def settled(self) -> None:
         """Wait until the view stands still."""
+        self.page.evaluate("window.seen_ = []")
         self.page.wait_for_function(
             """() => {
               const pane = document.querySelector('.vue-flow__transformationpane')
-              const now = pane ? getComputedStyle(pane).transform : ''
-              const before = window.viewBefore_
-              window.viewBefore_ = now
-              return before === now
+              window.seen_.push(pane ? getComputedStyle(pane).transform : '')
+              return window.seen_.length > 3 && new Set(window.seen_.slice(-3)).size === 1
             }""",
-            polling=150,
+            polling=80,
         )
 
     def state(self) -> dict[str, Any]:

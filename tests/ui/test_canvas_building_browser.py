@@ -1,11 +1,35 @@
-"""Building and reading a graph in a real browser: notes, groups, marks, keys, fingers."""
+"""Building and reading a graph in a real browser: notes, groups, marks, keys, tips."""
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 from canvas_desk import Desk
+from playwright.sync_api import BrowserContext, Locator
 
 pytestmark = pytest.mark.xdist_group("canvas")
+
+
+def head(desk: Desk) -> dict[str, Any]:
+    return dict(desk.state()["graph"]["graph"])
+
+
+def notes(desk: Desk) -> list[dict[str, Any]]:
+    return list(head(desk).get("notes", []))
+
+
+def groups(desk: Desk) -> list[dict[str, Any]]:
+    return list(head(desk).get("groups", []))
+
+
+def note(desk: Desk, id_: str) -> Locator:
+    return desk.page.locator(f'.vue-flow__node[data-id="note:{id_}"]')
+
+
+def selected(desk: Desk, count: int) -> None:
+    desk.until(lambda: desk.page.locator(".rl-node.is-selected").count() == count)
 
 
 def test_differences_are_shown_with_a_colour_an_icon_and_a_word(desk: Desk) -> None:
@@ -18,9 +42,230 @@ def test_differences_are_shown_with_a_colour_an_icon_and_a_word(desk: Desk) -> N
     desk.shows(desk.node("retrieve").locator(".rl-mark-chip"), "Removed", exact=False)
     desk.shows(desk.node("generate").locator(".rl-mark-chip"), "Settings differ", exact=False)
     desk.until(lambda: desk.page.locator(".rl-wire-mark").all_text_contents() == ["Removed"])
-    desk.open()  # a reload makes a canvas of its own, without marks
-    desk.gone(desk.page.locator(".rl-mark-chip"))
-    desk.do(method="set_marks", args=[marks])
-    desk.page.locator(".rl-mark-chip").first.wait_for()
     desk.do(method="clear_marks")
     desk.gone(desk.page.locator(".rl-mark-chip, .rl-wire-mark"))
+
+
+def test_a_note_is_written_coloured_resized_moved_and_deleted(desk: Desk) -> None:
+    page = desk.page
+    page.mouse.move(*desk.empty_spot())
+    page.keyboard.press("n")
+    page.keyboard.type("# Why\n**bold** <img src=x onerror=alert(1)> [a](javascript:x)")
+    page.locator(".rl-note-input").wait_for()
+    page.keyboard.press("Control+Enter")
+    desk.until(lambda: notes(desk) and notes(desk)[0]["text"].startswith("# Why"))
+    body = note(desk, "note").locator(".rl-note-text")
+    desk.shows(body.locator("h4"), "Why")
+    desk.shows(body.locator("strong"), "bold")
+    assert body.locator("img, a").count() == 0
+    body.hover()
+    note(desk, "note").get_by_label("Colour: rose").click()
+    desk.until(lambda: notes(desk)[0]["colour"] == "rose")
+    width = notes(desk)[0]["width"]
+    x, y = desk.middle(note(desk, "note").locator(".rl-note-grip"))
+    desk.drag((x, y), (x + 96, y + 64))
+    desk.until(lambda: notes(desk)[0]["width"] > width)
+    place = notes(desk)[0]["x"]
+    x, y = desk.middle(body.locator("h4"))
+    desk.drag((x, y), (x + 120, y + 20))
+    desk.until(lambda: notes(desk)[0]["x"] > place)
+    page.keyboard.press("Delete")
+    desk.until(lambda: notes(desk) == [])
+    page.keyboard.press("Control+z")
+    note(desk, "note").wait_for()
+
+
+def test_a_group_is_made_named_dragged_copied_and_taken_apart(desk: Desk) -> None:
+    page = desk.page
+    desk.title("retrieve").click()
+    page.keyboard.down("Control")
+    desk.title("generate").click()
+    page.keyboard.up("Control")
+    selected(desk, 2)
+    page.keyboard.press("Control+g")  # keys follow at once, as fingers do
+    page.keyboard.type("Find and answer")
+    page.locator(".rl-group-input").wait_for()
+    page.keyboard.press("Enter")
+    desk.until(lambda: [g["title"] for g in groups(desk)] == ["Find and answer"])
+    assert groups(desk)[0]["nodes"] == ["retrieve", "generate"]
+
+    before = desk.nodes()
+    title = page.locator(".rl-group-title")
+    x, y = desk.middle(title)
+    desk.drag((x, y), (x + 64, y + 96))
+    desk.until(lambda: desk.nodes()["generate"]["position"] != before["generate"]["position"])
+    after = desk.nodes()
+    moves = [
+        [a - b for a, b in zip(after[i]["position"], before[i]["position"], strict=True)]
+        for i in ("retrieve", "generate", "question")
+    ]
+    assert moves[0] == moves[1] != [0, 0] == moves[2]
+
+    page.keyboard.press("Escape")
+    title.click()
+    desk.until(lambda: desk.events("selection")[-1][1] == ["retrieve", "generate"])
+    page.keyboard.press("Control+d")
+    desk.until(lambda: len(groups(desk)) == 2)
+    page.keyboard.press("Control+z")
+    desk.until(lambda: len(groups(desk)) == 1)
+    title.click()
+    page.keyboard.press("Control+Shift+g")
+    desk.until(lambda: groups(desk) == [])
+    desk.gone(page.locator(".rl-group"))
+    assert "retrieve" in desk.nodes()
+
+
+def test_what_is_dropped_into_a_frame_joins_its_group(desk: Desk) -> None:
+    desk.do(ops=[{"op": "group", "nodes": ["retrieve", "generate"], "title": "G"}])
+    desk.do(ops=[{"op": "move_nodes", "positions": {"generate": [960, 400]}}])
+    desk.page.keyboard.press("1")
+    desk.until(lambda: desk.page.locator(".rl-group").count() == 1)
+    desk.settled()
+    frame = desk.middle(desk.page.locator(".rl-group"))
+    desk.drag(desk.middle(desk.title("question")), frame)
+    desk.until(lambda: groups(desk)[0]["nodes"] == ["retrieve", "generate", "question"])
+    desk.page.keyboard.press("Control+z")
+    desk.until(lambda: groups(desk)[0]["nodes"] == ["retrieve", "generate"])
+    assert desk.nodes()["question"]["position"] == [0.0, 0.0]
+
+
+def test_box_select_line_up_and_space_out(desk: Desk) -> None:
+    desk.do(
+        ops=[{"op": "move_nodes", "positions": {"retrieve": [352, 160], "generate": [900, 64]}}]
+    )
+    desk.page.keyboard.press("1")
+    desk.settled()
+    canvas = desk.page.locator(".rl-canvas").bounding_box()
+    assert canvas is not None
+    desk.page.keyboard.down("Shift")
+    desk.drag(
+        (canvas["x"] + 10, canvas["y"] + 60),
+        (canvas["x"] + canvas["width"] - 10, canvas["y"] + canvas["height"] - 90),
+    )
+    desk.page.keyboard.up("Shift")
+    selected(desk, 3)
+    bar = desk.page.locator(".rl-selection-bar")
+    bar.get_by_label("Align top").click()
+    desk.until(lambda: {n["position"][1] for n in desk.nodes().values()} == {0})
+    bar.get_by_label("Space out across").click()
+    desk.until(lambda: desk.nodes()["retrieve"]["position"][0] == 450)
+    desk.page.keyboard.press("Control+z")
+    desk.page.keyboard.press("Control+z")
+    desk.until(lambda: desk.nodes()["retrieve"]["position"] == [352, 160])
+
+
+def test_a_node_goes_into_a_wire_by_its_plus_and_when_dropped_on_it(desk: Desk) -> None:
+    x1, y1 = desk.middle(desk.port("retrieve", "source", "chunks"))
+    x2, y2 = desk.middle(desk.port("generate", "target", "chunks"))
+    desk.page.mouse.move((x1 + x2) / 2, (y1 + y2) / 2)
+    desk.page.locator(".rl-wire-plus").click()
+    offered = desk.page.locator(".rl-quick-title")
+    desk.until(lambda: offered.all_inner_texts() == ["Rerank", "Merge"])
+    desk.page.keyboard.press("Enter")
+    desk.until(lambda: "rerank chunks>chunks generate" in desk.edges())
+    assert "retrieve chunks>chunks rerank" in desk.edges()
+    places = {id_: n["position"][0] for id_, n in desk.nodes().items()}
+    assert places["retrieve"] + 240 < places["rerank"]
+    assert places["rerank"] + 240 < places["generate"]
+
+    desk.do(ops=[{"op": "add_node", "type": "merge", "x": 0, "y": 400}])
+    desk.node("merge").wait_for()
+    desk.page.keyboard.press("1")
+    desk.settled()
+    x1, y1 = desk.middle(desk.port("rerank", "source", "chunks"))
+    x2, y2 = desk.middle(desk.port("generate", "target", "chunks"))
+    desk.drag(desk.middle(desk.title("merge")), ((x1 + x2) / 2, (y1 + y2) / 2))
+    desk.until(lambda: "merge value>chunks generate" in desk.edges())
+
+
+def test_the_grid_can_be_switched_off_and_stays_so(desk: Desk) -> None:
+    snap = desk.page.get_by_label("Snap to grid")
+    snap.click()
+    desk.until(lambda: snap.get_attribute("aria-pressed") == "false")
+    desk.open()
+    desk.until(lambda: snap.get_attribute("aria-pressed") == "false")
+    x, y = desk.middle(desk.title("question"))
+    desk.drag((x, y), (x + 37, y + 141))
+    desk.until(lambda: desk.nodes()["question"]["position"][0] % 16 != 0)
+    snap.click()
+    desk.until(lambda: snap.get_attribute("aria-pressed") == "true")
+
+
+def test_keys_alone_connect_find_move_and_open_menus(desk: Desk) -> None:
+    page = desk.page
+    page.locator(".rl-canvas").focus()
+    page.keyboard.press("ArrowRight")
+    desk.until(lambda: desk.events("selection")[-1][1] == ["question"])
+    page.keyboard.press("ArrowRight")
+    desk.until(lambda: desk.events("selection")[-1][1] == ["retrieve"])
+    label = "document.activeElement.getAttribute('aria-label')"
+    said = page.evaluate(label)
+    assert said.startswith("Retrieve, retrieve, top 5 by meaning, not run yet")
+    desk.do(ops=[{"op": "disconnect", "edges": [["retrieve", "chunks", "generate", "chunks"]]}])
+    desk.until(lambda: desk.wires().count() == 2)
+    page.keyboard.press("c")
+    page.locator(".rl-quick-input").wait_for()
+    page.keyboard.type("answer chunks")
+    page.keyboard.press("Enter")
+    desk.until(lambda: "retrieve chunks>chunks generate" in desk.edges())
+    page.keyboard.press("Alt+ArrowDown")
+    desk.until(lambda: desk.nodes()["retrieve"]["position"] == [336, 16])
+    page.keyboard.press("Control+f")
+    page.locator(".rl-quick-input").wait_for()
+    page.keyboard.type("quest")
+    page.keyboard.press("Enter")
+    desk.until(lambda: desk.events("selection")[-1][1] == ["question"])
+    page.keyboard.press("Shift+F10")
+    page.locator(".rl-menu").wait_for()
+    for _ in range(4):
+        page.keyboard.press("ArrowDown")
+    desk.until(lambda: page.evaluate("document.activeElement.innerText").count("Disable") == 1)
+    page.keyboard.press("Enter")
+    desk.until(lambda: desk.nodes()["question"].get("disabled"))
+    desk.shows(page.locator(".rl-spoken"), "Disable node")
+    desk.until(lambda: "disabled" in (desk.node("question").get_attribute("aria-label") or ""))
+
+
+def test_ports_say_what_they_are_and_what_they_last_held(desk: Desk) -> None:
+    desk.do(method="set_port_values", args=[{"question": {"query": "What is a DAG? <b>"}}])
+    desk.port("retrieve", "target", "query").hover()
+    tip = desk.page.locator(".rl-tip")
+    desk.shows(tip, "Last value, from Question", exact=False)
+    desk.shows(tip, "What is a DAG? <b>", exact=False)
+    desk.shows(tip, "Required", exact=False)
+    desk.page.mouse.move(*desk.empty_spot())
+    desk.gone(tip)
+
+
+def test_states_of_people_maps_and_caches_look_different(desk: Desk) -> None:
+    states = {
+        "question": {"state": "cached", "reason": "same inputs and settings"},
+        "retrieve": {"state": "running", "done": 12, "total": 40, "inner": "Rerank"},
+        "generate": {"state": "asking", "message": "Publish this?"},
+    }
+    desk.do(method="set_statuses", args=[states])
+    desk.shows(desk.node("retrieve").locator(".rl-status-text"), "12 of 40 · Rerank", exact=False)
+    desk.shows(desk.node("generate").locator(".rl-status-text"), "Waiting for a person")
+    desk.shows(desk.node("question").locator(".rl-status-text"), "Cached")
+    desk.shows(desk.page.locator(".rl-spoken"), "Generate answer waits for a person", exact=False)
+
+
+def test_a_copy_takes_notes_and_groups_into_another_workflow(
+    desk: Desk, context: BrowserContext
+) -> None:
+    desk.do(ops=[{"op": "add_note", "x": 0, "y": 300, "text": "look"}])
+    desk.do(ops=[{"op": "group", "nodes": ["retrieve"], "notes": ["note"], "title": "Find"}])
+    note(desk, "note").wait_for()
+    desk.page.keyboard.press("Control+a")
+    selected(desk, 3)
+    desk.page.keyboard.press("Control+c")
+    text = desk.page.evaluate("navigator.clipboard.readText()")
+    assert json.loads(text)["graph"]["notes"][0]["text"] == "look"
+    other = Desk(context, desk.url, f"{desk.name}_other", "&empty=true")
+    other.page.bring_to_front()
+    other.page.keyboard.press("Control+v")
+    other.until(lambda: len(other.nodes()) == 3)
+    assert groups(other)[0]["title"] == "Find"
+    assert notes(other)[0]["text"] == "look"
+    other.page.close()
+    assert other.errors == []

@@ -246,7 +246,8 @@ def _(op: ops.MoveNodes, graph: Graph, registry: Registry) -> Edit:
     }
     if places:
         graph = structure.changed(graph, "notes", places)
-    key = f"move {' '.join(sorted([*op.positions, *op.notes]))}"
+    # Dragging on is one step; lining up after a drag is another.
+    key = f"move {' '.join(sorted([*op.positions, *op.notes]))}" if op.label == "Move" else None
     return Edit(_with_nodes(graph, moved), op.label, merge_key=key)
 
 

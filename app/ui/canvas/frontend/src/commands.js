@@ -7,7 +7,7 @@ import { idOf, isCard, isNote } from './ids.js'
 const PASTE_LIMIT = 900_000
 const EDITING = new Set(['undo', 'redo'])
 
-export function useCommands({ flow, root, ops, emit, say, editable, groups, pick, moving, view, select, duration, pointerOrCentre, flowPoint, renaming, renamingGroup, editingNote, addNote, menus, edgeParts, announce }) {
+export function useCommands({ flow, root, ops, emit, say, editable, groups, pick, moving, view, select, duration, pointerOrCentre, flowPoint, renaming, renamingGroup, editingNote, addNote, menus, edgeParts, announce, ahead }) {
   const chosen = () => flow.getSelectedNodes.value
   const cards = () => chosen().filter(isCard)
   const nodeIds = () => cards().map(idOf)
@@ -62,8 +62,10 @@ export function useCommands({ flow, root, ops, emit, say, editable, groups, pick
       if (editable.value) addNote(flowPoint(...pointerOrCentre()))
     },
     group: () => {
-      if (chosen().length) ops([{ op: 'group', nodes: nodeIds(), notes: noteIds() }])
-      else if (editable.value) say('Select what belongs together, then press Ctrl+G.', false)
+      if (chosen().length && editable.value) {
+        ahead.expect()
+        ops([{ op: 'group', nodes: nodeIds(), notes: noteIds() }])
+      } else if (editable.value) say('Select what belongs together, then press Ctrl+G.', false)
     },
     ungroup: () => {
       const gone = new Set([...chosen().map((n) => groups.groupOf(n)?.id), groups.active.value].filter(Boolean))

@@ -31,23 +31,29 @@ export function usePeople({ emit, flow, root, announce }) {
     if (all) people.clear()
     if (self) me.value = self
     for (const other of changed) {
-      if (!all && !people.has(other.id)) announce(`${other.name} joined.`, true)
-      people.set(other.id, other)
+      const own = other.person === person.id
+      if (!all && !own && !people.has(other.id)) announce(`${other.name} joined.`, true)
+      people.set(other.id, own ? { ...other, name: 'You, in another tab' } : other)
     }
     for (const id of gone) {
       const other = people.get(id)
       if (!other) continue
       people.delete(id)
-      announce(`${other.name} left.`, true)
+      if (other.person !== person.id) announce(`${other.name} left.`, true)
     }
     sortOut()
   }
 
+  // Vue Flow's own conversion puts points on the grid.
+  function place({ x, y }) {
+    const { left, top } = root.value.getBoundingClientRect()
+    const { x: dx, y: dy, zoom } = flow.viewport.value
+    return [Math.round((x - left - dx) / zoom), Math.round((y - top - dy) / zoom)]
+  }
   function send() {
     timer = null
     if (!people.size) return
-    const p = at && flow.screenToFlowCoordinate(at)
-    emit('presence', { pointer: p ? [Math.round(p.x), Math.round(p.y)] : null })
+    emit('presence', { pointer: at && place(at) })
   }
   /** The pointer is here on the screen, or (null) has left the canvas. */
   function pointTo(point) {
@@ -70,11 +76,10 @@ export function usePeople({ emit, flow, root, announce }) {
   const present = computed(() => {
     const list = new Map()
     for (const other of people.values()) {
-      const own = other.person === person.id
-      if (!list.has(other.person)) list.set(other.person, { ...other, name: own ? `${other.name} (you, in another tab)` : other.name })
+      if (!list.has(other.person)) list.set(other.person, other)
     }
     return [...list.values()]
   })
 
-  return { person, people, byNode, me, present, set, pointTo, edits, rename, root }
+  return { person, people, byNode, me, present, set, pointTo, edits, rename }
 }

@@ -1,4 +1,5 @@
 import { isTyping } from './clipboard.js'
+import { typeInto } from './typing.js'
 
 // Keys live on the document: when a focused node is deleted, focus falls back to the body.
 
@@ -38,7 +39,7 @@ const PLAIN = {
   ArrowDown: 'walk_down',
 }
 const NUDGE = { ArrowLeft: [-16, 0], ArrowRight: [16, 0], ArrowUp: [0, -16], ArrowDown: [0, 16] }
-export function installShortcuts({ root, perform, copy, paste, nudge }) {
+export function installShortcuts({ root, perform, copy, paste, nudge, ahead }) {
   const visible = () => root.value && root.value.offsetParent !== null
   const inDialog = (target) => target instanceof Element && Boolean(target.closest('.q-dialog, [role="dialog"], .q-menu'))
   const onCanvas = () => {
@@ -47,11 +48,12 @@ export function installShortcuts({ root, perform, copy, paste, nudge }) {
   }
 
   function keydown(event) {
-    if (!visible() || inDialog(event.target) || event.defaultPrevented) return
     const control = event.ctrlKey || event.metaKey
+    if (ahead.active() && !control && !isTyping(event.target) && ahead.key(event)) return event.preventDefault()
     // A title that waits to be typed gets the keys, wherever the focus went meanwhile.
     const field = isTyping(event.target) ? null : root.value.querySelector('.rl-title-input, .rl-note-input')
-    if (field && !control) return field.focus()
+    if (field && !control) return typeInto(field, event)
+    if (!visible() || inDialog(event.target) || event.defaultPrevented) return
     let name = null
     if (control && !event.altKey) {
       name = CONTROL[event.key.toLowerCase()]

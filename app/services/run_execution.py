@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from app.engine.events import (
     Event,
     NodeFailedEvent,
-    NodeFinished,
     NodeSkipped,
-    NodeStarted,
-    NodeWaiting,
     RunFinished,
 )
 from app.engine.plan import Plan
@@ -25,17 +21,14 @@ from app.services.approvals import ApprovalDesk
 from app.services.problems import explain
 from app.services.run_history import RunRecorder
 from app.services.run_log import RunLog
+from app.services.run_pauses import Pauses
 from app.services.run_writer import RunWriter
 from storage.run_writes import RunChange
 from storage.runs import INTERRUPTED
 
-log = logging.getLogger(__name__)
-
 #: Called with every event of every run, after it was stored.
 Observer = Callable[[Plan, Event], None]
 
-#: Seconds for which nothing may work before a run counts as waiting: nodes hand over to others.
-_LULL_S = 0.2
 #: Sorts of events that a run which the server stops does not have: its steps are still to come.
 _UNDONE = (NodeSkipped, NodeFailedEvent)
 _STOPPED = {
@@ -90,7 +83,7 @@ class Execution:
         self._stepping = order.step
         self._turns = asyncio.Semaphore(0)
         self._durable = order.durable
-        self._pauses = _Pauses(self._rest, self._go_on)
+        self._pauses = Pauses(self._rest, self._go_on)
         self._limit: asyncio.Timeout | None = None
         self._left_s = floor.timeout_s
         self._holds_slot = False
@@ -306,77 +299,6 @@ class Execution:
         took = (time.monotonic() - self._started) * 1000
         return RunFinished(
             run_id=self.order.run_id, status=status, duration_ms=took, problem=Problem(**data)
-        )
-
-
-class _Pauses:
-    """Knows when nothing in a run can work any more without somebody outside."""
-
-    def __init__(
-        self, rest: Callable[[bool], Awaitable[None]], go_on: Callable[[], Awaitable[None]]
-    ) -> None:
-        self.asked: set[str] = set()
-        #: Nodes that wait to be let go, oldest first.
-        self.steps: dict[str, None] = {}
-        self._rest = rest
-        self._go_on = go_on
-        self._active: set[str] = set()
-        self._resting = False
-        self._lock = asyncio.Lock()
-        self._watch: asyncio.Task[None] | None = None
-        self._changed = 0
-
-    def note(self, event: Event) -> None:
-        """Follow which nodes work."""
-        if isinstance(event, NodeStarted | NodeWaiting):
-            self._active.add(event.node_id)
-        elif isinstance(event, NodeFinished | NodeFailedEvent | NodeSkipped):
-            self._active.discard(event.node_id)
-        else:
-            return
-        self._changed += 1
-        if self.asked or self.steps:
-            self.check()
-
-    def check(self) -> None:
-        """Look whether the run rests, once it has been still for a moment."""
-        self._changed += 1
-        if self._watch is None or self._watch.done():
-            self._watch = asyncio.create_task(self._look(), name="pauses")
-
-    async def wake(self) -> None:
-        """Go on, if it rested."""
-        async with self._lock:
-            self._changed += 1
-            if self._resting:
-                self._resting = False
-                await self._go_on()
-
-    def close(self) -> None:
-        """The run is over."""
-        if self._watch is not None:
-            self._watch.cancel()
-
-    async def _look(self) -> None:
-        while self.asked or self.steps:
-            seen = self._changed
-            await asyncio.sleep(_LULL_S)
-            if seen != self._changed:
-                continue
-            async with self._lock:
-                if not self._resting and seen == self._changed and self._idle():
-                    self._resting = True
-                    try:
-                        await self._rest(bool(self.asked))
-                    except Exception:
-                        log.exception("A run rests, which could not be written down")
-            return
-
-    def _idle(self) -> bool:
-        held = self.asked | self.steps.keys()
-        return all(
-            node in held or any(other.startswith((f"{node}/", f"{node}[")) for other in held)
-            for node in self._active
         )
 
 

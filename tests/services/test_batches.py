@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.engine.problems import RagloomError
-from app.services.batches import read_csv
+from app.services.batch_tables import read_csv
 from app.services.runs import RunLimits
 from tests.services.running import LOUD, Place, Say, chain, until
 

@@ -8,7 +8,9 @@ from typing import Any
 import canvas_toys as toys
 import pytest
 
-from app.engine.graph import Graph
+from app.engine.graph import EdgeSpec, Graph, NodeSpec
+from app.engine.registry import Registry
+from app.nodes import register_all
 from app.ui.canvas import structure
 from app.ui.canvas.editor import GraphEditor, Refused
 
@@ -163,3 +165,67 @@ def test_typing_into_a_note_is_one_step(editor: GraphEditor) -> None:
     assert editor.undo_label == "Edit note"
     editor.undo()
     assert structure.notes_of(editor.graph)["note"]["text"] == "why"
+
+
+@pytest.fixture
+def real() -> GraphEditor:
+    """A small workflow of nodes that ship with the app: input → chain of templates."""
+    registry = Registry()
+    register_all(registry)
+    graph = Graph(
+        name="real",
+        nodes={
+            "text": NodeSpec("text", "text_input", position=(0.0, 0.0)),
+            **{
+                name: NodeSpec(
+                    name, "template", config={"template": "{{ text }}"}, position=(320.0 * i, 0.0)
+                )
+                for i, name in enumerate(("first", "second", "last"), 1)
+            },
+        },
+        edges=[
+            EdgeSpec("text", "text", "first", "values"),
+            EdgeSpec("first", "text", "second", "values"),
+            EdgeSpec("second", "text", "last", "values"),
+        ],
+    )
+    return GraphEditor(graph, registry)
+
+
+def test_a_group_becomes_one_node_and_comes_back_with_its_notes(real: GraphEditor) -> None:
+    real.apply([{"op": "add_note", "x": 320, "y": 240, "text": "why", "colour": "rose"}])
+    inside = {"nodes": ["first", "second"], "notes": ["note"]}
+    real.apply([{"op": "group", **inside, "title": "Shape", "colour": "green"}])
+    before = real.graph
+    change = real.apply([{"op": "collapse", **inside, "title": "Shape"}])
+    (made,) = change.patch["select"]
+    assert set(real.graph.nodes) == {"text", "last", made}
+    assert real.graph.nodes[made].title == "Shape"
+    assert real.node_view(made)["holds"] is True  # type: ignore[index]
+    assert structure.notes_of(real.graph) == {} == structure.groups_of(real.graph)
+    assert real.graph.nodes["last"] is before.nodes["last"]  # shared: undo stays small
+
+    read = GraphEditor(Graph.parse(json.loads(json.dumps(real.dump()))), real.registry)
+    read.apply([{"op": "expand", "node": made}])
+    assert set(read.graph.nodes) == set(before.nodes)
+    assert {e.ends for e in read.graph.edges} == {e.ends for e in before.edges}
+    (group,) = structure.groups_of(read.graph).values()
+    assert (group["title"], group["colour"]) == ("Shape", "green")
+    assert group["nodes"] == ["first", "second"]
+    (note,) = structure.notes_of(read.graph).values()
+    assert (note["text"], note["colour"]) == ("why", "rose")
+    first = read.graph.nodes["first"].position
+    assert first is not None
+    assert (note["x"] - first[0], note["y"] - first[1]) == (0, 240)
+
+    real.undo()
+    assert real.graph == before
+
+
+def test_what_cannot_be_collapsed_is_refused_with_the_reason(real: GraphEditor) -> None:
+    with pytest.raises(Refused, match="lies between"):
+        real.apply([{"op": "collapse", "nodes": ["first", "last"]}])
+    with pytest.raises(Refused, match="holds no workflow"):
+        real.apply([{"op": "expand", "node": "first"}])
+    with pytest.raises(Refused, match="any more"):
+        real.apply([{"op": "expand", "node": "gone"}])

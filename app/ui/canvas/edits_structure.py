@@ -14,6 +14,7 @@ from app.engine.registry import Registry
 
 from . import ops, structure
 from .edits import Edit, apply_op, plural
+from .layout import GRID
 from .ops import Refused
 from .structure import Entry
 
@@ -115,24 +116,43 @@ def _refusing() -> Iterator[None]:
         raise Refused(error.message, fix=error.fix) from error
 
 
+def _sharing(before: Graph, after: Graph) -> Graph:
+    """The graph after, made of the parts of the graph before where they are equal: for undo."""
+    old = {edge.ends: edge for edge in before.edges}
+    return replace(
+        after,
+        nodes={
+            i: known if (known := before.nodes.get(i)) is not None and known == spec else spec
+            for i, spec in after.nodes.items()
+        },
+        edges=[
+            wire if (wire := old.get(edge.ends)) is not None and wire == edge else edge
+            for edge in after.edges
+        ],
+    )
+
+
 @apply_op.register
 def _(op: ops.Collapse, graph: Graph, registry: Registry) -> Edit:
     chosen = [i for i in dict.fromkeys(op.nodes) if i in graph.nodes]
     if not chosen:
         raise Refused("No nodes are selected to collapse.", fix="Select nodes first.")
     with _refusing():
-        after = body.collapse(graph, chosen, registry)
-    made = next(i for i in after.nodes if i not in graph.nodes)
+        after = body.collapse(graph, chosen, registry, title=op.title)
+    (made,) = after.nodes.keys() - graph.nodes.keys()
+    inside = {i: i for i in chosen if i not in after.nodes}
     spec = after.nodes[made]
-    spec = replace(spec, title=op.title or spec.title, config=copy_json(spec.config))
     # What stood around the nodes goes with them, and comes back when they are expanded.
-    inner = spec.config[body.SETTING]["graph"]["graph"]
-    held, _notes = structure.copies(graph, Graph(), {i: i for i in chosen}, op.notes, (0.0, 0.0))
-    inner.update(held.extra)
-    after = replace(after, nodes={**after.nodes, made: spec})
+    held, _ = structure.copies(graph, Graph(), inside, op.notes, (0.0, 0.0))
+    config = copy_json(spec.config)
+    config[body.SETTING]["graph"]["graph"].update(held.extra)
+    x, y = spec.position or (0.0, 0.0)
+    place = (round(x / GRID) * float(GRID), round(y / GRID) * float(GRID))
+    spec = replace(spec, config=config, position=place)
+    after = _sharing(graph, replace(after, nodes={**after.nodes, made: spec}))
     after = structure.changed(after, "notes", dict.fromkeys(op.notes))
-    after = structure.without_members(after, set(chosen), set(op.notes))
-    return Edit(after, plural("Collapse", len(chosen), "node"), select=(made,))
+    after = structure.without_members(after, set(inside), set(op.notes))
+    return Edit(after, plural("Collapse", len(inside), "node"), select=(made,))
 
 
 @apply_op.register
@@ -141,15 +161,15 @@ def _(op: ops.Expand, graph: Graph, registry: Registry) -> Edit:
     if spec is None:
         raise Refused(f"There is no node “{op.node}” any more.")
     with _refusing():
-        after = body.expand(graph, op.node, registry)
+        after = _sharing(graph, body.expand(graph, op.node, registry))
         held = Graph.parse(spec.config[body.SETTING]["graph"])
-    added = [i for i in after.nodes if i not in graph.nodes or i == op.node]
     inner = [n for n in held.nodes.values() if n.type != body.INLET]
+    added = [i for i in after.nodes if i not in graph.nodes or after.nodes[i] != graph.nodes[i]]
     notes: tuple[str, ...] = ()
     if len(inner) == len(added) and inner:
         names = {old.id: new for old, new in zip(inner, added, strict=True)}
         was, now = inner[0].position, after.nodes[added[0]].position
         shift = (now[0] - was[0], now[1] - was[1]) if was and now else (0.0, 0.0)
         after, notes = structure.copies(held, after, names, structure.notes_of(held), shift)
-    after = structure.without_members(after, {op.node} - after.nodes.keys())
+    after = structure.without_members(after, graph.nodes.keys() - after.nodes.keys())
     return Edit(after, "Expand sub-workflow", select=tuple(added), select_notes=notes)

@@ -12,7 +12,7 @@ import httpx
 from tests.api.conftest import ROOT, Server, start_server
 from tests.services.openai_server import openai_server
 
-HEAVY = ("torch", "litellm", "chromadb", "dbos", "sentence_transformers", "onnxruntime", "tantivy")
+HEAVY = ("torch", "litellm", "chromadb", "sentence_transformers", "onnxruntime", "tantivy")
 
 
 def test_nothing_heavy_is_imported_before_the_server_answers(tmp_path: Path) -> None:

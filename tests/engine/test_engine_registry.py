@@ -173,7 +173,7 @@ def test_the_engine_starts_bare():
         "for m in pkgutil.iter_modules(app.engine.__path__, 'app.engine.'):\n"
         "    importlib.import_module(m.name)\n"
         "heavy = {'nicegui', 'fastapi', 'sqlmodel', 'sqlalchemy', 'chromadb', 'torch', 'numpy',"
-        " 'litellm', 'dbos', 'jsonschema', 'app.nodes', 'app.services', 'storage'}\n"
+        " 'litellm', 'jsonschema', 'app.nodes', 'app.services', 'storage'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -164,10 +164,9 @@ async def test_secrets_are_refused_with_advice(user: User, services: Services) -
     workflow = await select(user, services, one_node("http_request", config), "it")
     await user.should_see("Added to the address")
     await user.should_not_see("Secrets are not kept in workflows")
+    entry = named(user, CodeEntry, "Value 1")
+    assert [o["text"] for o in await _offers(entry, "Bearer {{ val")] == ["value"]
     with user:
-        entry = next(
-            e for e in user.find(ui.input).elements if e.props.get("aria-label") == "Value 1"
-        )
         entry.set_value("Bearer abcdef")
     await user.should_see("Secrets are not kept in workflows")
     node = await saved(services, workflow, "it")()

@@ -9,7 +9,9 @@ from typing import Any
 from nicegui import ui
 
 from app.ui import parts
+from app.ui.forms import templates
 from app.ui.forms.base import Slot
+from app.ui.forms.entry import CodeEntry
 from app.ui.schema import FieldSpec, blank
 
 #: A form with more rows than this would not help anybody; the JSON editor takes them.
@@ -174,13 +176,32 @@ class Pairs:
         with self._room:
             for index, (name, value) in enumerate(self.rows[:MAX_ROWS]):
                 with parts.div("rl-row rl-gap-4"):
-                    for column, (cell, hint) in enumerate(((name, "name"), (value, "value"))):
-                        entry = ui.input(
-                            value=str(cell), placeholder=hint,
-                            on_change=lambda e, i=index, c=column: self.change(i, c, e.value or ""),
-                        ).classes("rl-grow").props("debounce=300")  # fmt: skip
-                        entry.props["aria-label"] = f"{hint.capitalize()} {index + 1}"
+                    entry = ui.input(
+                        value=str(name), placeholder="name",
+                        on_change=lambda e, i=index: self.change(i, 0, e.value or ""),
+                    ).classes("rl-grow").props("debounce=300")  # fmt: skip
+                    entry.props["aria-label"] = f"Name {index + 1}"
+                    self._value(index, str(value))
                     parts.icon_button("close", "Remove", lambda i=index: self.remove(i))
+
+    def _value(self, index: int, value: str) -> None:
+        label, form = f"Value {index + 1}", self._slot.form
+        if self._slot.spec.extra.get("widget") in _TEMPLATES:
+            CodeEntry(
+                value, label, lambda e: self.change(index, 1, e.value or ""),
+                offer=lambda source, at: templates.offers(source, at, form.template_names()),
+                placeholder="value", read_only=form.read_only,
+            ).classes("rl-grow")  # fmt: skip
+            return
+        entry = ui.input(
+            value=value, placeholder="value",
+            on_change=lambda e: self.change(index, 1, e.value or ""),
+        ).classes("rl-grow").props("debounce=300")  # fmt: skip
+        entry.props["aria-label"] = label
+
+
+#: Widgets of mappings whose values are templates.
+_TEMPLATES = ("headers", "key_value")
 
 
 def _singular(title: str) -> str:

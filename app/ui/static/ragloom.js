@@ -116,6 +116,14 @@
   addEventListener("focusin", (event) => light(event, true));
   addEventListener("focusout", (event) => light(event, false));
 
+  // ---- a list to choose from is named where it takes the focus, not on the box around it
+  addEventListener("focusin", (event) => {
+    const target = event.target;
+    if (!target.classList?.contains("q-select__focus-target") || target.hasAttribute("aria-label")) return;
+    const name = target.parentElement.getAttribute("aria-label");
+    if (name) target.setAttribute("aria-label", name);
+  });
+
   // ---- relative times stay true while the page is open
   const ago = (seconds) => {
     if (seconds < 45) return "just now";
@@ -161,6 +169,16 @@
     const shown = files.filter((file) => !file.name.split("/").pop().startsWith("."));
     getElement(uploader).$refs.qRef.addFiles(shown);
   };
+  // ---- an address that ends in #ask puts the cursor into the question of the run
+  if (location.hash === "#ask") {
+    let tries = 0;
+    const attempt = () => {
+      const box = document.querySelector(".rl-runbar textarea, .rl-runbar input:not([type=file])");
+      if (box) { box.focus(); history.replaceState(null, "", location.pathname + location.search); }
+      else if (tries++ < 100) setTimeout(attempt, 100);
+    };
+    addEventListener("DOMContentLoaded", attempt);
+  }
   const copy = (text) => navigator.clipboard?.writeText(text);
 
   window.ragloom = { cycleTheme, drop, panel, reveal, press, scrollTo, copy, store };

@@ -12,10 +12,11 @@ from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
 
+from app.services import templates
 from app.services.uploads import IncomingFile
 from app.ui.canvas.flow import FlowCanvas
 from app.ui.pages.pickers import branches_of
-from app.ui.pages.workflows import blank, templates
+from app.ui.pages.workflows import blank
 
 if TYPE_CHECKING:
     from app.services.container import Services
@@ -53,10 +54,8 @@ async def fill(services: Services, name: str = "Harbour") -> str:
 
 
 def asking(kb: str) -> dict[str, Any]:
-    graph = templates()[0]
+    graph = templates.copy_of(templates.get(templates.FIRST), [kb])
     for node in graph["nodes"]:
-        if "knowledge_base" in node["config"]:
-            node["config"]["knowledge_base"] = kb
         if node["type"] == "question":
             node["config"]["default"] = "When is the highest tide at Lowick?"
     return graph

@@ -20,11 +20,11 @@ from app.engine.events import (
 from app.engine.problems import Problem
 from app.engine.registry import Registry
 from app.nodes import register_all
+from app.services import templates
 from app.services.views import ChunkView, TaskView
 from app.ui import jobs, text
 from app.ui.forms import filter_rows, filters_of
 from app.ui.pages.document import pieces
-from app.ui.pages.workflows import templates
 from app.ui.run_state import RunState
 from app.ui.schema import fields
 from app.ui.thumbnail import thumbnail
@@ -204,8 +204,8 @@ def test_a_picture_of_a_workflow_holds_nothing_of_the_file_as_text() -> None:
 
 
 def test_the_first_template_asks_a_question() -> None:
-    first = templates()[0]
-    assert any(node["type"] == "question" for node in first["nodes"])
+    first = templates.get(templates.FIRST)
+    assert any(node["type"] == "question" for node in first.graph["nodes"])
 
 
 def test_cards_leave_empty_lines_out() -> None:

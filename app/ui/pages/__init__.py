@@ -15,6 +15,7 @@ def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
     from app.ui.pages import (
         automation,
         batch,
+        begin,
         canvas,
         chat,
         compare,
@@ -36,11 +37,13 @@ def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
     sessions = Sessions(get_services)
     files.register(app, get_services)
     start.register(app, get_services)
+    templates.register(app, get_services)
+    begin.register(get_services)
     workflows.register(get_services, sessions)
     canvas.register(get_services, sessions)
     history.register(get_services, sessions)
     for module in (
         runs, knowledge, knowledge_base, document, settings,
-        automation, batch, chat, compare, templates, lost,
+        automation, batch, chat, compare, lost,
     ):  # fmt: skip
         module.register(get_services)

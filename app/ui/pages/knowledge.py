@@ -74,11 +74,12 @@ async def _build(services: Services) -> None:
         parts.empty(
             "menu_book",
             "No knowledge base yet",
-            "Make one, then drop documents into it: PDF, Word, PowerPoint, Excel, HTML, Markdown "
+            "Drop your files and ask them, or make one first and fill it later: PDF, Word, PowerPoint, Excel, HTML, Markdown "
             "or text.",
         ),
     ):
-        parts.primary("New knowledge base", lambda: create_dialog(services), icon="add")
+        parts.primary("Ask my own files", lambda: ui.navigate.to("/begin"), icon="note_add")
+        parts.quiet("New knowledge base", lambda: create_dialog(services), icon="add")
     listing = MoreList(load, _card, step=48)
     listing.room.classes("rl-cards")
     if not await listing.reset():

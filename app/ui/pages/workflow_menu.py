@@ -20,8 +20,8 @@ from app.ui.canvas.editor import Change, GraphEditor
 from app.ui.canvas.ops import SetInfo
 from app.ui.canvas.saving import Autosave, SaveState
 from app.ui.frame import Frame
+from app.ui.pages.importing import import_file
 from app.ui.pages.sessions import Sessions
-from app.ui.pages.workflows import import_file
 
 _WORDS = {
     "saved": ("cloud_done", "Saved"),

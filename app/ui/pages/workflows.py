@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib import resources
 from typing import Any
 
-from nicegui import events, ui
+from nicegui import ui
 
 from app.engine.problems import RagloomError
+from app.services import templates
 from app.services.container import Services
 from app.services.views import WorkflowView
 from app.ui import parts, text
 from app.ui.frame import frame
 from app.ui.pages.common import MoreList, run_badge
+from app.ui.pages.importing import import_file
 from app.ui.pages.sessions import Sessions
+from app.ui.pages.templates import preview
 from app.ui.thumbnail import thumbnail
 
 
@@ -32,59 +33,12 @@ def blank(name: str) -> dict[str, Any]:
     }
 
 
-def templates() -> list[dict[str, Any]]:
-    """The workflow files that come with the product."""
-    folder = resources.files("app") / "demo" / "workflows"
-    files = [f for f in folder.iterdir() if f.name.endswith(".json")]
-    graphs = [json.loads(f.read_text("utf-8")) for f in files]
-    # The one to begin with comes first: the smallest that answers a question.
-    return sorted(graphs, key=lambda g: (not _asks(g), len(g["nodes"])))
-
-
-def _asks(graph: dict[str, Any]) -> bool:
-    return any(node["type"] == "question" for node in graph["nodes"])
-
-
 def graphs_in(listed: Sequence[WorkflowView], full: Sequence[WorkflowView]) -> list[WorkflowView]:
     """Entries of a list with their graphs filled in."""
     return [
         one.model_copy(update={"graph": whole.graph})
         for one, whole in zip(listed, full, strict=True)
     ]
-
-
-async def import_file(services: Services) -> None:
-    """Ask for a workflow file and open what it became."""
-    limit = 10_000_000
-    with parts.dialog("Import a workflow") as box:
-        parts.label(
-            "A workflow file of Ragloom, or the steps form. Nodes and wires that are not known here are kept and shown.",
-            "rl-muted",
-        )
-        room = parts.div("rl-col")
-
-        async def take(event: events.UploadEventArguments) -> None:
-            room.clear()
-            try:
-                graph, warnings = await services.workflows.parse(await event.file.read())
-                workflow = await services.workflows.create(graph)
-            except RagloomError as error:
-                with room:
-                    parts.error_notice(error)
-                return
-            box.close()
-            if warnings:
-                parts.toast(" ".join(warnings))
-            ui.navigate.to(f"/workflows/{workflow.workflow_id}")
-
-        upload = ui.upload(auto_upload=True, max_file_size=limit, on_upload=take)
-        upload.props('accept=".json,application/json"').mark("import-file")
-        parts.drop_zone(
-            "Choose a workflow file", "Drop it here, or click. JSON, up to 10 MB.", upload
-        )
-        with parts.div("rl-dialog-actions"):
-            parts.bare("Close", box.close)
-    await parts.ask(box)
 
 
 def register(get_services: Callable[[], Services], sessions: Sessions) -> None:
@@ -113,12 +67,19 @@ class WorkflowList:
             self._search = ui.input(placeholder="Filter by name").props("debounce=200 clearable")
             self._search.classes("rl-filter").on_value_change(self._refresh)
             parts.div("rl-grow")
-            parts.quiet("Import", lambda: import_file(self._services), icon="upload_file")
+            parts.quiet("Templates", lambda: ui.navigate.to("/templates"), icon="dashboard")
+            parts.quiet("Import", partial(import_file, self._services), icon="upload_file")
             with parts.primary("New workflow", icon="add").mark("new-workflow"), ui.menu():
                 ui.menu_item("Empty canvas", self._create_blank)
+                ui.menu_item("Ask my own files", lambda: ui.navigate.to("/begin"))
                 ui.separator()
-                for template in templates():
-                    ui.menu_item(template["graph"]["name"], partial(self._create, template))
+                for template in templates.templates()[:5]:
+                    ui.menu_item(template.name, partial(preview, self._services, template))
+                ui.menu_item("All templates…", lambda: ui.navigate.to("/templates")).mark(
+                    "all-templates"
+                )
+                ui.separator()
+                ui.menu_item("Import a file…", partial(import_file, self._services))
         with (
             parts.div() as self._nothing,
             parts.empty(
@@ -128,9 +89,8 @@ class WorkflowList:
                 "answer with citations comes out.",
             ),
         ):
-            for template in templates()[:1]:
-                name = template["graph"]["name"]
-                parts.primary(f"Start from “{name}”", partial(self._create, template))
+            parts.primary("Ask my own files", lambda: ui.navigate.to("/begin"), icon="note_add")
+            parts.quiet("Templates", lambda: ui.navigate.to("/templates"), icon="dashboard")
             parts.quiet("Empty canvas", self._create_blank)
         self._listing = MoreList(self._load, self._card, step=48)
         self._listing.room.classes("rl-cards")

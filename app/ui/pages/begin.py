@@ -1,0 +1,178 @@
+"""From one's own files to the first answer: drop them, watch them being read, ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import PurePosixPath
+
+from nicegui import events, ui
+
+from app.engine.problems import RagloomError
+from app.services import templates
+from app.services.container import Services
+from app.services.uploads import IncomingFile
+from app.services.views import TaskView
+from app.ui import jobs, live, parts
+from app.ui.frame import Crumb, frame
+
+_OVER = ("success", "error", "cancelled")
+
+
+def register(get_services: Callable[[], Services]) -> None:
+    """Add the page."""
+
+    @ui.page("/begin", response_timeout=30)
+    async def begin_page() -> None:
+        services = get_services()
+        with frame(services, "Workflows", [Crumb("Ask my own files")]):
+            Begin(services).build()
+
+
+class Begin:
+    """The page: a place for files, their way into a knowledge base, and what comes then."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._kb = ""
+        self._name = ""
+        self._rows: dict[str, _Row] = {}
+        self._jobs = 0
+        self._left = False
+
+    def build(self) -> None:
+        """Show the place for files."""
+        limit = self._services.settings.max_upload_mb
+        with parts.div("rl-begin"):
+            parts.label("Ask your own files", "rl-begin-title")
+            parts.label(
+                "Drop files here. They are read and indexed on this machine, a workflow that "
+                "answers from them is made, and you type the first question.",
+                "rl-muted rl-prose",
+            )
+            upload = ui.upload(
+                multiple=True,
+                auto_upload=True,
+                max_file_size=self._services.settings.max_upload_bytes,
+                on_multi_upload=self._take,
+                on_rejected=self._refuse,
+            ).mark("begin-upload")
+            self._zone = parts.drop_zone(
+                "Choose files, or drop them here",
+                f"PDF, Word, PowerPoint, Excel, HTML, Markdown or text; up to {limit} MB each.",
+                upload,
+            )
+            self._zone.classes(add="rl-begin-zone").props["autofocus"] = True
+            self._said = parts.div("rl-col").props('role="status"')
+            with parts.div("rl-list rl-hidden") as self._list:
+                pass
+            self._next = parts.div("rl-row rl-wrap")
+            with parts.div("rl-row rl-wrap rl-muted rl-small"):
+                with parts.link("/templates", "rl-more"):
+                    parts.tag("span", "All templates")
+                with parts.link("/knowledge", "rl-more"):
+                    parts.tag("span", "Knowledge bases that are there")
+
+    def _refuse(self) -> None:
+        limit = self._services.settings.max_upload_mb
+        parts.toast(f"A file was left out: it is larger than {limit} MB.", tone="danger")
+
+    async def _take(self, event: events.MultiUploadEventArguments) -> None:
+        """Make the knowledge base with the first files, and put all of them into it."""
+        files = [IncomingFile(file.name, data=await file.read()) for file in event.files]
+        if not files:
+            return
+        self._said.clear()
+        try:
+            if not self._kb:
+                await self._make_shelf(files[0].filename)
+            job = await self._services.ingest.submit(self._kb, files, None, author="page")
+        except RagloomError as error:
+            with self._said:
+                parts.error_notice(error)
+            return
+        self._list.classes(remove="rl-hidden")
+        with self._list:
+            live.follow(lambda: self._watch(job.job_id), "files to ask")
+
+    async def _make_shelf(self, filename: str) -> None:
+        base = PurePosixPath(filename).stem.replace("_", " ").strip()[:80] or "My files"
+        known = {kb.name for kb in (await self._services.knowledge.list(limit=500)).items}
+        name, number = base, 2
+        while name in known:
+            name, number = f"{base} {number}", number + 1
+        made = await self._services.knowledge.create(name, "Made from files to ask.")
+        self._kb, self._name = made.knowledge_base_id, made.name
+
+    async def _watch(self, job_id: str) -> None:
+        self._jobs += 1
+        with self._list:
+            async for task in self._services.ingest.watch(job_id=job_id):
+                self._show(task)
+            self._jobs -= 1
+            await self._go_on()
+
+    def _show(self, task: TaskView) -> None:
+        key = task.document_id or task.filename
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = _Row()
+        row.update(task)
+
+    async def _go_on(self) -> None:
+        """Once no file is on its way and one can be asked: to the canvas, or say what failed."""
+        if self._left or self._jobs or any(row.status not in _OVER for row in self._rows.values()):
+            return
+        failed = [row for row in self._rows.values() if row.status != "success"]
+        if len(failed) == len(self._rows):
+            return
+        self._left = True
+        address = await self._workflow()
+        if not failed:
+            ui.navigate.to(address)
+            return
+        self._next.clear()
+        with self._next:
+            parts.primary("Ask the others", lambda: ui.navigate.to(address), icon="arrow_forward")
+
+    async def _workflow(self) -> str:
+        template = templates.get(templates.FIRST)
+        graph = templates.copy_of(template, [self._kb], name=f"Ask {self._name}"[:120])
+        for node in graph["nodes"]:
+            if node["type"] == "question":
+                # What the template asks belongs to other documents.
+                node["config"].pop("default", None)
+        made = await self._services.workflows.create(graph, author="page")
+        return f"/workflows/{made.workflow_id}#ask"
+
+
+class _Row:
+    """A file on its way."""
+
+    def __init__(self) -> None:
+        self.status = ""
+        with parts.div("rl-list-row rl-begin-row"):
+            self._name = parts.label("", "rl-ellipsis")
+            with parts.div("rl-stages").props('role="progressbar"') as self._bars:
+                self._fills = []
+                for stage in jobs.STAGES:
+                    with ui.element("i"):
+                        self._fills.append(ui.element("b").style("width: 0"))
+                        ui.tooltip(stage)
+            self._words = parts.label("", "rl-muted rl-small")
+
+    def update(self, task: TaskView) -> None:
+        """Show how far it is."""
+        self.status = task.status
+        self._name.text = task.filename
+        self._bars.props["aria-label"] = task.filename
+        share = 1.0 if task.status == "success" else jobs.fraction(task)
+        for number, fill in enumerate(self._fills):
+            part = max(0.0, min(1.0, share * len(jobs.STAGES) - number))
+            fill.style(f"width: {part * 100:.0f}%")
+        if task.status == "success":
+            self._words.text = "done"
+        elif task.status in ("queued", "running"):
+            self._words.text = jobs.words(task)
+        else:
+            self._words.text = task.error_message or task.status
+            self._words.classes(add="rl-danger")

@@ -89,6 +89,20 @@ class BatchRepository:
         with self._db.read() as session:
             return list(session.exec(query.order_by(col(Batch.created_at))).all())
 
+    def claim(self, batch_id: str, ordinal: int, run_id: str) -> bool:
+        """Make a queued row one that `run_id` runs; one of several servers gets True."""
+        with self._db.write() as session:
+            found = session.connection().execute(
+                update(BatchRow)
+                .where(
+                    col(BatchRow.batch_id) == batch_id,
+                    col(BatchRow.ordinal) == ordinal,
+                    col(BatchRow.status) == "queued",
+                )
+                .values(status="running", run_id=run_id)
+            )
+        return bool(found.rowcount)
+
     def set_row(self, batch_id: str, ordinal: int, **values: Any) -> None:
         """Set columns of a row."""
         with self._db.write() as session:

@@ -221,8 +221,10 @@ class BatchService:
     async def _row(self, batch: Batch, row: BatchRow) -> None:
         # The row names its run before the run begins, so that a kill between does not double it.
         run_id = row.run_id or new_id("run")
-        if row.run_id is None:
-            await self._set(batch, row, status="running", run_id=run_id)
+        if row.run_id is None and not await call(
+            self._batches.claim, batch.id, row.ordinal, run_id
+        ):
+            return  # another server has it
         try:
             run = await self._runs.wait(run_id)
         except NotFound:

@@ -54,11 +54,22 @@ class Durability:
 
     async def recover(self, go_on: GoOn, busy: Callable[[], Collection[str]]) -> None:
         """Go on with what was claimed, and from now on with what other servers leave."""
-        left, self._left = self._left, []
-        for run in left:
+        while self._left:
+            run = self._left[0]
             await go_on(run)
+            self.drop(run.id)
         if self._shared and self._beating is None:
             self._beating = asyncio.create_task(self._beat(go_on, busy), name="runs-of-the-dead")
+
+    def holds(self, run_id: str) -> bool:
+        """Whether a run was claimed that is yet to be gone on with."""
+        return any(run.id == run_id for run in self._left)
+
+    def drop(self, run_id: str) -> bool:
+        """Do not go on with a run that was claimed; False when it was not."""
+        known = self.holds(run_id)
+        self._left = [run for run in self._left if run.id != run_id]
+        return known
 
     async def close(self) -> None:
         """Take up nothing more."""

@@ -320,10 +320,15 @@ class RunService:
         if execution is not None and execution.driver is not None:
             execution.cancel()
             await asyncio.wait([execution.driver], timeout=1.0)
+        elif self._durability.drop(run_id):
+            end = {"status": "cancelled", "error": None}
+            await self._floor.writer.write(RunChange(run_id, run=end, ended=True))
         return await self.get(run_id)
 
     async def watch(self, run_id: str) -> AsyncIterator[Event]:
         """Events of a run from its beginning until it ends; of a past run, as they are kept."""
+        while self._starting(run_id):  # noqa: ASYNC110  # for a moment, after a start
+            await asyncio.sleep(0.1)  # the server has just started, and goes on with it soon
         execution = self._live.get(run_id)
         if execution is None:
             for event in past_events(await self.get(run_id)):
@@ -369,6 +374,10 @@ class RunService:
                 code="busy",
                 fix="Try again when some of them have ended, or raise max_concurrent_runs.",
             )
+
+    def _starting(self, run_id: str) -> bool:
+        left = self._durability.holds(run_id) and run_id not in self._live
+        return left and not self._closing
 
     def _running(self, run_id: str) -> Execution:
         execution = self._live.get(run_id)

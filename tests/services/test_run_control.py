@@ -314,6 +314,26 @@ async def test_a_run_whose_nodes_are_gone_fails_and_holds_up_nobody(tmp_path: Pa
     await place.close()
 
 
+async def test_a_run_can_be_cancelled_before_it_is_gone_on_with(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    for run_id in ("run_a", "run_b"):
+        place.repository.start(
+            run_id=run_id, graph=LOUD, input_data={}, trigger="api", durable=True
+        )
+    await place.runs.open()
+    assert (await place.runs.cancel("run_a")).status == "cancelled"
+    watching = asyncio.create_task(watched(place, "run_b"))
+    await place.runs.recover()
+    assert (await watching)[-1] == "run_finished"
+    assert (await place.runs.get("run_b")).status == "completed"
+    assert (await place.runs.get("run_a")).status == "cancelled"
+    await place.close()
+
+
+async def watched(place: Place, run_id: str) -> list[str]:
+    return [event.kind async for event in place.runs.watch(run_id)]
+
+
 async def test_two_hundred_runs_at_once_all_end_well(tmp_path: Path) -> None:
     place = Place(tmp_path, RunLimits(concurrent=8))
     stored = await place.workflows.create(LOUD)

@@ -101,7 +101,8 @@ def a_batch_knows_how_far_it_is(db: Database, folder: Path) -> None:
     assert batches.get("b")[1] == {"queued": 5}
     batches.set_row("b", 0, status="completed", outputs={"a": 1}, run_id="r0")
     batches.set_row("b", 1, status="failed", error={"message": "no"})
-    batches.set_row("b", 2, status="running", run_id="r2")
+    assert batches.claim("b", 2, "r2")
+    assert not batches.claim("b", 2, "r3")
     assert [row.ordinal for row in batches.open_rows("b")] == [2, 3, 4]
     rows, total = batches.rows("b", 2, 0)
     assert ([row.outputs for row in rows], total) == ([{"a": 1}, {}], 5)

@@ -9,7 +9,8 @@ import pytest
 from app.services.views import StepView
 from app.ui.pages.inspector_data import incoming_chunks
 from app.ui.pages.inspector_facts import inner_steps
-from app.ui.viewers.passages import is_image, moves, stage_ranks
+from app.ui.viewers.passages import moves, stage_ranks
+from app.ui.viewers.pictures import is_image
 from app.ui.viewers.tables import as_csv, ordered
 from app.ui.viewers.texts import MAX_LINES, diff, lines_of
 from app.ui.viewers.values import usage_facts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -281,25 +280,3 @@ def sheet(href: str, page: int, boxes: Sequence[Mapping[str, Any]]) -> None:
                 f"left:{x0 * 100:.2f}%;top:{y0 * 100:.2f}%;"
                 f"width:{(x1 - x0) * 100:.2f}%;height:{(y1 - y0) * 100:.2f}%"
             )
-
-
-#: Pictures that travel inside a value; nothing of them can run.
-DATA_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp|bmp);base64,[A-Za-z0-9+/=\s]+")
-MAX_IMAGE = 8_000_000
-
-
-def is_image(value: Any) -> bool:
-    """Whether a text is a picture, as a data address of a kind that browsers only draw."""
-    return (
-        isinstance(value, str)
-        and value.startswith("data:image/")
-        and len(value) <= MAX_IMAGE
-        and DATA_IMAGE.fullmatch(value) is not None
-    )
-
-
-def image(value: str) -> None:
-    """A picture."""
-    element = ui.element("img").classes("rl-image")
-    element.props["src"] = value
-    element.props["alt"] = "Picture"

@@ -10,7 +10,8 @@ from nicegui import ui
 
 from app.ui import answer, parts, text
 from app.ui.run_state import is_answer
-from app.ui.viewers.passages import chunks, image, is_image
+from app.ui.viewers.passages import chunks
+from app.ui.viewers.pictures import image, is_image
 from app.ui.viewers.tables import table
 from app.ui.viewers.texts import long_text
 from app.ui.viewers.trees import tree

@@ -19,11 +19,21 @@ FAMILIES = {
     "logic": ("Logic", "call_split"),
     "documents": ("Documents", "description"),
     "outputs": ("Outputs", "output"),
+    "notes": ("Notes", "sticky_note_2"),
+}
+#: Not a node, but added like one.
+NOTE = {
+    "type": ":note",
+    "title": "Sticky note",
+    "family": "notes",
+    "icon": "sticky_note_2",
+    "description": "Words beside the nodes: what a part is for, what is left to do.",
 }
 
 
 def build(types: Sequence[dict[str, Any]], add: Callable[[str], Any]) -> None:
     """Show node types (as `describe.node_type` gives them); `add(type)` puts one on the canvas."""
+    types = [*types, NOTE]
     rows: list[tuple[str, ui.element]] = []
     groups: list[tuple[ui.element, list[tuple[str, ui.element]]]] = []
     search = ui.input(placeholder="Search nodes").props("clearable debounce=80")

@@ -94,6 +94,9 @@ class Node(Generic[C]):
     #: True for nodes that run a workflow inside them (`ctx.run_graph`). Such a node always runs
     #: itself; the results of the steps inside it are reused one by one.
     has_body: ClassVar[bool] = False
+    #: A wired node that no wire brings a value lies on a branch not taken, and is skipped. True for
+    #: nodes that run all the same: on what they are set to, or to tell that nothing came.
+    runs_without_values: ClassVar[bool] = False
 
     Config: ClassVar[builtins.type[NodeConfig]] = NodeConfig
     Outputs: ClassVar[builtins.type[NodeOutputs]]

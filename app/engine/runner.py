@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from app.engine.cache import ResultCache, json_text
@@ -36,6 +36,8 @@ _GRACE_S = 0.5
 _FAIRNESS_S = 0.005
 #: Graphs above this many nodes are prepared in a thread, not on the event loop.
 _LARGE_GRAPH = 200
+#: Wires that are named where none of a node's brought a value.
+_NAMED_WIRES = 4
 
 
 class Runner:
@@ -282,9 +284,11 @@ class Run:
         values: dict[str, Any] = {}
         wires: list[Wire] = []
         missing = ""
+        came = node.cls.runs_without_values
         for inlet in node.inlets:
             port = inlet.port
             if inlet.given_key:
+                came = True
                 wires.append(Wire(port.name, "", "", inlet.given_key))
                 values[port.name] = inlet.given
                 continue
@@ -297,6 +301,7 @@ class Run:
                 else:
                     wires.append(Wire(port.name, source, source_port, result.key))
                     arrived.append(value)
+                    came = True
             if not arrived and port.required and not missing:
                 sources = " or ".join(f"{s}.{p}" for s, p in inlet.sources)
                 missing = f"no value for {port.name} came from {sources or 'anywhere'}"
@@ -304,6 +309,9 @@ class Run:
                 values[port.name] = arrived
             else:
                 values[port.name] = arrived[0] if arrived else port.default
+        if wires and not came and not missing:
+            # It lies on a branch that was not taken: its defaults are for what is not wired.
+            missing = _nothing_came(wires)
         return values, tuple(wires), missing
 
     # -- settling a node ------------------------------------------------------------------
@@ -462,6 +470,13 @@ class Run:
         if data is None:
             data = self.encoded[id(value)] = encode(value)
         return data
+
+
+def _nothing_came(wires: Sequence[Wire]) -> str:
+    sources = list(dict.fromkeys(f"{wire.source}.{wire.source_port}" for wire in wires))
+    named = ", ".join(sources[:_NAMED_WIRES])
+    more = f" and {len(sources) - _NAMED_WIRES} more" if len(sources) > _NAMED_WIRES else ""
+    return f"none of its wires brought a value: {named}{more}"
 
 
 def _texts(outputs: Outputs) -> list[str]:

@@ -138,17 +138,22 @@ async def test_why_a_step_inside_ran_is_said():
 
 async def test_a_value_that_did_not_come_skips_what_needs_it_inside(bench):
     inner = make_graph(
-        {"i": inlet("word", required=False), "up": "upper", "s": "say"},
-        "i.value>up.text",
+        {
+            "i": inlet("word", required=False),
+            "j": inlet("other", required=False),
+            "up": "upper",
+            "s": "upper",
+        },
+        "i.value>up.text j.value>s.text",
         {"loud": ("up", "text"), "said": ("s", "text")},
     )
     graph = make_graph(
         {"in": "say", "c": "choose", "w": {"type": "workflow", "config": body_of(inner)}},
-        "in.text>c.value c.no>w.word",
+        "in.text>c.value c.no>w.word in.text>w.other",
     )
     last = await bench.go(graph, text="short")
     assert last.outputs["loud"] is None
-    assert last.outputs["said"] == {"text": "short"}
+    assert last.outputs["said"] == {"text": "SHORT"}
     assert bench.events.ended()["w/up"] == "node_skipped"
 
 

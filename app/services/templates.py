@@ -86,16 +86,18 @@ def get(template_id: str) -> Template:
     )
 
 
-def tags() -> list[str]:
-    """Every tag, the most frequent first."""
+def tags(least: int = 1) -> list[str]:
+    """Every tag that at least so many templates have, the most frequent first."""
     count: dict[str, int] = {}
     for template in templates():
         for tag in template.tags:
             count[tag] = count.get(tag, 0) + 1
-    return sorted(count, key=lambda tag: (-count[tag], tag))
+    return sorted((t for t in count if count[t] >= least), key=lambda tag: (-count[tag], tag))
 
 
-def copy_of(template: Template, knowledge_bases: Sequence[str] = (), name: str = "") -> dict[str, Any]:
+def copy_of(
+    template: Template, knowledge_bases: Sequence[str] = (), name: str = ""
+) -> dict[str, Any]:
     """A workflow file made from a template, bound to a knowledge base for each of its slots.
 
     With fewer knowledge bases than slots the last one serves the rest.

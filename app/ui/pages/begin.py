@@ -66,7 +66,7 @@ class Begin:
             with parts.div("rl-list rl-hidden") as self._list:
                 pass
             self._next = parts.div("rl-row rl-wrap")
-            with parts.div("rl-row rl-wrap rl-muted rl-small"):
+            with parts.div("rl-row rl-wrap rl-small rl-begin-links"):
                 with parts.link("/templates", "rl-more"):
                     parts.tag("span", "All templates")
                 with parts.link("/knowledge", "rl-more"):

@@ -80,7 +80,11 @@ class _Import:
             with self._said:
                 parts.error_notice(error)
             return
-        self._report(made)
+        if made.report.format == "ragloom" and not made.report.notes:
+            # Our own file, as it was: there is nothing to tell.
+            self._open(f"/workflows/{made.workflow_id}")
+        else:
+            self._report(made)
 
     def _report(self, made: Imported) -> None:
         report = made.report

@@ -88,7 +88,7 @@ class Gallery:
         found = [t for t in templates.templates() if t.matches(words, self._tag)]
         self._tags.clear()
         with self._tags:
-            for tag in templates.tags():
+            for tag in templates.tags(least=2):
                 chip = parts.tag("button", tag, "rl-chip" + (" rl-on" if tag == self._tag else ""))
                 chip.props(f'type="button" aria-pressed={str(tag == self._tag).lower()}')
                 chip.on("click", partial(self._choose, tag))

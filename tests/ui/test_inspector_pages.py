@@ -16,7 +16,6 @@ from nicegui.testing.user_simulation import user_simulation
 from app.services.uploads import IncomingFile
 from app.ui.canvas.flow import FlowCanvas
 from app.ui.forms.entry import CodeEntry
-from app.ui.pages.workflows import blank, templates
 
 if TYPE_CHECKING:
     from app.services.container import Services
@@ -53,22 +52,40 @@ async def fill(services: Services) -> str:
     return kb.knowledge_base_id
 
 
+def workflow_file(nodes: list[dict[str, Any]], wires: list[tuple[str, str, str]]) -> dict[str, Any]:
+    """A workflow; a wire is (source, ports, target)."""
+    return {
+        "directed": True,
+        "multigraph": True,
+        "graph": {"format": "ragloom/1", "name": "Toy"},
+        "nodes": nodes,
+        "edges": [{"source": s, "key": key, "target": t} for s, key, t in wires],
+    }
+
+
+def node(id_: str, kind: str, **config: Any) -> dict[str, Any]:
+    return {"id": id_, "type": kind, "version": 1, "title": "", "config": config}
+
+
 def asking(kb: str) -> dict[str, Any]:
-    graph = templates()[0]
-    for node in graph["nodes"]:
-        if "knowledge_base" in node["config"]:
-            node["config"]["knowledge_base"] = kb
-        if node["type"] == "question":
-            node["config"]["default"] = "When is the highest tide at Lowick?"
-    return graph
+    return workflow_file(
+        [
+            node("question", "question", default="When is the highest tide at Lowick?"),
+            node("retrieve", "retrieve", knowledge_base=kb),
+            node("answer", "generate"),
+            node("end", "answer_output"),
+        ],
+        [
+            ("question", "query>query", "retrieve"),
+            ("question", "query>query", "answer"),
+            ("retrieve", "chunks>chunks", "answer"),
+            ("answer", "answer>answer", "end"),
+        ],
+    )
 
 
 def one_node(kind: str, config: dict[str, Any]) -> dict[str, Any]:
-    graph = blank("One")
-    graph["nodes"] = [
-        {"id": "it", "type": kind, "version": 1, "title": "", "config": config, "position": [0, 0]}
-    ]
-    return graph
+    return workflow_file([{**node("it", kind), "config": config}], [])
 
 
 async def select(user: User, services: Services, graph: dict[str, Any], node: str) -> str:

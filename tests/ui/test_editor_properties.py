@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.engine.graph import Graph
 from app.ui.canvas.editor import GraphEditor, Refused
+from app.ui.canvas.view import graph_view
 
 IDS = [
     f"{stem}{n}"
@@ -21,6 +22,8 @@ TYPES = ["question", "retrieve", "rerank", "generate", "validate", "merge", "unk
 PORTS = ["query", "chunks", "answer", "values", "value", "hint"]
 
 ids = st.sampled_from(IDS)
+notes = st.sampled_from(["note", "note-2"])
+groups = st.sampled_from(["group", "group-2"])
 numbers = st.integers(-2000, 2000).map(float)
 wires = st.tuples(ids, st.sampled_from(PORTS), ids, st.sampled_from(PORTS))
 
@@ -48,6 +51,18 @@ operations = st.one_of(
     st.builds(
         lambda n, d: {"op": "set_disabled", "nodes": n, "disabled": d},
         st.lists(ids, max_size=2), st.booleans(),
+    ),
+    st.builds(lambda x, t: {"op": "add_note", "x": x, "y": x, "text": t}, numbers, st.text(max_size=5)),
+    st.builds(lambda n, t: {"op": "edit_note", "note": n, "text": t}, notes, st.text(max_size=5)),
+    st.builds(
+        lambda n, m: {"op": "group", "nodes": n, "notes": m},
+        st.lists(ids, max_size=3), st.lists(notes, max_size=1),
+    ),
+    st.builds(lambda g: {"op": "ungroup", "groups": [g]}, groups),
+    st.builds(lambda g, n: {"op": "set_group", "group": g, "nodes": n}, groups, st.lists(ids, max_size=3)),
+    st.builds(lambda n, m: {"op": "delete", "nodes": n, "notes": m}, st.lists(ids, max_size=1), st.lists(notes, max_size=1)),
+    st.builds(
+        lambda n, e: {"op": "insert", "node": n, "wire": e}, ids, wires,
     ),
 )  # fmt: skip
 
@@ -88,19 +103,17 @@ def test_undoing_everything_gives_the_original_and_redoing_everything_the_result
 def test_patches_alone_keep_a_viewer_up_to_date(ops: list[Any]) -> None:
     editor = GraphEditor(toys.answering(), toys.registry())
     shown = editor.load_payload()["graph"]
-    nodes = {view["id"]: view for view in shown["nodes"]}
-    edges = {view["id"]: view for view in shown["edges"]}
+    kinds = ("nodes", "edges", "notes", "groups")
+    seen = {kind: {view["id"]: view for view in shown[kind]} for kind in kinds}
 
     def follow(change: Any) -> None:
         patch = change.patch
-        for id_ in patch.get("remove_nodes", []):
-            del nodes[id_]
-        for id_ in patch.get("remove_edges", []):
-            del edges[id_]
-        nodes.update({view["id"]: view for view in patch.get("nodes", [])})
-        edges.update({view["id"]: view for view in patch.get("edges", [])})
+        for kind in kinds:
+            for id_ in patch.get(f"remove_{kind}", []):
+                del seen[kind][id_]
+            seen[kind].update({view["id"]: view for view in patch.get(kind, [])})
         for id_, (x, y) in patch.get("moved", {}).items():
-            nodes[id_] = {**nodes[id_], "x": x, "y": y}
+            seen["nodes"][id_] = {**seen["nodes"][id_], "x": x, "y": y}
 
     editor.subscribe(follow)
     for op in ops:
@@ -110,9 +123,11 @@ def test_patches_alone_keep_a_viewer_up_to_date(ops: list[Any]) -> None:
             editor.redo()
         else:
             do(editor, op)
-    truth = editor.load_payload()["graph"]
-    assert nodes == {view["id"]: view for view in truth["nodes"]}
-    assert edges == {view["id"]: view for view in truth["edges"]}
+    # What was drawn before and taken over is what would be drawn anew.
+    truth = graph_view(editor.graph, editor.registry, editor.problems).dump()
+    assert editor.load_payload()["graph"] == truth
+    for kind in kinds:
+        assert seen[kind] == {view["id"]: view for view in truth[kind]}
 
 
 @settings(max_examples=60, deadline=None)

@@ -74,7 +74,8 @@ class GraphEditor:
         self._graph = place_missing(graph)
         self._saved = self._graph
         self._problems = self._validate(self._graph, registry)
-        self._view = view.graph_view(self._graph, registry, self._problems)
+        self._cards: view.Memo = {}
+        self._view = view.graph_view(self._graph, registry, self._problems, memo=self._cards)
         self._history = History()
         self._clashes = Clashes()
         #: Who looks at this graph at the moment.
@@ -307,14 +308,16 @@ class GraphEditor:
         by: Author | None = None,
         clashes: Sequence[Clash] = (),
     ) -> Change:
-        stale = view.touched(self._graph, graph) if graph_changed else set()
+        stale = view.touched(self._graph, graph) if graph_changed and validate else set()
         before = self._view
         self._graph = graph
         if graph_changed and self._on_change is not None:
             self._on_change(graph.dump())
         if validate:
             self._problems = self._validate(graph, self.registry)
-        self._view = view.graph_view(graph, self.registry, self._problems)
+            self._view = view.graph_view(graph, self.registry, self._problems, memo=self._cards)
+        else:
+            self._view = view.moved_view(before, graph)
         parts = view.patch(before, self._view)
         changed = {v["id"] for v in parts.get("nodes", [])} | set(parts.get("remove_nodes", []))
         payload = {

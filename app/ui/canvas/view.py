@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -29,7 +30,17 @@ _UNRESERVED = "-_.!~*'()"  # what encodeURIComponent leaves alone
 
 def edge_id(ends: Iterable[str]) -> str:
     """Id of a wire in the browser."""
+    return _edge_id(tuple(ends))
+
+
+@lru_cache(maxsize=20_000)
+def _edge_id(ends: tuple[str, ...]) -> str:
     return "|".join(quote(part, safe=_UNRESERVED) for part in ends)
+
+
+#: Cards as they were drawn last, by node id, with what they were drawn from. A card of the same
+#: spec, wires, types and problems is the same card: most of a large graph at every edit.
+Memo = dict[str, tuple[tuple[Any, ...], NodeSpec, View]]
 
 
 @dataclass(slots=True)
@@ -51,29 +62,63 @@ class GraphView:
         }
 
 
-def graph_view(graph: Graph, registry: Registry, problems: Iterable[Problem]) -> GraphView:
-    """Draw a graph."""
+def graph_view(
+    graph: Graph,
+    registry: Registry,
+    problems: Iterable[Problem],
+    *,
+    memo: Memo | None = None,
+) -> GraphView:
+    """Draw a graph. `memo` is read, and holds the cards of this graph afterwards."""
     sockets = Sockets(graph, registry)
-    by_node: dict[str, list[Problem]] = {}
-    by_edge: dict[tuple[str, str, str, str], Problem] = {}
+    by_node: dict[str, list[View]] = {}
+    by_edge: dict[tuple[str, str, str, str], str] = {}
     for problem in problems:
         if problem.edge is not None:
-            by_edge.setdefault(problem.edge, problem)
+            by_edge.setdefault(problem.edge, problem.message)
         if problem.node is not None:
-            by_node.setdefault(problem.node, []).append(problem)
-    used = {(e.source, e.source_port) for e in graph.edges}
+            by_node.setdefault(problem.node, []).append(problem.model_dump(include=_PROBLEM_KEYS))
+    into: dict[str, list[str]] = {}
+    out_of: dict[str, list[str]] = {}
+    for edge in graph.edges:
+        into.setdefault(edge.target, []).append(edge.target_port)
+        out_of.setdefault(edge.source, []).append(edge.source_port)
     view = GraphView(notes=notes_of(graph), groups=groups_of(graph))
-    for spec in graph.nodes.values():
-        view.nodes[spec.id] = _node(spec, sockets, used, by_node.get(spec.id, []))
+    before = memo or {}
+    now: Memo = {}
+    for id_, spec in graph.nodes.items():
+        wired = into.get(id_, []), out_of.get(id_, [])
+        types = [sockets.output_type(id_, port).type_name for port in sockets.outputs(id_)]
+        key = (*wired, types, by_node.get(id_, []))
+        known = before.get(id_)
+        if known is not None and known[1] is spec and known[0] == key:
+            view.nodes[id_] = known[2]
+        else:
+            view.nodes[id_] = _node(spec, sockets, set(wired[1]), by_node.get(id_, []))
+        now[id_] = (key, spec, view.nodes[id_])
+    if memo is not None:
+        memo.clear()
+        memo.update(now)
     for edge in graph.edges:
         if edge.source in graph.nodes and edge.target in graph.nodes:
-            view.edges[edge_id(edge.ends)] = _edge(edge, sockets, by_edge.get(edge.ends))
+            view.edges[_edge_id(edge.ends)] = _edge(edge, sockets, by_edge.get(edge.ends, ""))
     return view
 
 
-def _node(
-    spec: NodeSpec, sockets: Sockets, used: set[tuple[str, str]], problems: list[Problem]
-) -> View:
+def moved_view(before: GraphView, graph: Graph) -> GraphView:
+    """Draw a graph that differs from the one drawn before in places, notes and groups alone."""
+    view = GraphView(edges=before.edges, notes=notes_of(graph), groups=groups_of(graph))
+    for id_, spec in graph.nodes.items():
+        card = before.nodes[id_]
+        x, y = spec.position or (0.0, 0.0)
+        view.nodes[id_] = card if (card["x"], card["y"]) == (x, y) else {**card, "x": x, "y": y}
+    return view
+
+
+_PROBLEM_KEYS = {"code", "message", "fix", "port", "severity"}
+
+
+def _node(spec: NodeSpec, sockets: Sockets, used: set[str], problems: list[View]) -> View:
     cls = sockets.registry.get(spec.type)
     x, y = spec.position or (0.0, 0.0)
     return {
@@ -99,13 +144,11 @@ def _node(
         "outputs": [
             {
                 **_port(port, sockets.output_type(spec.id, port.name)),
-                "connected": (spec.id, port.name) in used,
+                "connected": port.name in used,
             }
             for port in sockets.outputs(spec.id).values()
         ],
-        "problems": [
-            p.model_dump(include={"code", "message", "fix", "port", "severity"}) for p in problems
-        ],
+        "problems": problems,
         "spec": {key: value for key, value in spec.dump().items() if key != "position"},
     }
 
@@ -136,15 +179,15 @@ def _port(port: Port, value_type: type[PortValue]) -> View:
     }
 
 
-def _edge(edge: EdgeSpec, sockets: Sockets, problem: Problem | None) -> View:
+def _edge(edge: EdgeSpec, sockets: Sockets, problem: str) -> View:
     return {
-        "id": edge_id(edge.ends),
+        "id": _edge_id(edge.ends),
         "source": edge.source,
         "source_port": edge.source_port,
         "target": edge.target,
         "target_port": edge.target_port,
         "type": sockets.output_type(edge.source, edge.source_port).type_name,
-        "problem": problem.message if problem else "",
+        "problem": problem,
     }
 
 
@@ -153,6 +196,8 @@ def patch(old: GraphView, new: GraphView) -> dict[str, Any]:
     nodes, moved = [], {}
     for id_, view in new.nodes.items():
         before = old.nodes.get(id_)
+        if before is view:
+            continue
         if before is None or {**before, "x": 0, "y": 0} != {**view, "x": 0, "y": 0}:
             nodes.append(view)
         elif before != view:

@@ -165,7 +165,8 @@ class _Row:
         self.status = task.status
         self._name.text = task.filename
         self._bars.props["aria-label"] = task.filename
-        share = 1.0 if task.status == "success" else jobs.fraction(task)
+        failed = task.status in ("error", "cancelled")
+        share = 1.0 if task.status == "success" else 0.0 if failed else jobs.fraction(task)
         for number, fill in enumerate(self._fills):
             part = max(0.0, min(1.0, share * len(jobs.STAGES) - number))
             fill.style(f"width: {part * 100:.0f}%")

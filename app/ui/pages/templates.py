@@ -45,7 +45,8 @@ def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
             gallery = Gallery(services)
             gallery.build(tag if tag in templates.tags() else "")
             if use:
-                await gallery.open(use)
+                # The dialog waits for an answer; the page is sent before that.
+                ui.timer(0.1, partial(gallery.open, use), once=True)
 
 
 class Gallery:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete, func, update
+from sqlalchemy import func, update
 from sqlmodel import col, select
 
 from storage.automation_tables import Approval, Schedule, Webhook
@@ -166,12 +166,6 @@ class TriggerRepository:
                 .where(col(Webhook.id) == webhook_id)
                 .values(last_at=time.time(), last_run_id=run_id, calls=col(Webhook.calls) + 1)
             )
-
-    def forget_workflow(self, workflow_id: str) -> None:
-        """Remove everything that starts a workflow that is gone."""
-        with self._db.write() as session:
-            session.exec(delete(Schedule).where(col(Schedule.workflow_id) == workflow_id))
-            session.exec(delete(Webhook).where(col(Webhook.workflow_id) == workflow_id))
 
 
 _Approvals = list[Approval]

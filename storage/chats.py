@@ -42,8 +42,7 @@ class ChatRepository:
             updated_at=now,
         )
         with self._db.write() as session:
-            if session.get(Workflow, workflow_id) is None:
-                raise NotFound("workflow", workflow_id)
+            _workflow(session, workflow_id)
             session.add(chat)
             session.flush()
             mine = _of(workflow_id, visitor)
@@ -183,8 +182,7 @@ class ChatRepository:
             created_at=time.time(),
         )
         with self._db.write() as session:
-            if session.get(Workflow, workflow_id) is None:
-                raise NotFound("workflow", workflow_id)
+            _workflow(session, workflow_id)
             session.add(link)
         return link
 
@@ -202,8 +200,7 @@ class ChatRepository:
             link = session.get(ChatLink, link_id)
             if link is None or link.revoked_at is not None:
                 raise NotFound("chat link", link_id)
-            if session.get(Workflow, link.workflow_id) is None:
-                raise NotFound("workflow", link.workflow_id)
+            _workflow(session, link.workflow_id)
         return link
 
     def revoke_link(self, workflow_id: str, link_id: str) -> None:
@@ -225,6 +222,12 @@ _NEWEST = (col(Chat.updated_at).desc(), col(Chat.id))
 
 def _of(workflow_id: str, visitor: str) -> tuple[Any, Any]:
     return col(Chat.workflow_id) == workflow_id, col(Chat.visitor) == visitor
+
+
+def _workflow(session: Session, workflow_id: str) -> None:
+    workflow = session.get(Workflow, workflow_id)
+    if workflow is None or workflow.deleted_at is not None:
+        raise NotFound("workflow", workflow_id)
 
 
 def _mine(session: Session, chat_id: str, workflow_id: str, visitor: str) -> Chat:

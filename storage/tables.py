@@ -211,6 +211,8 @@ class Workflow(SQLModel, table=True):
     revision: int
     created_at: float
     updated_at: float
+    #: Set while it can still be brought back.
+    deleted_at: float | None = Field(default=None, index=True)
 
 
 class WorkflowRevision(SQLModel, table=True):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, func, update
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
+from storage.automation_tables import Schedule, Webhook
 from storage.database import Database
 from storage.errors import Conflict, NotFound
 from storage.ids import content_id, new_id
@@ -69,10 +70,14 @@ class WorkflowRepository:
         self, limit: int = 50, offset: int = 0, text: str | None = None
     ) -> tuple[_Workflows, int]:
         """Workflows with their newest revisions, last changed first; and how many."""
-        query = select(Workflow, WorkflowRevision).join(
-            WorkflowRevision,
-            (col(WorkflowRevision.workflow_id) == col(Workflow.id))
-            & (col(WorkflowRevision.number) == col(Workflow.revision)),
+        query = (
+            select(Workflow, WorkflowRevision)
+            .join(
+                WorkflowRevision,
+                (col(WorkflowRevision.workflow_id) == col(Workflow.id))
+                & (col(WorkflowRevision.number) == col(Workflow.revision)),
+            )
+            .where(col(Workflow.deleted_at).is_(None))
         )
         if text:
             query = query.where(
@@ -167,16 +172,34 @@ class WorkflowRepository:
         return [(row, int(size or 0)) for row, size in rows], total
 
     def delete(self, workflow_id: str) -> None:
-        """Remove a workflow and its revisions; its runs stay, each with its own graph."""
+        """Take a workflow away; `bring_back` undoes that until `purge` removes it."""
         with self._db.write() as session:
-            _workflow(session, workflow_id, lock=True)
+            _workflow(session, workflow_id, lock=True).deleted_at = time.time()
+
+    def bring_back(self, workflow_id: str) -> Workflow:
+        """Undo a deletion; raises NotFound where nothing is left to bring back."""
+        with self._db.write() as session:
+            workflow = session.get(Workflow, workflow_id, with_for_update=True)
+            if workflow is None:
+                raise NotFound("workflow", workflow_id)
+            workflow.deleted_at = None
+        return workflow
+
+    def purge(self, older_than_s: float) -> Sequence[str]:
+        """Remove what was deleted that long ago with its revisions, schedules and webhooks.
+
+        Runs stay, each with its own graph. Returns the ids of what went.
+        """
+        gone = col(Workflow.deleted_at) < time.time() - older_than_s
+        with self._db.write() as session:
+            ids = session.exec(select(Workflow.id).where(gone)).all()
             session.exec(
-                update(Run).where(col(Run.workflow_id) == workflow_id).values(workflow_id=None)
+                update(Run).where(self._db.among(Run.workflow_id, ids)).values(workflow_id=None)
             )
-            session.exec(
-                delete(WorkflowRevision).where(col(WorkflowRevision.workflow_id) == workflow_id)
-            )
-            session.exec(delete(Workflow).where(col(Workflow.id) == workflow_id))
+            for table in (Schedule, Webhook, WorkflowRevision):
+                session.exec(delete(table).where(self._db.among(table.workflow_id, ids)))
+            session.exec(delete(Workflow).where(self._db.among(Workflow.id, ids)))
+        return ids
 
     def used_blobs(self, shas: Collection[str]) -> set[str]:
         """Those of `shas` that a revision of a workflow names, or the input of a kept run."""
@@ -226,7 +249,7 @@ def _revision_of(session: Session, workflow_id: str, number: int) -> WorkflowRev
 
 def _workflow(session: Session, workflow_id: str, *, lock: bool = False) -> Workflow:
     workflow = session.get(Workflow, workflow_id, with_for_update=lock or None)
-    if workflow is None:
+    if workflow is None or workflow.deleted_at is not None:
         raise NotFound("workflow", workflow_id)
     return workflow
 

@@ -7,13 +7,14 @@ import logging
 import socket
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from app.engine.registry import Registry
 from app.nodes import register_all
 from app.services.batches import BatchService
 from app.services.chats import ChatService
-from app.services.durable import Durability
 from app.services.compare import CompareService
+from app.services.durable import Durability
 from app.services.exports import ExportService
 from app.services.files import FileService
 from app.services.history import HistoryService, summarise
@@ -49,6 +50,8 @@ log = logging.getLogger(__name__)
 _HOUSEKEEPING_S = 6 * 3600.0
 #: Originals that nothing refers to are kept this long: their upload may be under way.
 _ORPHAN_AGE_S = 24 * 3600.0
+#: Deleted workflows can be brought back for this long.
+_DELETED_KEPT_S = 7 * 24 * 3600.0
 
 
 @dataclass
@@ -159,9 +162,10 @@ class Services:
         while True:
             await asyncio.sleep(_HOUSEKEEPING_S)
             try:
+                await call(_purge, self.folder.path, self.database)
                 freed = await call(_sweep, self.folder.blobs, self.database)
             except Exception:
-                log.exception("Unused originals could not be removed; trying again later")
+                log.exception("What nobody uses could not be removed; trying again later")
             else:
                 log.info("Removed %d bytes of originals that nothing uses", freed)
 
@@ -281,6 +285,13 @@ def _run_limits(settings: Settings) -> RunLimits:
         retention_mb=settings.retention_mb,
         cache_mb=settings.cache_mb,
     )
+
+
+def _purge(folder: Path, database: Database) -> None:
+    """Remove for good the workflows that were deleted long ago, and the drafts of their edits."""
+    for workflow_id in WorkflowRepository(database).purge(_DELETED_KEPT_S):
+        for draft in (folder / "drafts").glob(f"{workflow_id}*.json"):
+            draft.unlink(missing_ok=True)
 
 
 def _sweep(blobs: Blobs, database: Database) -> int:

@@ -224,9 +224,8 @@ class TriggerService:
                 return {"last_outcome": "skipped", "last_note": note}
             run_id = await self._start(row)
         except NotFound:
-            log.info("The workflow %s is gone, and so is what starts it", row.workflow_id)
-            await call(self._triggers.forget_workflow, row.workflow_id)
-            return {}
+            # It may be brought back; what starts it goes when it is removed for good.
+            return {"last_outcome": "skipped", "last_note": "The workflow was deleted."}
         except Exception as error:
             log.warning("The schedule %s could not start its workflow", row.id, exc_info=True)
             return {"last_outcome": "failed", "last_note": explain(error).sentence()[:1_000]}

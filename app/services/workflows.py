@@ -100,8 +100,13 @@ class WorkflowService:
         return _view(workflow, parsed, warnings=notes)
 
     async def delete(self, workflow_id: str) -> None:
-        """Forget a workflow and its revisions; the history of its runs stays."""
+        """Take a workflow away; it can be brought back for a while. Its runs stay in the history."""
         await call(self._workflows.delete, workflow_id)
+
+    async def bring_back(self, workflow_id: str) -> WorkflowView:
+        """Undo a deletion: with its history, schedules and chats."""
+        await call(self._workflows.bring_back, workflow_id)
+        return await self.get(workflow_id)
 
     async def graph(
         self, workflow_id: str, revision: int | None = None

@@ -17,6 +17,7 @@ from storage.database import Database
 from storage.errors import NotFound
 from storage.run_writes import RunChange
 from storage.runs import RunRepository
+from storage.workflows import WorkflowRepository
 
 
 def questions_are_asked_and_answered_once(db: Database, folder: Path) -> None:
@@ -89,8 +90,18 @@ def webhooks_are_found_by_the_hash_of_their_token(db: Database, folder: Path) ->
     triggers.called("h", "run_2")
     row = triggers.webhook("h")
     assert (row.calls, row.last_run_id) == (2, "run_2")
-    triggers.forget_workflow("wf")
-    assert triggers.webhooks("wf") == []
+    workflows = WorkflowRepository(db)
+    made = workflows.create("Gone", graph={})
+    triggers.add(Webhook(id="i", workflow_id=made.id, token_hash="abe", created_at=1.0))
+    workflows.delete(made.id)
+    workflows.bring_back(made.id)
+    assert workflows.purge(0) == []
+    workflows.delete(made.id)
+    assert workflows.purge(60) == []
+    assert workflows.purge(-1) == [made.id]
+    assert triggers.webhooks(made.id) == []
+    with pytest.raises(NotFound):
+        workflows.bring_back(made.id)
 
 
 def a_batch_knows_how_far_it_is(db: Database, folder: Path) -> None:

@@ -88,6 +88,11 @@ def test_runs_outlive_their_workflow(workflows: WorkflowRepository, runs: RunRep
     made = workflows.create("qa", "", graph("qa"))
     run = runs.start(workflow_id=made.id, graph=graph("qa"), input_data={}, trigger="api")
     workflows.delete(made.id)
+    assert workflows.list()[1] == 0
+    with pytest.raises(NotFound):
+        workflows.get(made.id)
+    assert runs.get(run.id)[0].workflow_id == made.id
+    assert workflows.purge(-1) == [made.id]
     kept, _ = runs.get(run.id)
     assert (kept.workflow_id, kept.graph) == (None, graph("qa"))
     for missing in (

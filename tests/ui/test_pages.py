@@ -75,7 +75,7 @@ async def _has_workflows(services: Services, count: int) -> bool:
 async def test_workflows_are_listed_and_deleting_one_can_be_undone(
     user: User, services: Services
 ) -> None:
-    await services.workflows.create(blank(NASTY))
+    made = await services.workflows.create(blank(NASTY))
     await user.open("/")
     await user.should_see(NASTY)
     user.find(marker="delete").click()
@@ -83,6 +83,7 @@ async def test_workflows_are_listed_and_deleting_one_can_be_undone(
     await user.should_see("was deleted")
     user.find(kind=ui.button, content="Undo").click()
     await until(lambda: _has_workflows(services, 1))
+    assert (await services.workflows.get(made.workflow_id)).name == NASTY
 
 
 async def test_the_canvas_page_runs_and_answers_with_citations(

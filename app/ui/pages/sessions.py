@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,12 +47,11 @@ class _Signed(Autosave):
 
 
 class Sessions:
-    """Editors by workflow, and what was deleted last, for its undo."""
+    """Editors by workflow."""
 
     def __init__(self, get_services: Callable[[], Services]) -> None:
         self._get_services = get_services
         self._hub = EditorHub()
-        self._deleted: dict[str, WorkflowView] = {}
         self._saving: WeakValueDictionary[str, _Signed] = WeakValueDictionary()
 
     async def open(self, workflow: WorkflowView) -> Autosave:
@@ -124,28 +122,15 @@ class Sessions:
         if editor is not None and editor.revision != revision:
             editor.adopt(Graph.parse(graph), revision, label="Restore a version")
 
-    async def delete(self, workflow_id: str) -> str:
-        """Delete a workflow; return a token that `restore` takes."""
+    async def delete(self, workflow_id: str) -> None:
+        """Delete a workflow with what was edited last; `bring_back` undoes it."""
         services = self._get_services()
-        workflow = await services.workflows.get(workflow_id)
-        editor = self._hub.get(workflow_id)
-        if editor is not None:
-            workflow = workflow.model_copy(update={"graph": editor.dump()})
+        session = self._saving.get(workflow_id)
+        if session is not None and self._hub.get(workflow_id) is session.editor:
+            await session.save_now()
         await services.workflows.delete(workflow_id)
         self._hub.close(workflow_id)
-        Drafts(Path(services.settings.data) / "drafts").forget(workflow_id)
-        token = secrets.token_urlsafe(8)
-        self._deleted[token] = workflow
-        while len(self._deleted) > 20:
-            del self._deleted[next(iter(self._deleted))]
-        return token
 
-    def deleted(self, token: str) -> WorkflowView | None:
-        """What was deleted under a token."""
-        return self._deleted.get(token)
-
-    async def restore(self, token: str) -> None:
-        """Bring a deleted workflow back, as a new one with the same graph."""
-        workflow = self._deleted.pop(token, None)
-        if workflow is not None and workflow.graph is not None:
-            await self._get_services().workflows.create(workflow.graph, author="page")
+    async def bring_back(self, workflow_id: str) -> None:
+        """Undo a deletion."""
+        await self._get_services().workflows.bring_back(workflow_id)

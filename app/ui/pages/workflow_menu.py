@@ -196,5 +196,5 @@ class WorkflowMenu:
 
     async def delete(self) -> None:
         """Delete; the list offers to undo it."""
-        token = await self._sessions.delete(self._workflow.workflow_id)
-        ui.navigate.to(f"/?undo={token}")
+        await self._sessions.delete(self._workflow.workflow_id)
+        ui.navigate.to(f"/workflows?undo={quote(self._workflow.workflow_id)}")

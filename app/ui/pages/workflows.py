@@ -62,7 +62,7 @@ class WorkflowList:
         self._services, self._sessions = services, sessions
 
     async def build(self, undo: str) -> None:
-        """Show the list; `undo` is the token of a workflow that was just deleted."""
+        """Show the list; `undo` is the id of a workflow that was just deleted."""
         with parts.div("rl-toolbar"):
             self._search = ui.input(placeholder="Filter by name").props("debounce=200 clearable")
             self._search.classes("rl-filter").on_value_change(self._refresh)
@@ -95,9 +95,8 @@ class WorkflowList:
         self._listing = MoreList(self._load, self._card, step=48)
         self._listing.room.classes("rl-cards")
         await self._refresh()
-        gone = self._sessions.deleted(undo)
-        if gone is not None:
-            self._offer_undo(gone.name, undo)
+        if undo:
+            self._offer_undo("The workflow", undo)
 
     async def _load(self, limit: int, offset: int) -> tuple[Sequence[Any], int]:
         page = await self._services.workflows.list(
@@ -134,16 +133,21 @@ class WorkflowList:
             )
 
     async def _delete(self, workflow: WorkflowView) -> None:
-        token = await self._sessions.delete(workflow.workflow_id)
-        self._offer_undo(workflow.name, token)
+        await self._sessions.delete(workflow.workflow_id)
+        self._offer_undo(f"“{workflow.name}”", workflow.workflow_id)
         await self._refresh()
 
-    def _offer_undo(self, name: str, token: str) -> None:
+    def _offer_undo(self, name: str, workflow_id: str) -> None:
         async def back() -> None:
-            await self._sessions.restore(token)
+            try:
+                await self._sessions.bring_back(workflow_id)
+            except Exception as error:
+                if parts.code_of(error) != "not_found":
+                    raise
+                parts.failed(error)
             await self._refresh()
 
-        parts.toast(f"“{name}” was deleted.", undo=back)
+        parts.toast(f"{name} was deleted.", undo=back)
 
     def _card(self, workflow: WorkflowView) -> None:
         with parts.link(f"/workflows/{workflow.workflow_id}", "rl-card"):

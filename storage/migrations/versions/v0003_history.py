@@ -1,4 +1,4 @@
-"""Names of revisions, where they came from, and what each one changed."""
+"""Names of revisions, where they came from, what each one changed; workflows that were deleted."""
 
 from __future__ import annotations
 
@@ -17,3 +17,5 @@ def upgrade() -> None:
     )
     op.add_column("workflow_revision", sa.Column("restored_from", sa.Integer(), nullable=True))
     op.add_column("workflow_revision", sa.Column("summary", sa.JSON(), nullable=True))
+    op.add_column("workflow", sa.Column("deleted_at", sa.Float(), nullable=True))
+    op.create_index(op.f("ix_workflow_deleted_at"), "workflow", ["deleted_at"], unique=False)

@@ -77,7 +77,9 @@ async def test_there_are_enough_and_each_says_what_it_is() -> None:
     assert len(ALL) >= 14
     assert templates.templates()[0].id == templates.FIRST
     for template in templates.templates():
-        assert template.name and template.description.endswith(".") and template.tags
+        assert template.name
+        assert template.description.endswith(".")
+        assert template.tags
         assert template.about(), template.id
         (note,) = template.graph["graph"]["notes"]
         assert note["text"].startswith(f"**{template.name}**")
@@ -113,27 +115,31 @@ async def test_templates_that_answer_do_so_with_citations(
 async def test_a_summary_has_a_point_for_each_section(house: Services) -> None:
     outputs = await run(house, "summarise-document")
     lines = outputs["summary"]["text"].splitlines()
-    assert lines and all(line.startswith("- ") and len(line) > 10 for line in lines)
+    assert lines
+    assert all(line.startswith("- ") and len(line) > 10 for line in lines)
 
 
 async def test_documents_become_rows(house: Services) -> None:
     outputs = await run(house, "documents-to-table")
     rows = table(outputs["table"])
     assert len(rows) == 2
-    assert rows[0]["email"] == "ada@example.com" and rows[0]["total"] == 12.5
+    assert rows[0]["email"] == "ada@example.com"
+    assert rows[0]["total"] == 12.5
 
 
 async def test_two_documents_stand_side_by_side(house: Services) -> None:
     text = (await run(house, "compare-documents"))["comparison"]["text"]
-    assert "**First document:**" in text and "**Second document:**" in text
+    assert "**First document:**" in text
+    assert "**Second document:**" in text
 
 
 async def test_questions_become_a_page_and_a_table(house: Services) -> None:
     page = (await run(house, "faq-builder"))["page"]["text"]
-    assert page.startswith("# Questions and answers") and page.count("## ") == 3
+    assert page.startswith("# Questions and answers")
+    assert page.count("## ") == 3
     assert "*From " in page
     rows = table((await run(house, "batch-questions"))["answers"])
-    assert [row["question"] for row in rows][0] == "What is a knowledge base?"
+    assert next(row["question"] for row in rows) == "What is a knowledge base?"
     assert all(row["answered"] and row["source"] for row in rows[:2])
 
 
@@ -148,9 +154,7 @@ async def test_another_language_takes_its_own_way(house: Services) -> None:
     question = "Was ist eine Wissensdatenbank, und wie kommen Dateien hinein?"
     template = templates.get("by-language")
     view = await house.workflows.create(templates.copy_of(template, [KNOWLEDGE_BASE]))
-    run_id = await house.runs.start(
-        workflow_id=view.workflow_id, input_data={"question": question}
-    )
+    run_id = await house.runs.start(workflow_id=view.workflow_id, input_data={"question": question})
     ended = await house.runs.wait(run_id, 100)
     ran = {step.node_id: step.status for step in ended.steps}
     assert (ran["search_other"], ran["search_en"], ran["rerank"]) == (

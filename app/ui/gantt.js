@@ -15,26 +15,26 @@ export default {
   template: `
     <div class="rl-gantt" :class="{ 'is-flat': !rows.some((row) => row.folds) }" role="group" aria-label="Timeline of the run" @keydown="keys">
       <div class="rl-gantt-axis" aria-hidden="true">
-        <span v-for="tick in ticks" :key="tick" :style="{ left: share(tick) + '%' }">{{ words(tick) }}</span>
+        <span><i v-for="tick in ticks" :key="tick" :style="{ left: share(tick) + '%' }">{{ words(tick) }}</i></span>
       </div>
-      <div v-for="row in shown" :key="row.id" class="rl-gantt-row" :class="'is-' + row.status" :data-row="row.id">
-        <button v-if="row.folds" type="button" class="rl-gantt-fold" :style="{ marginLeft: row.depth * 14 + 'px' }"
-          :aria-expanded="open.has(row.id)" :aria-label="'Steps inside ' + row.title" @click="fold(row)">
-          <span class="material-icons" aria-hidden="true">{{ open.has(row.id) ? 'expand_more' : 'chevron_right' }}</span>
-        </button>
-        <span v-else class="rl-gantt-fold" :style="{ marginLeft: row.depth * 14 + 'px' }" />
-        <button type="button" class="rl-gantt-line" :title="row.hint" :aria-label="row.title + ', ' + (row.words || 'at work')" @click="$emit('pick', { id: row.id })">
-          <span class="rl-gantt-name rl-ellipsis" :class="{ 'is-critical': row.critical }">{{ row.title }}</span>
-          <span class="rl-gantt-lane">
-            <i v-for="tick in ticks" :key="tick" class="rl-gantt-grid" :style="{ left: share(tick) + '%' }" />
-            <i v-if="row.start - row.ready > max / 400" class="rl-gantt-wait" :style="span(row.ready, row.start)" />
-            <i v-if="row.status !== 'skipped'" class="rl-gantt-bar"
-              :class="{ 'is-cached': row.cached, 'is-critical': row.critical, 'is-working': row.end === null }" :style="span(row.start, row.end === null ? now : row.end)" />
-            <i v-for="(at, i) in row.attempts" :key="'a' + i" class="rl-gantt-again" :style="{ left: share(at) + '%' }" />
-          </span>
-          <span class="rl-gantt-words rl-num">{{ row.end === null ? elapsed(row) : row.words }}</span>
-          <span class="rl-gantt-why rl-ellipsis">{{ row.reason }}</span>
-        </button>
+      <div v-for="row in shown" :key="row.id" class="rl-gantt-row" :class="'is-' + row.status" :data-row="row.id" :title="row.hint" @click="$emit('pick', { id: row.id })">
+        <span class="rl-gantt-name" :style="{ paddingLeft: row.depth * 14 + 'px' }">
+          <button v-if="row.folds" type="button" class="rl-gantt-fold" :aria-expanded="open.has(row.id)"
+            :aria-label="'Steps inside ' + row.title" @click.stop="fold(row)">
+            <span class="material-icons" aria-hidden="true">{{ open.has(row.id) ? 'expand_more' : 'chevron_right' }}</span>
+          </button>
+          <span v-else class="rl-gantt-fold" />
+          <button type="button" class="rl-gantt-pick rl-ellipsis" :class="{ 'is-critical': row.critical }" :aria-label="row.title + ', ' + (row.words || 'at work')">{{ row.title }}</button>
+        </span>
+        <span class="rl-gantt-lane">
+          <i v-for="tick in ticks" :key="tick" class="rl-gantt-grid" :style="{ left: share(tick) + '%' }" />
+          <i v-if="row.start - row.ready > max / 400" class="rl-gantt-wait" :style="span(row.ready, row.start)" />
+          <i v-if="row.status !== 'skipped'" class="rl-gantt-bar"
+            :class="{ 'is-cached': row.cached, 'is-critical': row.critical, 'is-working': row.end === null }" :style="span(row.start, row.end === null ? now : row.end)" />
+          <i v-for="(at, i) in row.attempts" :key="'a' + i" class="rl-gantt-again" :style="{ left: share(at) + '%' }" />
+        </span>
+        <span class="rl-gantt-words rl-num">{{ row.end === null ? elapsed(row) : row.words }}</span>
+        <span class="rl-gantt-why rl-ellipsis">{{ row.reason }}</span>
       </div>
     </div>`,
   emits: ["ready", "gone", "pick"],
@@ -118,8 +118,8 @@ export default {
       const id = row.dataset.row;
       const here = this.rows.find((one) => one.id === id);
       if ((event.key === "ArrowRight" && here.folds && !this.open.has(id)) || (event.key === "ArrowLeft" && this.open.has(id))) this.fold(here);
-      else if (event.key === "ArrowDown") row.nextElementSibling?.querySelector(".rl-gantt-line")?.focus();
-      else if (event.key === "ArrowUp") row.previousElementSibling?.querySelector(".rl-gantt-line")?.focus();
+      else if (event.key === "ArrowDown") row.nextElementSibling?.querySelector(".rl-gantt-pick")?.focus();
+      else if (event.key === "ArrowUp") row.previousElementSibling?.querySelector(".rl-gantt-pick")?.focus();
       else return;
       event.preventDefault();
     },

@@ -49,7 +49,7 @@ class _Badge:
         with ui.button(color=None).classes("rl-quiet rl-hidden").mark("run-jobs") as self.button:
             self._spinner = ui.spinner(size="16px")
             self._hand = ui.icon("front_hand").classes("rl-warn rl-hidden")
-            self._words = parts.tag("span", "", "rl-small").style("margin-left: 8px")
+            self._words = parts.tag("span", "", "rl-small rl-wide-only").style("margin-left: 8px")
             with ui.menu():
                 self._room = parts.div("rl-col rl-run-jobs")
 

@@ -170,6 +170,11 @@ class RunState:
         """Nodes that wait for a person: {"message", "form"}."""
         return {node: step.waiting for node, step in self.steps.items() if step.waiting is not None}
 
+    def reused(self) -> tuple[int, int]:
+        """How many steps of the canvas were reused, and how many there are."""
+        outer = [step for node, step in self.steps.items() if not is_inner(node)]
+        return sum(step.cached for step in outer), len(outer)
+
     def failed_node(self) -> str | None:
         """The node of the canvas that failed."""
         failed = (n for n, s in self.steps.items() if s.status == "failed" and not is_inner(n))

@@ -168,10 +168,10 @@ def _worked(step: StepView, times: Times | None, end: float) -> float:
 
 
 def _row(step: StepView, times: Times | None, title: str, end: float) -> Row:
+    start = times.start if times else 0.0
     words = _WORDS.get(step.status, "")
     if not words and step.status == "completed":
-        words = "reused" if step.cached else text.duration(step.duration_ms)
-    start = times.start if times else 0.0
+        words = "reused" if step.cached else text.duration(end - start)
     return Row(
         id=step.node_id,
         title=title,

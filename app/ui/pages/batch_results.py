@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -49,7 +50,7 @@ def cell(value: Any) -> str:
         value = next(
             (value[name] for name in ("text", "answer", "value", "data") if name in value), value
         )
-    return value if isinstance(value, str) else downloads.as_json(value).strip()
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 class Results:
@@ -65,7 +66,7 @@ class Results:
         with parts.div("rl-card"):
             with parts.div("rl-row rl-wrap"):
                 self._state = parts.div()
-                self._words = parts.label("", "rl-grow").props("aria-live=polite")
+                self._words = parts.label("", "rl-grow rl-batch-words").props("aria-live=polite")
                 self._cancel = parts.quiet("Cancel", self._stop, icon="stop").mark("cancel-batch")
                 self._again = parts.quiet("Run what is missing", self._retry, icon="replay").mark(
                     "retry-batch"

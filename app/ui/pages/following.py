@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from app.engine.body import SETTING
 from app.engine.events import NodeFailedEvent, RunStarted
 from app.engine.graph import Graph
 from app.services.views import ExecutionView
@@ -78,7 +77,7 @@ class Following:
         bench = self._bench
         for step in run.steps:
             cls = bench.services.registry.get(step.type)
-            if cls is None or SETTING not in cls.Config.model_fields:
+            if cls is None or not cls.has_body:
                 continue
             inside = await bench.services.runs.steps_inside(
                 run.execution_id, step.node_id, limit=INNER_VALUES

@@ -71,4 +71,5 @@ _INPUTS = {
     "text_input": ("text", "Text", "text"),
     "file_input": ("file", "File", "files"),
     "files": ("files", "Files", "files"),
+    "inlet": ("value", "Value", "text"),
 }

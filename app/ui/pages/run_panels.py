@@ -42,12 +42,12 @@ class TimelinePanel:
         self._draw_facts(run, timeline, titles)
 
     def _draw_facts(self, run: RunState, timeline: Timeline, titles: Titles) -> None:
-        reused = sum(1 for s in run.steps.values() if s.cached)
+        reused, of = run.reused()
         saved, used = usage.saved(run.saved()), run.used()
         facts = (
             ("Took", "running" if run.live else text.duration(run.duration_ms), ""),
             ("Nodes worked", text.duration(timeline.work_ms), "All nodes together, side by side or not."),
-            ("Reused", f"{reused} of {len(run.steps)}", "Results that were taken from earlier runs."),
+            ("Reused", f"{reused} of {of}", "Results that were taken from earlier runs."),
             ("Saved by reuse", saved or usage.UNKNOWN, "What the reused results took when they were made."),
             ("Tokens", usage.tokens(used), "As the models' providers counted them."),
             ("Cost", usage.cost(used), "As the models' providers ask for it; — where it is not known."),

@@ -278,10 +278,10 @@ class RunBar:
 
     def _completed_words(self, run: RunState) -> None:
         ui.icon("check").classes("rl-ok").style("font-size: 18px")
-        reused = sum(1 for s in run.steps.values() if s.cached)
+        reused, of = run.reused()
         words = [text.duration(run.duration_ms)]
         if reused:
-            words.append(f"{reused} of {len(run.steps)} reused")
+            words.append(f"{reused} of {of} reused")
         if "cost_usd" in run.used():
             words.append(usage.cost(run.used()))
         parts.label(" · ".join(words), "rl-muted rl-small rl-ellipsis")

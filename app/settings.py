@@ -149,6 +149,13 @@ class Settings(BaseSettings):
     max_concurrent_runs: int = Field(
         8, ge=1, le=1_000, description="Runs at the same time; further ones wait."
     )
+    max_run_memory_mb: int = Field(
+        0,
+        ge=0,
+        le=10_000_000,
+        description="Memory that runs may take together, in MB; above it, the step at work while "
+        "it grew is stopped. 0 stands for half of what the machine, or the container, has.",
+    )
     cache_mb: int = Field(
         64, ge=0, le=10_000, description="Memory for results of earlier runs, in MB."
     )

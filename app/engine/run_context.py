@@ -7,7 +7,7 @@ import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from app.engine.cache import ResultCache
 from app.engine.context import Approvals, World
@@ -24,6 +24,16 @@ DEFAULT_MAX_OUTPUT = 64 * 1024 * 1024
 #: Steps inside nodes that one run tells one by one, and failures beyond these.
 TOLD_STEPS = 5_000
 TOLD_FAILURES = 500
+
+
+class Watch(Protocol):
+    """Told which nodes work, so that it can stop one: see `Visit.stop`."""
+
+    def enter(self, visit: Visit) -> None:
+        """A node begins, in the task that calls this."""
+
+    def leave(self, visit: Visit) -> None:
+        """It has ended."""
 
 
 @dataclass(slots=True)
@@ -59,6 +69,8 @@ class RunContext:
     approvals: Approvals | None = None
     #: Awaited before each node that would run.
     gate: Callable[[str], Awaitable[None]] | None = None
+    #: Told which nodes work.
+    watch: Watch | None = None
     #: Bytes that one output may take.
     max_output: int = DEFAULT_MAX_OUTPUT
     #: Whether events carry values.

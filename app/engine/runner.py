@@ -23,7 +23,7 @@ from app.engine.options import RunOptions
 from app.engine.plan import Fixed, Plan, PlannedNode, make_plan
 from app.engine.problems import Problem
 from app.engine.registry import Registry
-from app.engine.run_context import RunContext
+from app.engine.run_context import RunContext, Watch
 from app.engine.signature import Wire, digest
 from app.engine.values import PortValue
 from app.engine.visit import Outcome, Visit, problem_of
@@ -53,11 +53,13 @@ class Runner:
         payloads: bool = True,
         approvals: Approvals | None = None,
         max_output_mb: float = 64,
+        watch: Watch | None = None,
     ) -> None:
         """Take `cache` None to reuse nothing, `payloads` False to keep values out of events.
 
         `approvals` asks a person; without it, a node that waits for one fails. An output above
-        `max_output_mb` (of JSON text, about) is the failure of its node.
+        `max_output_mb` (of JSON text, about) is the failure of its node. `watch` is told which
+        nodes work, and may stop one.
         """
         self.registry = registry
         self.world = world
@@ -66,6 +68,7 @@ class Runner:
         self.payloads = payloads
         self.approvals = approvals
         self.max_output_mb = max_output_mb
+        self.watch = watch
 
     def prepare(
         self,
@@ -120,6 +123,7 @@ class Runner:
             fresh=plan.fresh,
             approvals=self.approvals,
             gate=gate,
+            watch=self.watch,
             max_output=int(self.max_output_mb * 1024 * 1024),
             payloads=self.payloads,
         )
@@ -342,7 +346,7 @@ class Run:
                 node_id=node.spec.id,
                 duration_ms=visit.elapsed_ms() if visit is not None else 0.0,
                 cached=outcome.cached,
-                reason=outcome.reason,
+                reason=visit.said(outcome.reason) if visit is not None else outcome.reason,
                 signature=outcome.key,
                 inputs=self._encode(inputs),
                 outputs=self._encode(outcome.outputs),
@@ -384,6 +388,8 @@ class Run:
                 f"fallback value used: {problem.message}",
             )
             return self._finish(node, outcome, visit.values, visit)
+        if visit.held_up_s:
+            problem = problem.model_copy(update={"fix": visit.said(problem.fix)})
         if not self._record(node, _NOTHING):
             return False
         self._count(visit, ran=True)

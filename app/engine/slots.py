@@ -26,6 +26,11 @@ class Slot:
         self._away = 0
         self._closed = False
 
+    @property
+    def held(self) -> bool:
+        """Whether the node has it now."""
+        return self._held
+
     async def take(self) -> None:
         """Wait for the slot; `close` gives it back."""
         await self._slots.acquire()
@@ -90,7 +95,7 @@ class Limit:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a time limit needs a task")
-        self._task = task
+        self._task: asyncio.Task[object] = task
         self._before = task.cancelling()
         loop = self._loop = asyncio.get_running_loop()
         self._handle = loop.call_at(loop.time() + self._left, self._expire)
@@ -124,6 +129,17 @@ class Limit:
         self._pauses -= 1
         if self._pauses == 0 and self._handle is None and not self.expired:
             self._handle = self._loop.call_later(self._left, self._expire)
+
+    @property
+    def task(self) -> asyncio.Task[object]:
+        """The task inside it."""
+        return self._task
+
+    def expire(self) -> None:
+        """Let the time be over now."""
+        if not self.expired and (self._handle is not None or self._pauses):
+            self._stop()
+            self._expire()
 
     def _expire(self) -> None:
         self.expired = True

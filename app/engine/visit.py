@@ -64,8 +64,8 @@ class Visit:
     """One node of one run, from its inputs to its outcome."""
 
     __slots__ = (
-        "context", "data", "inner_ran", "inner_runs", "inner_total", "limit", "node", "saved",
-        "slot", "started", "streamed", "stuck", "usage", "values", "wires",
+        "context", "data", "held_up_s", "inner_ran", "inner_runs", "inner_total", "limit", "node",
+        "saved", "slot", "started", "streamed", "stuck", "usage", "values", "verdict", "wires",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +92,9 @@ class Visit:
         self.data: Mapping[str, Any] = {}
         #: Runs of a body inside this node, and the nodes that were settled and that ran there.
         self.inner_runs = self.inner_total = self.inner_ran = 0
+        #: Why it was stopped, by whom watches; and seconds for which nothing beside it could work.
+        self.verdict: NodeFailed | None = None
+        self.held_up_s = 0.0
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the node's turn came."""
@@ -105,7 +108,7 @@ class Visit:
             try:
                 return await self._timed_attempt(attempt)
             except Exception as error:  # anything a node's code may raise
-                if attempt > self.node.spec.retries:
+                if attempt > self.node.spec.retries or self.verdict is not None:
                     raise
                 logger.info(
                     "Attempt %d of node %s failed, trying again: %s",
@@ -118,9 +121,27 @@ class Visit:
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  # no secret
             attempt += 1
 
+    @property
+    def working(self) -> bool:
+        """Whether it does something itself: not while it waits for inner nodes or for a person."""
+        return self.slot.held
+
+    def stop(self, verdict: NodeFailed) -> None:
+        """End the node, as if its time were over; `verdict` is its failure."""
+        self.verdict = self.verdict or verdict
+        if self.limit is not None:
+            self.limit.expire()
+
+    def said(self, text: str) -> str:
+        """The text, and that the node kept everything beside it from working, if it did."""
+        if not self.held_up_s:
+            return text
+        more = f"it kept the whole server waiting for {self.held_up_s:.0f} s"
+        return f"{text.rstrip('.')}; {more}" if text else more
+
     def took_too_long(self) -> NodeFailed:
         """Why a node failed whose time was over."""
-        return NodeFailed(
+        return self.verdict or NodeFailed(
             f"“{self.node.title}” took longer than {self.node.timeout_s:g} s.",
             code="timeout",
             fix="Give it more time in its run settings, or less to do.",
@@ -130,9 +151,16 @@ class Visit:
         await self.slot.take()
         self.started = self.started or time.perf_counter()
         limit = self.limit = Limit(self.node.timeout_s, self._is_stuck)
+        watch = self.context.watch
         try:
             with limit:
-                return await self._attempt(attempt)
+                if watch is None:
+                    return await self._attempt(attempt)
+                watch.enter(self)
+                try:
+                    return await self._attempt(attempt)
+                finally:
+                    watch.leave(self)
         except TimeoutError as error:
             if not limit.expired:
                 raise
@@ -260,14 +288,14 @@ class Visit:
 
     def use(self, amounts: Mapping[str, float]) -> None:
         """Add to the usage of this node, and of those around it."""
-        for visit in self._around():
+        for visit in self.around():
             for name, amount in amounts.items():
                 if amount:
                     visit.usage[name] = visit.usage.get(name, 0) + amount
 
     def save(self, amounts: Mapping[str, float]) -> None:
         """Note what a reused result spared, here and in the nodes around."""
-        for visit in self._around():
+        for visit in self.around():
             for name, amount in amounts.items():
                 if amount:
                     visit.saved[name] = visit.saved.get(name, 0) + amount
@@ -305,7 +333,7 @@ class Visit:
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:
         """Wait for a person: without a slot, and with the clocks stopped here and around."""
-        limits = [visit.limit for visit in self._around() if visit.limit is not None]
+        limits = [visit.limit for visit in self.around() if visit.limit is not None]
         for limit in limits:
             limit.pause()
         try:
@@ -315,13 +343,17 @@ class Visit:
             for limit in limits:
                 limit.resume()
 
-    def _around(self) -> list[Visit]:
+    def around(self) -> list[Visit]:
         """This visit and those to the nodes around it, innermost first."""
         visits, at = [self], self.context.outer
         while at is not None:
             visits.append(at)
             at = at.context.outer
         return visits
+
+
+#: Tells whoever looks at a stack that a node's attempt is on it.
+ATTEMPT_CODE = Visit._attempt.__code__
 
 
 def problem_of(error: Exception, node: PlannedNode) -> Problem:

@@ -284,6 +284,7 @@ def _run_limits(settings: Settings) -> RunLimits:
         retention_runs=settings.retention_runs,
         retention_mb=settings.retention_mb,
         cache_mb=settings.cache_mb,
+        memory_mb=settings.max_run_memory_mb,
     )
 
 

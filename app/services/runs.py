@@ -32,6 +32,7 @@ from app.services.run_options import (
     unread_inputs,
     with_given,
 )
+from app.services.run_watch import RunWatch
 from app.services.run_writer import RunWriter
 from app.services.threads import call
 from app.services.views import ExecutionView, Page, StepView
@@ -66,6 +67,8 @@ class RunLimits:
     retention_runs: int = 5_000
     retention_mb: int = 2_048
     cache_mb: int = 64
+    #: Memory that runs may take together; 0 stands for half of the machine's.
+    memory_mb: int = 0
 
 
 class RunService:
@@ -90,6 +93,7 @@ class RunService:
         self.approvals = desk or ApprovalDesk(ApprovalRepository(runs.db))
         self._durability = durability or Durability(runs)
         self._cache = RunCache(runs, registry, self.limits.cache_mb * 1024 * 1024)
+        self._watch = RunWatch(self.limits.memory_mb)
         self._live: dict[str, Execution] = {}
         self._observers: list[Observer] = []
         self._floor = Floor(
@@ -108,6 +112,7 @@ class RunService:
         Nothing runs before `recover`.
         """
         await self._durability.open()
+        self._watch.open()
         if self._housekeeping is None:
             self._housekeeping = asyncio.create_task(self._keep_house(), name="run-housekeeping")
 
@@ -436,7 +441,14 @@ class RunService:
         execution = Execution(order, self._floor, self._live.__delitem__)
         self._live[run.id] = execution
         cache = self._cache if use_cache else None
-        execution.launch(Runner(self._registry, self._world, cache, approvals=execution.approval))
+        runner = Runner(
+            self._registry,
+            self._world,
+            cache,
+            approvals=execution.approval,
+            watch=self._watch,
+        )
+        execution.launch(runner)
 
     async def _keep_house(self) -> None:
         limits = self.limits

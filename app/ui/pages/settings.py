@@ -20,7 +20,8 @@ GROUPS = {
     "History": ("retention_days", "retention_runs", "retention_mb"),
     "Limits": (
         "max_upload_mb", "max_request_mb", "max_files", "max_pages", "parse_timeout_s",
-        "parse_memory_mb", "run_timeout_s", "max_concurrent_runs", "max_workflow_mb",
+        "parse_memory_mb", "run_timeout_s", "max_concurrent_runs",
+        "max_run_memory_mb", "max_workflow_mb",
     ),
 }  # fmt: skip
 

@@ -87,7 +87,8 @@ async def ended(services: Services, count: int) -> ExecutionView:
         if (await services.runs.list(limit=1, offset=0)).total < count:
             return None
         run = await newest(services)
-        return run if run is not None and run.status not in ("running", "waiting") else None
+        over = run is not None and run.status in ("completed", "failed", "cancelled")
+        return run if over else None
 
     run: ExecutionView = await until(check)
     return run
@@ -212,6 +213,30 @@ async def test_a_person_is_asked_changes_the_value_and_the_run_goes_on(
 
 async def _waits(services: Services) -> bool:
     return (await services.runs.list(status="waiting", limit=1, offset=0)).total == 1
+
+
+async def test_a_run_that_the_server_broke_off_is_resumed(user: User, services: Services) -> None:
+    workflow = await services.workflows.create(reading())
+    run_id = await services.runs.start(
+        workflow_id=workflow.workflow_id, input_data={"text": "[1]"}, step=True
+    )
+    await until(lambda: _paused(services, run_id, "words"))
+    services.runs.step(run_id)
+    await until(lambda: _paused(services, run_id, "reader"))
+    await services.runs.close()
+    await services.runs.open()
+    assert (await services.runs.get(run_id)).status == "interrupted"
+    await user.open(f"/workflows/{workflow.workflow_id}")
+    await user.should_see("Interrupted")
+    user.find(marker="resume").click()
+    run = await ended(services, 1)
+    assert run.status == "completed", run.error
+    assert run.outputs["value"] == {"data": [1]}
+    await user.should_see("Critical path", retries=30)
+
+
+async def _paused(services: Services, run_id: str, node_id: str) -> bool:
+    return services.runs.paused(run_id) == [node_id]
 
 
 async def test_a_past_run_is_opened_with_its_data_pinned_as_one_edit(

@@ -48,8 +48,7 @@ class Drawer:
         tabs.on_value_change(self._opened)
         with self.panels.classes("rl-drawer-body"):
             with ui.tab_panel(timeline), parts.div("rl-panel-room"):
-                #: Above the timeline: questions to a person, runs that stopped half-way.
-                self.notes = parts.div("rl-col")
+                self._notes = parts.div("rl-col")
                 self.timeline = TimelinePanel(actions.inspect)
             with ui.tab_panel(output), parts.div("rl-panel-room"):
                 self.output = OutputPanel(actions.select, actions.inspect)
@@ -77,11 +76,20 @@ class Drawer:
 
     async def show_run(self, run: RunState, titles: dict[str, tuple[str, str]]) -> None:
         """Draw the timeline of a run; once it has ended its output, and the lists it is on."""
+        if run.warnings or self._run.warnings:
+            self._show_notes(run)
         self._run = run
         self.timeline.show(run, titles)
         if not run.live:
             await self.output.show(run, titles)
             await self._fill(str(self.panels.value))
+
+    def _show_notes(self, run: RunState) -> None:
+        self._notes.clear()
+        with self._notes:
+            for warning in run.warnings:
+                with parts.notice("warn", warning):
+                    pass
 
     def show_problems(
         self, problems: Sequence[Problem], titles: dict[str, tuple[str, str]]

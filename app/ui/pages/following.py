@@ -10,7 +10,7 @@ from typing import Any
 from app.engine.events import NodeFailedEvent, RunStarted
 from app.engine.graph import Graph
 from app.services.views import ExecutionView
-from app.ui import live
+from app.ui import live, parts
 from app.ui.canvas.board import RunBoard, statuses_of_steps
 from app.ui.canvas.view import touched
 from app.ui.pages.bench import Bench
@@ -61,13 +61,15 @@ class Following:
         bench = self._bench
         bench.run = RunState.of(run)
         await self._load_inner(run)
+        await self._load_parent(run)
+        shown = {**bench.run.kept, **{step.node_id: step for step in run.steps}}
         bench.canvas.set_statuses(
-            statuses_of_steps([step.model_dump() for step in run.steps]), replace=True
+            statuses_of_steps([step.model_dump() for step in shown.values()]), replace=True
         )
         if not past and run.graph:
             bench.stale = set(touched(Graph.parse(run.graph), bench.editor.graph))
             bench.canvas.mark_stale(bench.stale)
-        bench.canvas.set_port_values(port_values(bench.run.steps))
+        bench.canvas.set_port_values(port_values(shown))
         await bench.drawer.show_run(bench.run, bench.titles())
         if past or run.status == "interrupted":
             bench.bar.show(bench.run)
@@ -83,6 +85,19 @@ class Following:
                 run.execution_id, step.node_id, limit=INNER_VALUES
             )
             bench.run.add_inner(inside.items)
+
+    async def _load_parent(self, run: ExecutionView) -> None:
+        """Of a run of single nodes, show the others as they were in the run it built on."""
+        if not run.parent_run or not run.options.get("only"):
+            return
+        try:
+            parent = await self._bench.services.runs.get(run.parent_run)
+        except Exception as error:
+            if parts.code_of(error) != "not_found":
+                raise
+            return
+        ran = {step.node_id for step in run.steps}
+        self._bench.run.kept = {s.node_id: s for s in parent.steps if s.node_id not in ran}
 
     def ended(self) -> None:
         """The bar is free for another run."""

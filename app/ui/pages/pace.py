@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 
 #: Seconds between two drawings.
 PACE_S = 0.1
+#: Rest after a drawing, in times of what it took.
+_SHARE = 4.0
 
 
 class Pace:
@@ -29,8 +31,10 @@ class Pace:
         while self._again:
             await asyncio.sleep(max(0.0, self._last + self._seconds - time.monotonic()))
             self._again = False
-            self._last = time.monotonic()
+            began = time.monotonic()
             await self._draw()
+            # What takes long to draw is drawn less often, so that the run has the processor.
+            self._last = time.monotonic() + _SHARE * (time.monotonic() - began)
 
     async def end(self) -> None:
         """Wait for a drawing under way; nothing is drawn after this."""

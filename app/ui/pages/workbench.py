@@ -61,7 +61,7 @@ class Workbench(Bench):
 
     def changed(self, change: Change) -> None:
         """Follow an edit, of this tab or another one."""
-        self.stale |= change.stale & self.run.steps.keys()
+        self.stale |= change.stale & (self.run.steps.keys() | self.run.kept.keys())
         with self.root:
             self.bar.set_inputs(run_inputs(self.editor.graph))
             self.drawer.show_problems(change.problems, self.titles())

@@ -17,6 +17,7 @@ from app.ui.canvas.flow import FlowCanvas
 if TYPE_CHECKING:
     from app.services.container import Services
     from app.services.views import ExecutionView
+    from app.settings import Settings
 
 
 @pytest.fixture
@@ -215,24 +216,32 @@ async def _waits(services: Services) -> bool:
     return (await services.runs.list(status="waiting", limit=1, offset=0)).total == 1
 
 
-async def test_a_run_that_the_server_broke_off_is_resumed(user: User, services: Services) -> None:
-    workflow = await services.workflows.create(reading())
-    run_id = await services.runs.start(
+async def test_a_run_that_the_server_broke_off_is_resumed(settings: Settings) -> None:
+    from app.services.container import Services
+    from app.ui.pages import register
+
+    before = await Services.open(settings, background=False)
+    workflow = await before.workflows.create(reading())
+    run_id = await before.runs.start(
         workflow_id=workflow.workflow_id, input_data={"text": "[1]"}, step=True
     )
-    await until(lambda: _paused(services, run_id, "words"))
-    services.runs.step(run_id)
-    await until(lambda: _paused(services, run_id, "reader"))
-    await services.runs.close()
-    await services.runs.open()
-    assert (await services.runs.get(run_id)).status == "interrupted"
-    await user.open(f"/workflows/{workflow.workflow_id}")
-    await user.should_see("Interrupted")
-    user.find(marker="resume").click()
-    run = await ended(services, 1)
-    assert run.status == "completed", run.error
-    assert run.outputs["value"] == {"data": [1]}
-    await user.should_see("Critical path", retries=30)
+    await until(lambda: _paused(before, run_id, "words"))
+    before.runs.step(run_id)
+    await until(lambda: _paused(before, run_id, "reader"))
+    await before.close()
+    services = await Services.open(settings, background=False)
+    try:
+        async with user_simulation() as user:
+            register(FastAPI(), lambda: services)
+            await user.open(f"/workflows/{workflow.workflow_id}")
+            await user.should_see("Interrupted")
+            user.find(marker="resume").click()
+            run = await ended(services, 1)
+            assert run.status == "completed", run.error
+            assert run.outputs["value"] == {"data": [1]}
+            await user.should_see("Critical path", retries=30)
+    finally:
+        await services.close()
 
 
 async def _paused(services: Services, run_id: str, node_id: str) -> bool:
@@ -293,7 +302,7 @@ async def test_a_table_runs_row_by_row_and_its_bad_rows_once_more(
     user: User, services: Services
 ) -> None:
     workflow = await services.workflows.create(reading())
-    await user.open(f"/workflow/{workflow.workflow_id}/batch")
+    await user.open(f"/workflows/{workflow.workflow_id}/batch")
     fill_in(user, "batch-paste", "text,colour\n[1],red\nnonsense,blue\n[3],")
     await user.should_see("does not ask for “colour”", retries=30)
     await user.should_see("Run 3 rows", retries=10)
@@ -305,7 +314,7 @@ async def test_a_table_runs_row_by_row_and_its_bad_rows_once_more(
 
     batch = await until(over)
     assert batch.counts == {"completed": 2, "failed": 1}
-    await user.open(f"/workflow/{workflow.workflow_id}/batch?batch={batch.batch_id}")
+    await user.open(f"/workflows/{workflow.workflow_id}/batch?batch={batch.batch_id}")
     await user.should_see("3 of 3 rows, 1 failed", retries=30)
     await user.should_see("nonsense", retries=30)
     user.find(marker="batch-csv").click()
@@ -323,11 +332,11 @@ async def _all_over(services: Services, batch_id: str, runs: int) -> bool:
 
 async def test_a_table_that_cannot_be_read_says_why(user: User, services: Services) -> None:
     workflow = await services.workflows.create(reading())
-    await user.open(f"/workflow/{workflow.workflow_id}/batch")
+    await user.open(f"/workflows/{workflow.workflow_id}/batch")
     fill_in(user, "batch-paste", "[{")
     await user.should_see("begins like JSON and is none", retries=30)
     empty = await services.workflows.create(chain(node("v", "output", name="x"), ports=[]))
-    await user.open(f"/workflow/{empty.workflow_id}/batch")
+    await user.open(f"/workflows/{empty.workflow_id}/batch")
     await user.should_see("This workflow asks for nothing")
-    await user.open("/workflow/wf_gone/batch")
+    await user.open("/workflows/wf_gone/batch")
     await user.should_see("All workflows")

@@ -50,7 +50,7 @@ def test_a_person_talks_rates_and_shares(
     context: BrowserContext, server: Server, workflow: str
 ) -> None:
     page = context.new_page()
-    page.goto(f"{server.url}/chat/{workflow}")
+    page.goto(f"{server.url}/workflows/{workflow}/chat")
     page.locator(".rc-sample").click()
     answer = page.locator(".rc-assistant").last
     expect(answer.locator(".rc-actions")).to_be_visible(timeout=30_000)
@@ -112,7 +112,7 @@ def test_another_site_shows_the_chat_only_where_it_is_named(
     page.get_by_role("button", name="Chat").click()
     frame = page.frame_locator("iframe")
     frame.get_by_label("Question").fill("What is a chunk?")
-    page.keyboard.press("Enter")
+    frame.get_by_label("Question").press("Enter")
     expect(frame.locator(".rc-assistant .rc-actions")).to_be_visible(timeout=30_000)
 
     refused: list[str] = []

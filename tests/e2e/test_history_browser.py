@@ -69,7 +69,7 @@ def test_a_version_is_looked_at_named_restored_and_that_is_undone(
     other.open(f"/workflows/{workflow}")
     other.node("aside").wait_for()
     page.bring_to_front()
-    desk.open(f"/workflow/{workflow}/history")
+    desk.open(f"/workflows/{workflow}/history")
     # The newest against the one before it.
     expect(mark(desk, "aside")).to_contain_text("Added")
     expect(page.locator(".rl-legend")).to_contain_text("Added 1")
@@ -167,7 +167,7 @@ def test_a_workflow_is_downloaded_in_a_chosen_format(desk: Desk, workflow: str) 
 
 
 def test_what_is_not_there_is_said(desk: Desk) -> None:
-    desk.open("/workflow/wf_none/history")
+    desk.open("/workflows/wf_none/history")
     expect(desk.page.locator(".rl-empty")).to_contain_text("There is no workflow")
     desk.open("/compare?a=run_x&b=run_y")
     expect(desk.page.locator(".rl-empty")).to_contain_text("There is no run")

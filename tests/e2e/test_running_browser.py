@@ -223,7 +223,7 @@ def test_a_table_of_inputs_fits_a_phone(desk: Desk) -> None:
     made = stored(desk.server, READING)
     page = desk.page
     page.set_viewport_size({"width": 400, "height": 800})
-    desk.open(f"/workflow/{made}/batch")
+    desk.open(f"/workflows/{made}/batch")
     page.get_by_role("textbox", name="Table of inputs").fill("text\n[1]\n[2]\nnonsense\n")
     page.get_by_role("button", name="Run 3 rows").click()
     page.wait_for_url("**batch=*")

@@ -67,7 +67,7 @@ async def test_a_schedule_is_made_paused_deleted_and_brought_back(
     user: User, services: Services
 ) -> None:
     workflow = await make(services)
-    await user.open(f"/workflow/{workflow}/automation")
+    await user.open(f"/workflows/{workflow}/automation")
     await user.should_see("No schedule yet")
     user.find(marker="new-schedule").click()
     await user.should_see("Monday to Friday at 09:00")
@@ -98,7 +98,7 @@ async def test_a_schedule_is_made_paused_deleted_and_brought_back(
 
 async def test_the_address_of_a_webhook_is_shown_once(user: User, services: Services) -> None:
     workflow = await make(services)
-    await user.open(f"/workflow/{workflow}/automation")
+    await user.open(f"/workflows/{workflow}/automation")
     user.find(marker="new-webhook").click()
     await user.should_see("Requests must be signed")
     user.find(marker="save-webhook").click()
@@ -107,7 +107,7 @@ async def test_the_address_of_a_webhook_is_shown_once(user: User, services: Serv
     url = label.text  # type: ignore[attr-defined]
     run_id = await services.triggers.call_webhook(url.rpartition("/")[2], b"")
     assert (await services.runs.wait(run_id, 30)).status == "completed"
-    await user.open(f"/workflow/{workflow}/automation")
+    await user.open(f"/workflows/{workflow}/automation")
     await user.should_see("1 call")
     await user.should_not_see(marker="new-webhook-url")
 
@@ -116,7 +116,7 @@ async def test_a_question_is_answered_on_the_page(user: User, services: Services
     workflow = await make(services, asking=True)
     run_id = await services.runs.start(workflow_id=workflow)
     await services.runs.wait(run_id, 30, or_asked=True)
-    await user.open(f"/workflow/{workflow}/automation")
+    await user.open(f"/workflows/{workflow}/automation")
     await user.should_see("Waiting for you")
     user.find(marker="approve").click()
 
@@ -130,7 +130,7 @@ async def test_a_question_is_answered_on_the_page(user: User, services: Services
 
 
 async def test_a_workflow_that_is_not_there_says_so(user: User) -> None:
-    await user.open("/workflow/wf_no/automation")
+    await user.open("/workflows/wf_no/automation")
     await user.should_see("There is no workflow")
 
 

@@ -38,7 +38,7 @@ _ZONE_JS = "Intl.DateTimeFormat().resolvedOptions().timeZone"
 def register(get_services: Callable[[], Services]) -> None:
     """Add the page."""
 
-    @ui.page("/workflow/{workflow_id}/automation", response_timeout=30)
+    @ui.page("/workflows/{workflow_id}/automation", response_timeout=30)
     async def automation_page(workflow_id: str) -> None:
         services = get_services()
         try:

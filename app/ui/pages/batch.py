@@ -21,14 +21,14 @@ from app.ui.pages.pickers import run_inputs
 
 def address(workflow_id: str, batch_id: str = "") -> str:
     """Where the batches of a workflow are, or one of them."""
-    path = f"/workflow/{quote(workflow_id)}/batch"
+    path = f"/workflows/{quote(workflow_id)}/batch"
     return f"{path}?batch={quote(batch_id)}" if batch_id else path
 
 
 def register(get_services: Callable[[], Services]) -> None:
     """Add the page."""
 
-    @ui.page("/workflow/{workflow_id}/batch", response_timeout=30)
+    @ui.page("/workflows/{workflow_id}/batch", response_timeout=30)
     async def batch_page(workflow_id: str, batch: str = "") -> None:
         services = get_services()
         try:

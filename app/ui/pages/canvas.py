@@ -143,7 +143,7 @@ async def _build(
 
 def _bar_actions(services: Services, bench: Workbench) -> BarActions:
     running = bench.running
-    batch = f"/workflow/{bench.workflow.workflow_id}/batch"
+    batch = f"/workflows/{bench.workflow.workflow_id}/batch"
     return BarActions(
         run=running.whole,
         stop=running.stop,

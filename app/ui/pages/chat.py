@@ -20,7 +20,7 @@ from app.ui.pages.common import missing, workflow_choices
 def register(get_services: Callable[[], Services]) -> None:
     """Add the page."""
 
-    @ui.page("/chat/{workflow_id}", response_timeout=30)
+    @ui.page("/workflows/{workflow_id}/chat", response_timeout=30)
     async def chat_page(workflow_id: str) -> None:
         services = get_services()
         try:

@@ -33,13 +33,13 @@ _ORDER = ("added", "removed", "changed", "moved")
 def history_href(workflow_id: str, revision: int | None = None) -> str:
     """Address of the history of a workflow, at one of its revisions."""
     at = f"?to={revision}" if revision else ""
-    return f"/workflow/{quote(workflow_id)}/history{at}"
+    return f"/workflows/{quote(workflow_id)}/history{at}"
 
 
 def register(get_services: Callable[[], Services], sessions: Sessions) -> None:
     """Add the page."""
 
-    @ui.page("/workflow/{workflow_id}/history", response_timeout=30)
+    @ui.page("/workflows/{workflow_id}/history", response_timeout=30)
     async def history_page(workflow_id: str, to: int = 0, against: str = "") -> None:
         services = get_services()
         try:

@@ -15,7 +15,7 @@ from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.export_svg import Theme
 from app.services.views import WorkflowView
-from app.ui import parts
+from app.ui import parts, tour
 from app.ui.canvas.editor import Change, GraphEditor
 from app.ui.canvas.ops import SetInfo
 from app.ui.canvas.saving import Autosave, SaveState
@@ -80,6 +80,11 @@ class WorkflowMenu:
                 save = parts.tag("button", "", "rl-hidden").props("data-rl-key=save tabindex=-1")
                 save.on("click", self._autosave.save_now)
         with bar.actions:
+            if not read_only:
+                tour.offer()
+            parts.bare("Chat", self._go("chat"), icon="chat_bubble_outline").mark("chat").classes(
+                "rl-wide-only"
+            )
             parts.icon_button("history", "History", self._go("history")).mark("history").classes(
                 "rl-wide-only"
             )
@@ -90,6 +95,7 @@ class WorkflowMenu:
                 ui.menu_item("Duplicate", self.duplicate)
                 ui.menu_item("Copy link", self.copy_link)
                 ui.separator()
+                ui.menu_item("Chat and share", self._go("chat"))
                 ui.menu_item("History", self._go("history"))
                 ui.menu_item("Automation", self._go("automation"))
                 ui.menu_item("Batch", self._go("batch"))
@@ -191,7 +197,7 @@ class WorkflowMenu:
         parts.toast("The link was copied.")
 
     def _go(self, page: str) -> Callable[[], None]:
-        address = f"/workflow/{quote(self._workflow.workflow_id)}/{page}"
+        address = f"/workflows/{quote(self._workflow.workflow_id)}/{page}"
         return lambda: ui.navigate.to(address)
 
     async def delete(self) -> None:

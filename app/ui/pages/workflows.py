@@ -159,6 +159,8 @@ class WorkflowList:
                 more = parts.icon_button("more_horiz", "More")
                 more.on("click", js_handler="(e) => { e.preventDefault(); e.stopPropagation() }")
                 with more, ui.menu():
+                    chat = f"/workflows/{workflow.workflow_id}/chat"
+                    ui.menu_item("Chat", lambda: ui.navigate.to(chat))
                     ui.menu_item("Duplicate", partial(self._duplicate, workflow))
                     ui.menu_item("Delete", partial(self._delete, workflow)).mark("delete")
             description = workflow.description or "No description."

@@ -41,6 +41,15 @@ async def test_a_file_of_another_system_becomes_a_workflow(client: httpx.AsyncCl
     assert checked.json()["valid"] is True
 
 
+async def test_a_file_may_come_as_a_form(client: httpx.AsyncClient) -> None:
+    sent = await client.post(IMPORT, files={"file": ("echo.yml", DIFY, "application/x-yaml")})
+    assert (sent.status_code, sent.json()["report"]["format"]) == (201, "dify")
+    typed = await client.post(IMPORT, files={"text": (None, DIFY)})
+    assert (typed.status_code, typed.json()["name"]) == (201, "Echo")
+    empty = await client.post(IMPORT, files={"file": ("echo.yml", b"", "application/x-yaml")})
+    assert (empty.status_code, empty.json()["error"]["code"]) == (422, "not_text")
+
+
 async def test_our_own_files_and_lists_of_steps_are_imported_as_well(
     client: httpx.AsyncClient,
 ) -> None:

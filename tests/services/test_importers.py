@@ -625,5 +625,11 @@ def test_secrets_are_known_by_name_and_by_shape() -> None:
         "name": "api_key", "value": REMOVED, "nested": [{"token": REMOVED}], "ref": "{{#a.b#}}",
     }  # fmt: skip
     assert redactor.removed == 2
+    fields = {
+        "api_key": {"type": "constant", "value": "hush"},
+        "token": {"type": "variable", "value": ["start", "token"]},
+        "secret": {"type": "mixed", "value": "{{#start.secret#}}"},
+    }
+    assert redactor.data(fields) == {**fields, "api_key": {"type": "constant", "value": REMOVED}}
     assert "abcdefgh" not in redactor.text("Authorization: Bearer abcdefgh12345678")
     assert redactor.text("a sentence about a token, no more") == "a sentence about a token, no more"

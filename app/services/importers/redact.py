@@ -91,6 +91,8 @@ class Redactor:
             if is_secret_name(name) and _holds_something(item):
                 self.removed += 1
                 kept[name] = REMOVED
+            elif is_secret_name(name) and isinstance(item, dict):
+                kept[name] = self._field(self.data(item, depth + 1))
             else:
                 kept[name] = self.data(item, depth + 1)
         # {"name": "api_key", "value": "…"}, as lists of settings are written.
@@ -102,6 +104,15 @@ class Redactor:
                 self.removed += kept[key] != REMOVED
                 kept[key] = REMOVED
         return kept
+
+    def _field(self, field: Any) -> Any:
+        """A secret written as a field of a form: {"type": "constant", "value": "…"}."""
+        if isinstance(field, dict):
+            for key in ("value", "default", "text"):
+                if isinstance(field.get(key), str) and _holds_something(field[key]):
+                    self.removed += field[key] != REMOVED
+                    field[key] = REMOVED
+        return field
 
 
 def _holds_something(value: Any) -> bool:

@@ -32,6 +32,8 @@ HELD_UP_S, TOO_LONG_S = 2.0, 30.0
 LEFT_S = 2.0
 #: Nodes with at least this part of the largest growth are suspected; of these, the youngest.
 _ALIKE = 0.8
+#: What is left after a look of growth before it: what counts is that of the last seconds.
+FADE = 0.97
 #: Part of the cap by which memory must have grown again before another node is stopped.
 _AGAIN = 0.1
 #: Sent to the main thread to stop a node that does not let go of it; ignored by default.
@@ -89,9 +91,9 @@ class RunWatch:
         still = 0.0
         left: dict[Visit, float] = {}
         while True:
-            working = list(self._working)
-            tick = TICK_S if working or still < LINGER_S else SLOW_TICK_S
+            tick = TICK_S if self._working or still < LINGER_S else SLOW_TICK_S
             time.sleep(tick)
+            working = list(self._working)
             still = 0.0 if working else still + tick
             try:
                 self._look_at_threads(left, time.monotonic())
@@ -214,7 +216,7 @@ class _Memory:
     ) -> Visit | None:
         """The node to stop, if any.
 
-        `threads` are nodes with work in a thread; but for these, `alone` lets no other one work.
+        `threads` are nodes with work in a thread; beside these, `alone` lets no other one work.
         """
         now = self._now()
         more, self._before = now - self._before, now
@@ -222,10 +224,10 @@ class _Memory:
         # Nodes with others inside them wait; what these take is theirs, too.
         active = [v for v in working if v.working] if alone is None else [alone]
         busy = {around for visit in active for around in visit.around()}
-        busy |= threads
-        self.grown = {v: self.grown.get(v, 0.0) for v in {*working, *busy}}
+        busy |= threads.intersection(working)
+        self.grown = {v: self.grown.get(v, 0.0) * FADE for v in working}
         for visit in busy:
-            self.grown[visit] = max(0.0, self.grown[visit] + more)
+            self.grown[visit] = max(0.0, self.grown.get(visit, 0.0) + more)
         taken = now - self._base
         if taken <= self._cap:
             self._line = self._cap
@@ -234,7 +236,7 @@ class _Memory:
         # What was freed may stay with the process: only further growth costs another node.
         self._line = max(self._line, taken) + int(self._cap * _AGAIN)
         # One that was told to end and goes on growing must not cost the others.
-        most = max((self.grown[v] for v in busy), default=0.0)
+        most = max((self.grown.get(v, 0.0) for v in busy), default=0.0)
         suspects = [v for v in working if v in busy and self.grown[v] >= most * _ALIKE]
         return next((v for v in reversed(suspects) if v.verdict is None), None)
 

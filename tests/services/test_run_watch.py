@@ -194,7 +194,18 @@ def test_one_that_was_stopped_and_goes_on_growing_costs_no_other(
     assert memory(101, guilty) is guilty
     guilty.verdict = "stopped"
     assert memory(150, guilty, other) is None
-    assert memory(250, other, threads=(guilty,)) is None
+
+
+def test_what_grew_long_ago_does_not_count(memory: Callable[..., Any]) -> None:
+    old, guilty = Node(), Node()
+    for _ in range(200):
+        assert memory(90, old) is None
+    assert memory(91, old, guilty) is None
+    assert memory(131, old, guilty) is guilty
+    # Work in a thread goes on while another node holds the event loop.
+    other, alone = Node(), Node()
+    assert memory(140, other, alone, threads=(other,), alone=alone) is None
+    assert memory(190, alone, other, threads=(other,), alone=alone) is other
 
 
 def test_a_node_that_waits_for_inner_ones(memory: Callable[..., Any]) -> None:

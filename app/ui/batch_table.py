@@ -83,12 +83,9 @@ def _from_lines(content: str, inputs: Sequence[str]) -> tuple[list[dict[str, Any
         return [{inputs[0]: line.strip()} for line in content.splitlines() if line.strip()], set()
     csv.field_size_limit(MAX_CHARS)
     lines = csv.reader(io.StringIO(content), delimiter=separator)
-    names = [known.get(name.strip().casefold(), "") for name in next(lines)]
-    unknown = {
-        n.strip()
-        for n, k in zip(first.split(separator), names, strict=False)
-        if not k and n.strip()
-    }
+    heads = [name.strip() for name in next(lines)]
+    names = [known.get(name.casefold(), "") for name in heads]
+    unknown = {head for head, name in zip(heads, names, strict=True) if head and not name}
     rows = []
     for line in lines:
         row = {name: v for name, v in zip(names, line, strict=False) if name and v.strip()}

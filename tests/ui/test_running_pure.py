@@ -19,12 +19,13 @@ from app.engine.events import (
     RunStarted,
 )
 from app.engine.graph import EdgeSpec, Graph, NodeSpec
-from app.engine.problems import Problem
+from app.engine.problems import Problem, RagloomError
 from app.engine.registry import Registry
 from app.engine.values import PORT_TYPES, Chunks, PortValue, Query, Text
 from app.nodes import register_all
 from app.services.views import ExecutionView, StepView
 from app.ui import downloads
+from app.ui.batch_table import MAX_ROWS, read_table
 from app.ui.output_search import LIMIT, search
 from app.ui.pages import asking, run_request
 from app.ui.pages.pace import Pace
@@ -216,6 +217,40 @@ def test_a_port_tells_what_it_last_held_in_a_few_words() -> None:
         "c": StepView(node_id="c", name="c", type="t", status="skipped"),
     }
     assert set(port_values(steps)) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        ("question\nWhy?\nWhen?\n", [{"question": "Why?"}, {"question": "When?"}]),
+        ('\ufeffQuestion;Text\n"a;b";2\n;\n', [{"question": "a;b", "text": "2"}]),
+        # No line that names inputs: each line is one value of the first one, commas and all.
+        ("Why, then?\nWhen?", [{"question": "Why, then?"}, {"question": "When?"}]),
+        ("Why?\t2\nWhen?\t", [{"question": "Why?", "text": "2"}, {"question": "When?"}]),
+        (
+            '[{"question": "Why?", "text": ""}, "When?"]',
+            [{"question": "Why?"}, {"question": "When?"}],
+        ),
+        ('{"text": "a"}\n\n{"text": "b"}', [{"text": "a"}, {"text": "b"}]),
+    ],
+)
+def test_tables_of_inputs_are_read_as_they_come(content: str, rows: list[dict[str, str]]) -> None:
+    assert list(read_table(content, ["question", "text"]).rows) == rows
+
+
+def test_a_table_says_what_it_left_out_and_what_is_wrong() -> None:
+    table = read_table('"my, notes",question\nx,Why?', ["question"])
+    assert table.rows == ({"question": "Why?"},)
+    assert "“my, notes”" in table.notes[0]
+    for content, inputs, said in (
+        ("  ", ["q"], "empty"),
+        ("q\n", ["q"], "no rows"),
+        ("a", [], "asks for nothing"),
+        ("[1", ["q"], "is none"),
+        ("x\n" * (MAX_ROWS + 1), ["q"], "10,001 rows"),
+    ):
+        with pytest.raises(RagloomError, match=said):
+            read_table(content, inputs)
 
 
 # ---- runs ----

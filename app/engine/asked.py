@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from app.engine.cache import json_text
 from app.engine.codec import decode, decode_outputs, tag
 from app.engine.graph import Graph
-from app.engine.options import RunOptions
+from app.engine.options import KEPT, RunOptions
 from app.engine.problems import InvalidWorkflow, Problem, RagloomError
 from app.engine.registry import Registry
 from app.engine.signature import digest
@@ -198,7 +198,7 @@ def _given(
             continue
         key = options.given_keys.get(node_id, "")
         nothing = bool(outputs) and all(value is None for value in outputs.values())
-        reason = "skipped in an earlier run" if nothing else "kept from an earlier run"
+        reason = "skipped in an earlier run" if nothing else KEPT
         given[node_id] = Fixed(outputs, reason, key, skipped=nothing)
     return given
 

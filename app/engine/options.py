@@ -6,6 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+#: Reasons of steps whose outputs were given instead of made; they take no inputs.
+KEPT = "kept from an earlier run"
+PINNED = "pinned outputs"
+
 
 class RunOptions(BaseModel):
     """Which nodes run, and what stands in for the others. All data is JSON data.

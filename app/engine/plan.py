@@ -13,7 +13,7 @@ from app.engine.codec import Outputs, decode_outputs
 from app.engine.expressions import Path, find
 from app.engine.graph import Graph, NodeSpec, migrate
 from app.engine.node import Node, NodeConfig, Port
-from app.engine.options import RunOptions
+from app.engine.options import PINNED, RunOptions
 from app.engine.problems import InvalidWorkflow, Problem, RagloomError
 from app.engine.registry import AnyNode, Registry
 from app.engine.validation import validate_wiring
@@ -196,7 +196,7 @@ def _plan_node(
 ) -> PlannedNode:
     fixed = given
     if fixed is None and spec.pinned is not None:
-        fixed = Fixed(_decode(spec, cls, spec.pinned, value_types, wiring), "pinned outputs")
+        fixed = Fixed(_decode(spec, cls, spec.pinned, value_types, wiring), PINNED)
     runs = not spec.disabled and fixed is None
     expressions = find(spec.config) if runs else {}
     config = None if expressions else cls.Config.model_construct()

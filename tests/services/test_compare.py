@@ -119,6 +119,19 @@ def test_settings_that_one_run_was_given_count_as_its_own() -> None:
     assert compare_runs(run(), titled).equal
 
 
+def test_results_that_were_kept_are_the_same_as_those_they_were_kept_from() -> None:
+    again = run(answer="Thus.", options={"start_from": "answer", "config": {"answer": {"n": 1}}})
+    for kept in again.steps[:-1]:
+        kept.cached, kept.reason, kept.inputs = True, "kept from an earlier run", {}
+    for pair in ((run(), again), (again, run())):
+        found = compare_runs(*pair)
+        assert found.first_difference is not None
+        assert (found.first_difference.node_id, found.first_difference.kind) == ("answer", "config")
+        assert [found.nodes[n] for n in ("question", "retrieve", "clock")] == ["same"] * 3
+    again.steps[1].outputs = {"chunks": chunks(1)}
+    assert compare_runs(run(), again).nodes["retrieve"] == "output"
+
+
 def test_another_question_is_an_input_and_another_commit_an_output() -> None:
     found = compare_runs(run(), run(question="How?"))
     assert found.first_difference is not None

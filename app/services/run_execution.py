@@ -19,6 +19,7 @@ from app.engine.problems import Problem
 from app.engine.runner import Runner
 from app.services.approvals import ApprovalDesk
 from app.services.problems import explain
+from app.services.run_ends import RunEnds
 from app.services.run_history import RunRecorder
 from app.services.run_log import RunLog
 from app.services.run_pauses import Pauses
@@ -61,6 +62,7 @@ class Floor:
     """What runs share."""
 
     writer: RunWriter
+    ends: RunEnds
     desk: ApprovalDesk
     #: Runs that work at the same time.
     slots: asyncio.Semaphore
@@ -258,7 +260,9 @@ class Execution:
             try:
                 await self._store_end(last)
             except Exception as error:
-                last = self._failed(explain(error).data())
+                problem = explain(error).data()
+                last = self._failed(problem)
+                self._floor.ends.keep(run_id, last.status, problem, last.duration_ms)
         finally:
             self.log.end(last)
             self._ended(run_id)

@@ -20,6 +20,7 @@ from app.services.approvals import ApprovalDesk
 from app.services.durable import Durability
 from app.services.problems import explain
 from app.services.run_cache import RunCache
+from app.services.run_ends import RunEnds
 from app.services.run_execution import Execution, Floor, Observer, Order, added
 from app.services.run_history import execution_view, past_events, step_view
 from app.services.run_log import Store
@@ -96,8 +97,11 @@ class RunService:
         self._watch = RunWatch(self.limits.memory_mb)
         self._live: dict[str, Execution] = {}
         self._observers: list[Observer] = []
+        writer = RunWriter(runs)
+        self._ends = RunEnds(writer)
         self._floor = Floor(
-            RunWriter(runs),
+            writer,
+            self._ends,
             self.approvals,
             asyncio.Semaphore(self.limits.concurrent),
             self.limits.timeout_s,
@@ -134,6 +138,7 @@ class RunService:
         if drivers:
             await asyncio.wait(drivers, timeout=5)
             await self._durability.keep([i for i, e in live.items() if e.goes_on])
+        self._ends.close()
 
     def observe(self, observer: Observer) -> None:
         """Call `observer` with every event from now on."""
@@ -317,7 +322,7 @@ class RunService:
             status=status,
             trigger=trigger,
         )
-        return Page(items=[execution_view(run) for run in items], total=total)
+        return Page(items=[self._ends.over(execution_view(run)) for run in items], total=total)
 
     async def cancel(self, run_id: str) -> ExecutionView:
         """Stop a run; one that has ended stays as it is."""
@@ -346,7 +351,7 @@ class RunService:
 
     def _get(self, run_id: str) -> ExecutionView:
         run, steps = self._runs.get(run_id)
-        return execution_view(run, steps, self._runs.load_payload)
+        return self._ends.over(execution_view(run, steps, self._runs.load_payload))
 
     def _steps_inside(self, run_id: str, node_id: str, limit: int, offset: int) -> Page[StepView]:
         self._runs.get(run_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from app.services.container import Services
 from app.services.ingest import IncomingFile
 from app.services.problems import explain
 from storage.errors import StorageFull
+from tests.crash.bad_nodes import Bad, workflow
 from tests.services.conftest import opened
 
 
@@ -98,3 +100,67 @@ async def test_no_room_for_the_upload_itself(tmp_path: Path) -> None:
         job = await services.ingest.submit(kb, files[:2])
         done = await services.ingest.wait(job.job_id, 60)
         assert {r.status for r in done.results} == {"success"}
+
+
+async def run_of_much(services: Services, **input_data: Any) -> str:
+    """Start a workflow one step of which gives 3 MB."""
+    if "bad" not in services.registry:
+        services.registry.register(Bad)
+    graph = workflow(
+        "Much",
+        {
+            "text": {"type": "text_input"},
+            "much": {"type": "bad", "config": {"how": "much", "size_mb": 3}},
+            "out": {"type": "output"},
+        },
+        "text.text>much.text much.text>out.value",
+        outputs={"end": ["out", "value"]},
+    )
+    return await services.runs.start(graph=graph, input_data=input_data)
+
+
+async def test_no_room_for_what_a_step_gave(tmp_path: Path) -> None:
+    async with opened(tmp_path) as services:
+        with little_room_for_files(1_000_000):
+            ended = await services.runs.wait(await run_of_much(services, text="x"), 60)
+            assert ended.status == "failed"
+            assert ended.error is not None
+            assert ended.error["code"] == "storage_full"
+            assert "space" in ended.error["fix"]
+            assert services.runs.active == 0
+            # The server goes on: what fits is kept.
+            stored = await services.workflows.create(workflow("Small", {}))
+        assert (await services.workflows.get(stored.workflow_id)).name == "Small"
+        again = await services.runs.wait(await run_of_much(services, text="x"), 60)
+        assert again.status == "completed"
+
+
+async def test_no_room_for_the_end_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told at once, and written as soon as there is room."""
+    monkeypatch.setattr("app.services.run_ends._FIRST_S", 0.05)
+    monkeypatch.setattr("app.services.run_ends._LONGEST_S", 0.05)
+    async with opened(tmp_path) as services:
+        with little_room_for_rows(services, 1):
+            run_id = await run_of_much(services, text="x" * 5_000)
+            events = [event async for event in services.runs.watch(run_id)]
+            assert events[-1].kind == "run_finished"
+            assert events[-1].problem is not None
+            ended = await services.runs.get(run_id)
+            assert ended.status == "failed"
+            assert ended.error is not None
+            assert ended.error["code"] == "storage_full"
+            assert (await services.runs.list()).items[0].status == "failed"
+            assert (await services.runs.cancel(run_id)).status == "failed"
+        repository = services.runs._runs
+
+        async def written() -> bool:
+            return repository.get(run_id)[0].status == "failed"
+
+        async with asyncio.timeout(30):
+            while not await written():
+                await asyncio.sleep(0.02)
+        assert (await services.runs.get(run_id)).error == ended.error
+        again = await services.runs.wait(await run_of_much(services, text="x"), 60)
+        assert again.status == "completed"

@@ -165,12 +165,25 @@ def test_undo_and_redo_survive_a_restart(tmp_path: Path) -> None:
     assert again.undo_label is None
 
 
-def test_a_history_of_another_graph_or_damaged_is_left_alone(tmp_path: Path) -> None:
+def test_a_history_of_another_graph_begins_with_what_lies_between() -> None:
+    editor = GraphEditor(toys.answering(), toys.registry())
+    editor.apply([RENAME])
+    other = toys.answering()
+    other.name = "Changed elsewhere"
+    again = GraphEditor(other, toys.registry())
+    assert again.restore_history(editor.dump_history())
+    assert (again.undo_label, again.redo_label) == ("Changes made elsewhere", None)
+    again.undo()
+    assert again.dump() == editor.dump()
+    again.undo()
+    assert again.dump() == toys.answering().dump()
+
+
+def test_a_damaged_history_is_left_alone(tmp_path: Path) -> None:
     editor = GraphEditor(toys.answering(), toys.registry())
     editor.apply([RENAME])
     history = editor.dump_history()
     other = GraphEditor(toys.answering(), toys.registry())
-    assert not other.restore_history(history)
     assert not other.restore_history({**history, "nodes": []})
     assert not other.restore_history({"past": 3})
     assert not other.restore_history(None)

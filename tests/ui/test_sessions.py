@@ -15,6 +15,7 @@ from app.settings import load_settings
 from app.ui.canvas.ops import SetInfo
 from app.ui.canvas.presence import Author
 from app.ui.pages.sessions import Sessions
+from tests.crash.test_disk_full import little_room_for_files, little_room_for_rows
 
 GRAPH: dict[str, Any] = {
     "directed": True,
@@ -70,4 +71,43 @@ async def test_a_version_that_is_restored_shows_on_open_canvases(opened: Service
     with pytest.raises(RagloomError, match="not saved"):
         await sessions.settle(made.workflow_id)
     assert await sessions.settle("wf_not_open") is None
+    session.close()
+
+
+async def test_a_kill_right_after_a_save_makes_no_conflict(opened: Services) -> None:
+    """The revision is stored; that it is, was not noted any more."""
+    made = await opened.workflows.create(GRAPH)
+    session = await Sessions(lambda: opened).open(made)
+    session.editor.apply([SetInfo(name="One")])
+    await session.save_now()
+    session.editor.apply([SetInfo(name="Two")])
+    await opened.workflows.save(made.workflow_id, session.editor.dump(), 2)
+    session.close()
+
+    again = await Sessions(lambda: opened).open(await opened.workflows.get(made.workflow_id))
+    assert (again.state.status, again.editor.revision) == ("saved", 3)
+    again.editor.undo()
+    assert again.editor.graph.name == "One"
+    assert again.editor.undo_label is not None
+    assert (await again.save_now()).status == "saved"
+    again.close()
+
+
+async def test_on_a_full_disk_editing_goes_on_and_saving_says_why(
+    opened: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = await opened.workflows.create(GRAPH)
+    session = await Sessions(lambda: opened).open(made)
+    seen: list[str] = []
+    session.editor.subscribe(lambda change: seen.append(change.label))
+    big = SetInfo(description="x" * 600_000)
+    with little_room_for_files(500_000), little_room_for_rows(opened, 1):
+        session.editor.apply([big])
+        assert session.editor.graph.description == big.description
+        assert len(seen) == 1
+        state = await session.save_now()
+        assert state.status == "failed"
+        assert "no space left" in state.message
+    assert "could not be written" in caplog.text
+    assert (await session.save_now()).status == "saved"
     session.close()

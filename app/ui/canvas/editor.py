@@ -244,7 +244,7 @@ class GraphEditor:
         return self._history.dump(self._graph)
 
     def restore_history(self, data: dict[str, Any] | None) -> bool:
-        """Take undo and redo back, if they belong to the graph as it is now."""
+        """Take undo and redo back; what changed since is one step."""
         return data is not None and self._history.restore(data, self._graph)
 
     # ---- viewers ----

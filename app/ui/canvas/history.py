@@ -19,6 +19,8 @@ DEPTH = 300
 BUDGET = 32 * 1024 * 1024
 #: Steps that are kept over a restart of the server.
 KEPT = 50
+#: Label of what changed while nobody edited here.
+ELSEWHERE = "Changes made elsewhere"
 
 
 @dataclass(slots=True)
@@ -134,18 +136,23 @@ class History:
         }
 
     def restore(self, data: dict[str, Any], present: Graph) -> bool:
-        """Take back what `dump` wrote, if it belongs to this graph. Damaged data is left alone."""
+        """Take back what `dump` wrote. Damaged data is left alone.
+
+        Where it belongs to another graph, what lies between the two is one step: the workflow was
+        changed elsewhere, or the server was killed between a save and writing this down.
+        """
         try:
             nodes = [NodeSpec.load(entry) for entry in data["nodes"]]
             edges = [EdgeSpec.load(entry) for entry in data["edges"]]
-            if _unpack(data["present"], nodes, edges) != present:
-                return False
+            before = _unpack(data["present"], nodes, edges)
             now = self._clock()
             past = [_unpack_step(step, nodes, edges, now) for step in data["past"]]
             future = [_unpack_step(step, nodes, edges, now) for step in data["future"]]
         except (KeyError, IndexError, TypeError, ValueError, AttributeError):
             return False
         self._past, self._future = past, future
+        if before != present:
+            self.push(before, ELSEWHERE, after=present)
         return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from app.ui.canvas.hub import EditorHub
 from app.ui.canvas.ops import ReplaceGraph
 from app.ui.canvas.saving import Autosave, SaveCall, SaveState
 from app.ui.person import NOBODY
+
+log = logging.getLogger(__name__)
 
 #: More names than this in one revision say little.
 _MOST_AUTHORS = 4
@@ -75,22 +78,26 @@ class Sessions:
 
         async def opener() -> Autosave:
             draft = drafts.read(workflow_id)
+            if draft is not None and draft.graph == workflow.graph:
+                draft = None  # it was saved, and the server killed before that was noted
             editor = GraphEditor(
                 Graph.parse(workflow.graph),
                 services.registry,
                 revision=draft.revision if draft else workflow.revision,
-                on_change=lambda graph: drafts.write(workflow_id, graph, editor.revision),
+                on_change=lambda graph: _kept(
+                    lambda: drafts.write(workflow_id, graph, editor.revision)
+                ),
             )
 
             def settled(state: SaveState) -> None:
                 if state.status == "saved":
-                    drafts.clear(workflow_id)
-                    drafts.write_history(workflow_id, editor.dump_history())
+                    _kept(lambda: drafts.clear(workflow_id))
+                    _kept(lambda: drafts.write_history(workflow_id, editor.dump_history()))
 
             editor.restore_history(drafts.read_history(workflow_id))
             autosave = _Signed(editor, save, on_state=settled)
             self._saving[workflow_id] = autosave
-            if draft is not None and draft.graph != workflow.graph:
+            if draft is not None:
                 # Saved after the usual pause; where somebody saved meanwhile, that asks first.
                 editor.apply(
                     [ReplaceGraph(graph=draft.graph, label="Restore edits", allow_empty=True)]
@@ -134,3 +141,11 @@ class Sessions:
     async def bring_back(self, workflow_id: str) -> None:
         """Undo a deletion."""
         await self._get_services().workflows.bring_back(workflow_id)
+
+
+def _kept(write: Callable[[], None]) -> None:
+    """Write beside the database. On a full disk editing goes on, and saving says what is wrong."""
+    try:
+        write()
+    except OSError as error:
+        log.warning("Edits could not be written to disk: %s", error)

@@ -17,6 +17,7 @@ from app.engine.problems import RagloomError
 from app.engine.registry import Registry
 from app.engine.runner import Runner
 from app.services.approvals import ApprovalDesk
+from app.services.broadcast import Broadcast
 from app.services.durable import Durability
 from app.services.problems import explain
 from app.services.run_cache import RunCache
@@ -72,6 +73,15 @@ class RunLimits:
     memory_mb: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that just began."""
+
+    run_id: str
+    workflow_id: str | None
+    trigger: str
+
+
 class RunService:
     """Runs graphs in the background. A step's result is stored before anybody sees it."""
 
@@ -96,6 +106,8 @@ class RunService:
         self._cache = RunCache(runs, registry, self.limits.cache_mb * 1024 * 1024)
         self._watch = RunWatch(self.limits.memory_mb)
         self._live: dict[str, Execution] = {}
+        #: Every run that begins here, for pages that show its workflow.
+        self.begun: Broadcast[Begun] = Broadcast()
         self._observers: list[Observer] = []
         writer = RunWriter(runs)
         self._ends = RunEnds(writer)
@@ -444,6 +456,7 @@ class RunService:
             saved=sums[1],
         )
         execution = Execution(order, self._floor, self._live.__delitem__)
+        self.begun.publish(run.id, Begun(run.id, run.workflow_id, run.trigger))
         self._live[run.id] = execution
         cache = self._cache if use_cache else None
         runner = Runner(

@@ -340,3 +340,16 @@ async def test_a_table_that_cannot_be_read_says_why(user: User, services: Servic
     await user.should_see("This workflow asks for nothing")
     await user.open("/workflows/wf_gone/batch")
     await user.should_see("All workflows")
+
+
+async def test_a_run_that_somebody_else_starts_is_shown_here_too(
+    user: User, services: Services
+) -> None:
+    workflow = await services.workflows.create(approving())
+    await user.open(f"/workflows/{workflow.workflow_id}")
+    user.find(FlowCanvas).trigger("ready", {"origin": "t"})
+    elsewhere = await services.workflows.create(approving())
+    for id_, text in ((elsewhere.workflow_id, "Not this"), (workflow.workflow_id, "From afar")):
+        await services.runs.start(workflow_id=id_, input_data={"text": text}, trigger="page")
+    await user.should_see("Send “From afar”?", retries=50)
+    await user.should_not_see("Not this")

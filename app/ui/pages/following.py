@@ -44,6 +44,8 @@ class Following:
         """Show the given run, else the newest of this workflow."""
         bench = self._bench
         run = past
+        if past is None:
+            live.follow(self.listen, f"runs of {bench.workflow.workflow_id}")
         if run is None:
             newest = await bench.services.runs.list(
                 workflow_id=bench.workflow.workflow_id, limit=_NEWEST, offset=0
@@ -56,6 +58,22 @@ class Following:
             self.follow(run.execution_id, run.input_data)
             return
         await self._show(run, past=past is not None)
+
+    async def listen(self) -> None:
+        """Show the runs that other people start on this workflow, while none is shown here."""
+        bench = self._bench
+        begun = bench.services.runs.begun
+        workflow_id = bench.workflow.workflow_id
+        starts = begun.join(lambda b: b.workflow_id == workflow_id and b.trigger == "page")
+        try:
+            while not bench.root.is_deleted and not starts.closed:
+                await starts.changed(None)
+                for start in starts.take():
+                    if not self.busy and start.run_id != bench.run.run_id:
+                        self.request = RunRequest()
+                        self.follow(start.run_id)
+        finally:
+            begun.leave(starts)
 
     async def _show(self, run: ExecutionView, *, past: bool) -> None:
         bench = self._bench

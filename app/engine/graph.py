@@ -210,15 +210,15 @@ class Graph:
             return self.outputs
         inner = {edge.source for edge in self.edges}
         ends = [
-            (node.id, port)
+            (cls.result_name(port, node.config), node.id, port)
             for node in self.nodes.values()
             if node.id not in inner and (cls := registry.get(node.type)) is not None
             for port in output_ports(cls, node.config)
         ]
-        ports = [port for _, port in ends]
+        names = [name for name, _, _ in ends]
         return {
-            port if ports.count(port) == 1 else f"{node}.{port}": (node, port)
-            for node, port in ends
+            name if names.count(name) == 1 else f"{node}.{port}": (node, port)
+            for name, node, port in ends
         }
 
 

@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
@@ -94,6 +95,8 @@ class Node(Generic[C]):
     #: True for nodes that run a workflow inside them (`ctx.run_graph`). Such a node always runs
     #: itself; the results of the steps inside it are reused one by one.
     has_body: ClassVar[bool] = False
+    #: Output port -> setting that names it among the results of a workflow.
+    named_by: ClassVar[Mapping[str, str]] = MappingProxyType({})
     #: A wired node that no wire brings a value lies on a branch not taken, and is skipped. True for
     #: nodes that run all the same: on what they are set to, or to tell that nothing came.
     runs_without_values: ClassVar[bool] = False
@@ -111,6 +114,15 @@ class Node(Generic[C]):
     async def fingerprint(self, world: World) -> str:
         """State outside the graph this node's result depends on (commit id, model id)."""
         return ""
+
+    @classmethod
+    def result_name(cls, port: str, config: Mapping[str, Any]) -> str:
+        """Name of an output among the results of a workflow that names none itself."""
+        setting = cls.named_by.get(port)
+        if setting is None:
+            return port
+        named = config.get(setting, cls.Config.model_fields[setting].default)
+        return named if isinstance(named, str) and named else port
 
     @classmethod
     def summary(cls, config: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ class AnswerOutput(Node["AnswerOutput.Config"]):
     """
 
     type, version, title, family, icon = "answer_output", 1, "Answer", "outputs", "chat"
+    named_by = {"answer": "name"}
 
     class Config(NodeConfig):
         """Settings of the output."""
@@ -61,6 +62,7 @@ class Output(Node["Output.Config"]):
     """
 
     type, version, title, family, icon = "output", 1, "Output", "outputs", "output"
+    named_by = {"value": "name"}
 
     class Config(NodeConfig):
         """Settings of the output."""

@@ -30,7 +30,7 @@ class Backend(Protocol):
         """A workflow as a file of a format."""
 
     async def import_workflow(self, data: bytes) -> dict[str, Any]:
-        """Keep a workflow; its view, with warnings."""
+        """Keep a workflow of this or another system; {"workflow_id", "report"}."""
 
     def execute(
         self, workflow: str | dict[str, Any], input_data: Mapping[str, Any], *, use_cache: bool
@@ -103,10 +103,11 @@ class LocalBackend:
         return (await self._services.exports.export(workflow_id, format)).content
 
     async def import_workflow(self, data: bytes) -> dict[str, Any]:
-        """Keep a workflow; its view, with warnings."""
-        graph, notes = await self._services.workflows.parse(data)
-        view = await self._services.workflows.create(graph, author="cli")
-        return view.model_dump(mode="json") | {"warnings": notes}
+        """Keep a workflow of this or another system; {"workflow_id", "report"}."""
+        from app.services.importers.service import import_workflow
+
+        imported = await import_workflow(self._services, data, author="cli")
+        return imported.model_dump(mode="json")
 
     async def execute(
         self, workflow: str | dict[str, Any], input_data: Mapping[str, Any], *, use_cache: bool

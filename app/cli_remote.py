@@ -66,8 +66,8 @@ class RemoteBackend:
         return answer.content
 
     async def import_workflow(self, data: bytes) -> dict[str, Any]:
-        """Keep a workflow; its view, with warnings."""
-        return await self._json("POST", "/workflows", content=data)
+        """Keep a workflow of this or another system; {"workflow_id", "report"}."""
+        return await self._json("POST", "/workflows/import", content=data)
 
     async def execute(
         self, workflow: str | dict[str, Any], input_data: Mapping[str, Any], *, use_cache: bool

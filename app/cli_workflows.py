@@ -93,10 +93,17 @@ async def _workflows_export(
 
 @workflows_cli.command("import")
 def workflows_import(
-    file: Annotated[Path, typer.Argument(help="A workflow file.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A workflow file: ours, or an export of RAGFlow, Dify, Langflow or Flowise.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
     data: Data = None,
 ) -> None:
-    """Keep a workflow from a file and print its id."""
+    """Keep a workflow from a file and print its id; what was changed on the way goes to stderr."""
     with exits():
         finish(_workflows_import(file, settings_of(data=data)))
 
@@ -106,8 +113,8 @@ async def _workflows_import(file: Path, settings: Settings) -> int:
 
     content = await asyncio.to_thread(file.read_bytes)
     async with open_backend(settings) as backend:
-        view = await backend.import_workflow(content)
-    for warning in view["warnings"]:
-        typer.echo(warning, err=True)
-    typer.echo(view["workflow_id"])
+        imported = await backend.import_workflow(content)
+    for note in imported["report"]["notes"]:
+        typer.echo(note, err=True)
+    typer.echo(imported["workflow_id"])
     return 0

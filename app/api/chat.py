@@ -30,6 +30,7 @@ from app.services.chats import (
     Visitor,
     sample_question,
 )
+from app.services.problems import explain
 from app.services.views import Page
 
 router = APIRouter(tags=["Chat"], route_class=Door)
@@ -216,17 +217,21 @@ async def asset(name: str) -> Response:
     """Script and style of the chat."""
     if name not in _ASSETS:
         return Response(status_code=404)
-    text = resources.files("app.api").joinpath("chat_assets", name).read_text("utf-8")
     headers = {"Cache-Control": "no-cache", "Cross-Origin-Resource-Policy": "cross-origin"}
-    return Response(text, media_type=_ASSETS[name], headers=headers)
+    return Response(_text(name), media_type=_ASSETS[name], headers=headers)
 
 
 @open_router.get("/c/{token}")
 async def chat_page(token: str, services: Svc) -> HTMLResponse:
     """The chat as a page of its own, which the sites it was shared with may put into theirs."""
-    link = await services.chats.link_of(token)
-    workflow = await services.workflows.get(link.workflow_id)
-    html = resources.files("app.api").joinpath("chat_assets", "chat.html").read_text("utf-8")
+    try:
+        link = await services.chats.link_of(token)
+        workflow = await services.workflows.get(link.workflow_id)
+    except Exception as error:
+        if explain(error).code != "not_found":
+            raise
+        return HTMLResponse(_text("closed.html"), status_code=404)
+    html = _text("chat.html")
     texts = {
         "TITLE": link.name or workflow.name,
         "BASE": f"/c/{token}",
@@ -242,3 +247,7 @@ async def chat_page(token: str, services: Svc) -> HTMLResponse:
     return HTMLResponse(
         html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"}
     )
+
+
+def _text(name: str) -> str:
+    return resources.files("app.api").joinpath("chat_assets", name).read_text("utf-8")

@@ -46,6 +46,13 @@ _STOPPED = {
     "message": "The server was stopped while it answered.",
     "fix": "Ask again.",
 }
+#: Why there is no answer, as people with a link are told it; the others read the error itself.
+_NO_ANSWER = {
+    "code": "no_answer",
+    "message": "There is no answer right now.",
+    "fix": "Ask again later, or tell whoever sent you the link.",
+}
+_SAID_TO_ALL = ("busy", "run_timeout", "server_stopped", "query_too_long")
 _INPUTS = (("question", "question", "question"), ("text_input", "text", "text"))
 
 Status = Literal["done", "running", "waiting", "failed", "cancelled"]
@@ -159,8 +166,9 @@ class ChatService:
 
     async def get(self, visitor: Visitor, chat_id: str) -> ChatView:
         """A conversation with its messages."""
-        chat, messages = await call(self._chats.get, chat_id, visitor.workflow_id, visitor.name)
-        return _chat_view(chat, messages)
+        chat = await self._whole(visitor, chat_id)
+        messages = [_told(visitor, message) for message in chat.messages]
+        return chat.model_copy(update={"messages": messages})
 
     async def delete(self, visitor: Visitor, chat_id: str) -> None:
         """Forget a conversation."""
@@ -178,7 +186,7 @@ class ChatService:
                 fix="Shorten it.",
             )
         self._slow_down(visitor)
-        before = await self.get(visitor, chat_id)
+        before = await self._whole(visitor, chat_id)
         workflow = await self._workflows.get(visitor.workflow_id)
         name = question_name(Graph.parse(workflow.graph))
         question, answer = await call(self._chats.ask, chat_id, text, most=MAX_MESSAGES)
@@ -193,10 +201,10 @@ class ChatService:
             failed = await call(
                 self._chats.update, answer.id, status="failed", error=explain(error).data()
             )
-            return _message_view(failed)
+            return _told(visitor, _message_view(failed))
         answer = await call(self._chats.update, answer.id, run_id=run_id)
         self._expect(answer.id, run_id)
-        return _message_view(answer)
+        return _told(visitor, _message_view(answer))
 
     async def follow(
         self, visitor: Visitor, chat_id: str, message_id: str
@@ -213,7 +221,7 @@ class ChatService:
             if settling is not None:
                 await asyncio.wait([settling])
         final = await self._message(visitor, chat_id, message_id)
-        yield "message", final.model_dump(mode="json")
+        yield "message", _told(visitor, final).model_dump(mode="json")
 
     async def stop(self, visitor: Visitor, chat_id: str, message_id: str) -> MessageView:
         """Stop answering."""
@@ -223,7 +231,7 @@ class ChatService:
             settling = self._settling.get(message_id)
             if settling is not None:
                 await asyncio.wait([settling], timeout=2)
-        return await self._message(visitor, chat_id, message_id)
+        return _told(visitor, await self._message(visitor, chat_id, message_id))
 
     async def rate(
         self, visitor: Visitor, chat_id: str, message_id: str, rating: int | None, comment: str = ""
@@ -237,7 +245,7 @@ class ChatService:
         rated = await call(
             self._chats.update, message_id, rating=rating, comment=comment[:MAX_COMMENT_CHARS]
         )
-        return _message_view(rated)
+        return _told(visitor, _message_view(rated))
 
     async def evaluation_set(
         self, workflow_id: str, limit: int = 100, offset: int = 0
@@ -304,8 +312,12 @@ class ChatService:
             log.exception("The answer %s could not be kept", message_id)
             await call(self._chats.update, message_id, status="failed", error=explain(error).data())
 
+    async def _whole(self, visitor: Visitor, chat_id: str) -> ChatView:
+        chat, messages = await call(self._chats.get, chat_id, visitor.workflow_id, visitor.name)
+        return _chat_view(chat, messages)
+
     async def _message(self, visitor: Visitor, chat_id: str, message_id: str) -> MessageView:
-        chat = await self.get(visitor, chat_id)
+        chat = await self._whole(visitor, chat_id)
         found = next((m for m in chat.messages if m.message_id == message_id), None)
         if found is None:
             raise RagloomError(
@@ -447,6 +459,16 @@ def _message_view(message: ChatMessage) -> MessageView:
             "created_at": iso(message.created_at),
         }
     )
+
+
+def _told(visitor: Visitor, message: MessageView) -> MessageView:
+    """A message as a visitor reads it: strangers get nothing that only its builders can use."""
+    if visitor.link_id is None:
+        return message
+    error = message.error
+    if error is not None and error.get("code") not in _SAID_TO_ALL:
+        error = _NO_ANSWER
+    return message.model_copy(update={"execution_id": None, "error": error})
 
 
 def _rated(question: ChatMessage, answer: ChatMessage) -> RatedAnswer:

@@ -176,7 +176,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run a workflow of Ragloom.")
     for given in INPUTS:
         kind = Path if given["is_file"] else str
-        parser.add_argument(given["flag"], dest=given["flag"], type=kind, help=given["help"])
+        parser.add_argument(
+            given["flag"], dest=given["flag"], metavar="VALUE", type=kind, help=given["help"]
+        )
     parser.add_argument("--data", type=Path, help="data folder (RAGLOOM_DATA, else ./data)")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     flags = vars(parser.parse_args())

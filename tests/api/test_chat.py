@@ -142,7 +142,8 @@ async def test_a_closed_link_stays_closed(
     gone = await client.delete(f"{WF}/{workflow}/chat_links/{link['link_id']}")
     assert gone.status_code == 204
     assert (await client.get(f"{WF}/{workflow}/chat_links")).json() == []
-    assert (await client.get(link["path"])).status_code == 404
+    closed = await client.get(link["path"])
+    assert (closed.status_code, "Ask whoever sent it" in closed.text) == (404, True)
 
 
 async def test_a_visitor_of_a_link_is_slowed_down(client: httpx.AsyncClient, workflow: str) -> None:
@@ -191,6 +192,13 @@ async def test_a_failed_run_is_said_in_the_chat_and_can_be_asked_again(
     answer = (await client.post(f"{chats}/{chat}/messages", json={"text": "How high?"})).json()
     assert answer["status"] == "failed"
     assert "Gone" in answer["error"]["message"]
+    link = (await client.post(f"{WF}/{workflow}/chat_links", json={})).json()["path"]
+    told = (await client.post(f"{link}/chats", headers=VISITOR)).json()["chat_id"]
+    messages = f"{link}/chats/{told}/messages"
+    stranger = (await client.post(messages, json={"text": "How?"}, headers=VISITOR)).json()
+    assert (stranger["status"], stranger["execution_id"]) == ("failed", None)
+    assert "Gone" not in str(stranger)
+    assert "Gone" not in (await client.get(f"{link}/chats/{told}", headers=VISITOR)).text
     await services.knowledge.create("Gone")
     answer = (await client.post(f"{chats}/{chat}/messages", json={"text": "How high?"})).json()
     assert answer["status"] == "done"

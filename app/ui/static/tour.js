@@ -67,7 +67,7 @@
     follow() {
       const step = this.steps[this.at];
       if (this.waiting && document.querySelector(this.waiting)) { this.go(1); return; }
-      const target = step.target && document.querySelector(step.target);
+      const target = step.target ? document.querySelector(step.target) : null;
       const box = target?.getBoundingClientRect();
       const shown = Boolean(box && box.width && box.height);
       this.ring.hidden = !shown;

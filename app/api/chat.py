@@ -19,17 +19,15 @@ from app.api.deps import Key, Limit, Offset, Svc, wants_events
 from app.api.problems import Door
 from app.api.sse import event_stream
 from app.engine.graph import Graph
-from app.services.chats import (
-    MAX_COMMENT_CHARS,
+from app.services.chat_views import (
     MAX_ORIGINS,
-    MAX_QUESTION_CHARS,
     ChatLinkView,
     ChatView,
     MessageView,
     RatedAnswer,
-    Visitor,
     sample_question,
 )
+from app.services.chats import MAX_COMMENT_CHARS, MAX_QUESTION_CHARS, Visitor
 from app.services.problems import explain
 from app.services.views import Page
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.services.chats import checked_origins, conversation, outcome
+from app.services.chat_views import checked_origins, conversation, outcome
 from app.services.container import Services
 from app.services.ingest import IncomingFile
 from tests.api.test_rest_workflows import GRAPH, changed, make

@@ -77,7 +77,7 @@ def ask(graph: Graph, registry: Registry, options: RunOptions) -> Asked:
     present = running | given.keys() | pinned
     asked.standing_in = [n for n in graph.nodes if n in present and n not in running]
     if not whole:
-        problems += _missing(asked, present)
+        problems += _missing(asked, present, every=options.start_from is not None)
     return asked
 
 
@@ -246,8 +246,11 @@ def _key(values: list[PortValue]) -> str:
     return digest("input", *(f"{v.type_name}:{json_text(v).decode()}" for v in values))
 
 
-def _missing(asked: Asked, present: set[str]) -> list[Problem]:
-    """Inputs of nodes that run which only nodes outside of the run could fill."""
+def _missing(asked: Asked, present: set[str], *, every: bool) -> list[Problem]:
+    """Inputs of nodes that run which only nodes outside of the run could fill.
+
+    With `every`, each wire has to bring what it brought before, needed or not.
+    """
     wiring = asked.wiring
     found = []
     for node_id in asked.running:
@@ -257,10 +260,13 @@ def _missing(asked: Asked, present: set[str]) -> list[Problem]:
         given: Mapping[str, Any] = asked.inputs.get(node_id, {})
         for port in wiring.inputs(node_id).values():
             edges = wiring.edges_into(node_id, port.name)
-            if not port.required or port.name in given or not edges:
+            if not (port.required or every) or port.name in given or not edges:
                 continue
-            if not any(edge.source in present for edge in edges):
-                source = edges[0].source
+            absent = [edge.source for edge in edges if edge.source not in present]
+            # A node of a type that is not known gave nothing before, either.
+            lost = [source for source in absent if source in wiring.classes] if every else []
+            if lost or (port.required and len(absent) == len(edges)):
+                source = lost[0] if lost else absent[0]
                 title = wiring.title(source)
                 found.append(
                     Problem(

@@ -164,7 +164,7 @@ async def _stored(visit: Visit, body: Body) -> Mapping[str, Any]:
             code="missing_workflow",
             fix="Choose one in its settings.",
         )
-    if body.workflow in context.inside or body.workflow == context.scope:
+    if body.workflow in context.inside or body.workflow == context.scope.partition("/")[0]:
         raise NodeFailed(
             f"The workflow inside “{title}” contains itself.",
             code="recursive_workflow",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
-from app.engine.cache import ResultCache, json_text
+from app.engine.cache import ResultCache
 from app.engine.codec import Outputs, encode
 from app.engine.context import Approvals, World
 from app.engine.events import (
@@ -26,7 +26,7 @@ from app.engine.registry import Registry
 from app.engine.run_context import RunContext, Watch
 from app.engine.signature import Wire, digest
 from app.engine.values import PortValue
-from app.engine.visit import Outcome, Visit, problem_of
+from app.engine.visit import Outcome, Visit, content_key, problem_of
 
 #: Nodes of one run that may work at the same time.
 DEFAULT_CONCURRENCY = 16
@@ -278,7 +278,7 @@ class Run:
                 self._spawn(follower)
 
     def _stand_in(self, node: PlannedNode, fixed: Fixed) -> bool:
-        key = fixed.key or digest("pinned", *_texts(fixed.outputs))
+        key = fixed.key or content_key(fixed.outputs)
         if fixed.skipped:
             return self._skip(node, fixed.reason, _Result(fixed.outputs, key))
         return self._finish(node, Outcome(fixed.outputs, key, fixed.reason, cached=True), {}, None)
@@ -375,7 +375,8 @@ class Run:
             value = values.get(port)
             outputs[out] = (value[0] if value else None) if isinstance(value, list) else value
         passed = [port for out, port in routes.items() if outputs[out] is not None]
-        key = digest("bypass", *(f"{w.port}={w.source_port}@{w.key}" for w in wires))
+        ways = (f"{out}<{port}" for out, port in sorted(routes.items()))
+        key = digest("bypass", *ways, *(f"{w.port}={w.source_port}@{w.key}" for w in wires))
         reason = f"disabled, passes {', '.join(passed)} through" if passed else "disabled"
         return self._skip(node, reason, _Result(outputs, key))
 
@@ -384,7 +385,7 @@ class Run:
         if node.fallback is not None:
             outcome = Outcome(
                 node.fallback,
-                digest("fallback", *_texts(node.fallback)),
+                content_key(node.fallback),
                 f"fallback value used: {problem.message}",
             )
             return self._finish(node, outcome, visit.values, visit)
@@ -483,10 +484,3 @@ def _nothing_came(wires: Sequence[Wire]) -> str:
     named = ", ".join(sources[:_NAMED_WIRES])
     more = f" and {len(sources) - _NAMED_WIRES} more" if len(sources) > _NAMED_WIRES else ""
     return f"none of its wires brought a value: {named}{more}"
-
-
-def _texts(outputs: Outputs) -> list[str]:
-    return [
-        f"{port}={json_text(value).decode() if value is not None else ''}"
-        for port, value in sorted(outputs.items())
-    ]

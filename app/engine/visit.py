@@ -15,6 +15,7 @@ from app.engine.codec import Outputs
 from app.engine.containment import check_inputs, check_outputs
 from app.engine.context import NodeContext
 from app.engine.events import Event, NodeStarted, NodeWaiting, TokenEvent
+from app.engine.node import Node
 from app.engine.plan import PlannedNode
 from app.engine.problems import NodeFailed, Problem, RagloomError
 from app.engine.run_context import RunContext
@@ -220,8 +221,9 @@ class Visit:
         began = time.perf_counter()
         result = await instance.run(**self._arguments(settings))
         outputs = check_outputs(node, result, context.max_output)
+        steady = fingerprint == "" or not reusable or await self._still(instance, fingerprint)
         if cache is not None:
-            if reusable:
+            if reusable and steady:
                 cost = {"ms": (time.perf_counter() - began) * 1000}
                 await cache.put(key, outputs, {**self.usage, **cost} if self.usage else cost)
             await cache.remember(self._place(), signature)
@@ -229,11 +231,26 @@ class Visit:
         if self.inner_runs:
             reason, reused = self._of_body()
         # What always runs may give the same again: then what follows need not run.
-        by_content = not node.cls.cacheable or node.cls.has_body
+        by_content = not node.cls.cacheable or node.cls.has_body or not steady
         content = content_key(outputs) if by_content else ""
         return Outcome(
-            outputs, key, reason, cached=reused, downstream_key=content, signature=signature
+            outputs,
+            key if steady else "",
+            reason,
+            cached=reused,
+            downstream_key=content,
+            signature=signature,
         )
+
+    async def _still(self, instance: Node[Any], fingerprint: str) -> bool:
+        """Whether what the node reads outside is as it was before it ran.
+
+        Where that changed meanwhile, nobody can tell which of the two it read.
+        """
+        try:
+            return await instance.fingerprint(self.context.world) == fingerprint
+        except RagloomError:  # it is gone
+            return False
 
     def _arguments(self, settings: Settings) -> dict[str, Any]:
         name = self.node.context_parameter
@@ -392,5 +409,9 @@ def content_key(outputs: Outputs) -> str:
     """What outputs count as by what they are, whatever made them."""
     return digest(
         "content",
-        *(f"{port}={'' if v is None else json_text(v).decode()}" for port, v in outputs.items()),
+        *(
+            f"{port}={value.type_name}:{json_text(value).decode()}"
+            for port, value in sorted(outputs.items())
+            if value is not None
+        ),
     )

@@ -10,6 +10,7 @@ from app.engine.codec import tagged
 from app.engine.graph import Graph
 from app.engine.options import RunOptions
 from app.engine.plan import Plan
+from app.engine.problems import InvalidWorkflow
 from app.engine.registry import Registry
 from storage.errors import NotFound
 
@@ -26,18 +27,19 @@ def kept_results(
     registry: Registry,
     *,
     resumed: bool = False,
+    skipped: Collection[str] = (),
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Outputs of steps as `RunOptions.given`, and the signatures they count under.
 
-    Steps whose outputs expired are left out. With `resumed`, for the same run: failures that did
-    not end it stay as they are, too.
+    Steps whose outputs expired are left out. Failures of nodes in `skipped`, or with `resumed`
+    (for the same run) of all, stay as they are: they did not end the run.
     """
     given: dict[str, dict[str, Any]] = {}
     keys: dict[str, str] = {}
     for step in steps:
         if step.status == "skipped" and step.reason.startswith("the run "):
             continue  # it was not its turn yet when the run ended
-        if step.status == "failed" and resumed:
+        if step.status == "failed" and (resumed or step.node_id in skipped):
             given[step.node_id] = {}
             continue
         if step.status not in _SETTLED:
@@ -48,10 +50,16 @@ def kept_results(
             continue
         given[step.node_id] = tagged(outputs, step.types)
         cls = registry.get(step.type)
-        # What acts outside counts by what it gave, not by what it was asked.
-        if step.signature and cls is not None and cls.cacheable:
+        # What acts outside, or holds a workflow that may, counts by what it gave, not by what it
+        # was asked.
+        if step.signature and cls is not None and cls.cacheable and not cls.has_body:
             keys[step.node_id] = step.signature
     return given, keys
+
+
+def may_fail(graph: Graph) -> list[str]:
+    """Nodes whose failure lets the run go on without them."""
+    return [n.id for n in graph.nodes.values() if n.on_error in ("skip", "continue")]
 
 
 def outside(graph: Graph, options: RunOptions) -> set[str]:
@@ -108,6 +116,37 @@ def with_given(
             "given_keys": {**{n: keys[n] for n in chosen if n in keys}, **options.given_keys},
         }
     )
+
+
+def repeated(
+    graph: Graph,
+    past: RunOptions,
+    start: str | None,
+    config: Mapping[str, Mapping[str, Any]],
+    pin: Mapping[str, Mapping[str, Any]],
+) -> RunOptions:
+    """Options that repeat a run with the settings and pins it had, and with these.
+
+    Raises InvalidWorkflow for settings of a node before `start`: they would change nothing.
+    """
+    if start is not None and start in graph.nodes:
+        after = _part(graph, RunOptions(start_from=start))
+        for node in config:
+            if node in graph.nodes and node not in after:
+                name = graph.nodes[node].title or node
+                raise InvalidWorkflow(
+                    f"Settings were given for “{name}”, which does not run again: this run begins "
+                    f"at “{graph.nodes[start].title or start}”.",
+                    fix=f"Begin at “{name}”, or leave its settings out.",
+                )
+    known = {node: values for node, values in past.config.items() if node in graph.nodes}
+    settings = {
+        node: {**known.get(node, {}), **config.get(node, {})} for node in {**known, **config}
+    }
+    # What is asked to run, or to run otherwise, is not to stay as it was pinned.
+    held = {node: outputs for node, outputs in past.pin.items() if node not in {start, *config}}
+    pins = {node: dict(outputs) for node, outputs in {**held, **pin}.items()}
+    return RunOptions(start_from=start, config=settings, pin=pins)
 
 
 def dump_options(options: RunOptions, *, use_cache: bool) -> dict[str, Any]:

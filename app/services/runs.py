@@ -29,8 +29,10 @@ from app.services.run_options import (
     dump_options,
     kept_results,
     load_options,
+    may_fail,
     outside,
     remaining,
+    repeated,
     unread_inputs,
     with_given,
 )
@@ -40,6 +42,7 @@ from app.services.threads import call
 from app.services.views import ExecutionView, Page, StepView
 from app.services.workflows import WorkflowService
 from storage.automation import ApprovalRepository
+from storage.errors import NotFound
 from storage.ids import new_id
 from storage.run_writes import RunChange
 
@@ -176,12 +179,13 @@ class RunService:
         step: bool = False,
         durable: bool | None = None,
         run_id: str | None = None,
+        same: bool = False,
     ) -> str:
         """Start a run of a stored workflow, or of `graph`, and return its id.
 
         With `targets`, only these nodes and what they need; `options` say more. Nodes that the
         options leave out are given the results they had in `base_run`. With `step`, each node
-        waits for `step`. A `durable` run goes on by itself after the server was stopped, which
+        waits for `step`. With `same`, `graph` is that of `revision`. A `durable` run goes on by itself after the server was stopped, which
         is the default for runs that no page watches. Raises InvalidWorkflow when the graph cannot
         run, and RagloomError “busy” when too many runs wait already.
         """
@@ -192,7 +196,7 @@ class RunService:
             name, revision = workflow.name, workflow.revision
             if graph is None:
                 graph = workflow.graph
-            else:
+            elif not same:
                 # A graph on its way to being saved: not the stored revision.
                 revision = None
         parsed = Graph.parse(graph)
@@ -234,24 +238,23 @@ class RunService:
         """Run the graph of a past run once more with its inputs, and return the new run's id.
 
         With `from_`, that node and everything after it, on the results the past run had before
-        it; `config` are settings that differ this time, `pin` outputs that are taken as they are.
+        it; `config` are settings that differ this time, `pin` outputs that are taken as they are,
+        beside those of the past run. Raises InvalidWorkflow for settings of a node that would not
+        run again.
         """
         past, _ = await call(self._runs.get, run_id)
-        options = RunOptions(
-            start_from=from_,
-            config={node: dict(values) for node, values in (config or {}).items()},
-            pin={node: dict(outputs) for node, outputs in (pin or {}).items()},
-        )
-        workflow_id = past.workflow_id
-        new = await self.start(
-            workflow_id=workflow_id,
+        kept = await call(self._options_of, past)
+        options = repeated(Graph.parse(past.graph), kept, from_, config or {}, pin or {})
+        return await self.start(
+            workflow_id=past.workflow_id,
             graph=past.graph,
             input_data=past.input_data,
             trigger=trigger,
+            revision=past.revision,
             options=options,
             base_run=run_id,
+            same=True,
         )
-        return new
 
     async def resume(self, run_id: str) -> str:
         """Go on with a run that was interrupted; finished steps are not run again.
@@ -370,8 +373,15 @@ class RunService:
         steps, total = self._runs.steps_inside(run_id, node_id, limit, offset)
         return Page(items=[step_view(s, self._runs.load_payload) for s in steps], total=total)
 
-    def _results(self, steps: Sequence[RunStep], *, resumed: bool = False) -> _Results:
-        return kept_results(steps, self._runs.load_payload, self._registry, resumed=resumed)
+    def _results(self, steps: Sequence[RunStep], **which: Any) -> _Results:
+        return kept_results(steps, self._runs.load_payload, self._registry, **which)
+
+    def _options_of(self, run: Run) -> RunOptions:
+        """What a past run was given; nothing where that is not kept any more."""
+        try:
+            return load_options(self._runs.load_payload(run.options))[0]
+        except NotFound:
+            return _NOTHING
 
     async def _with_results_of(
         self, base_run: str, graph: Graph, options: RunOptions
@@ -381,7 +391,7 @@ class RunService:
         if not nodes:
             return options
         _, steps = await call(self._runs.get, base_run)
-        given, keys = await call(self._results, steps)
+        given, keys = await call(self._results, steps, skipped=may_fail(graph))
         return with_given(options, given, keys, nodes)
 
     # -- running ----------------------------------------------------------------------------

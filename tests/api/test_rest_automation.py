@@ -43,6 +43,43 @@ async def make(client: httpx.AsyncClient, **kind: bool) -> str:
     return str(made.json()["workflow_id"])
 
 
+async def test_what_follows_a_workflow_inside_counts_by_what_came_out(
+    client: httpx.AsyncClient,
+) -> None:
+    def inner(word: str) -> dict[str, Any]:
+        made = graph()
+        made["nodes"][0]["config"] = {"default": word}
+        return made
+
+    named = (await client.post(WF, json=inner("first"))).json()["workflow_id"]
+    outer = graph()
+    interface = {"inputs": [], "outputs": [{"name": "said", "type": "Text"}]}
+    outer["nodes"] = [
+        {
+            "id": "in",
+            "type": "workflow",
+            "config": {"body": {"workflow": named, "interface": interface}},
+        },
+        *({"id": i, "type": "prompt", "config": {"template": i + " {{ texts[0] }}"}} for i in "cd"),
+        {"id": "output", "type": "output", "config": {}},
+    ]
+    outer["edges"] = [
+        {"source": "in", "target": "c", "key": "said>texts"},
+        {"source": "c", "target": "d", "key": "prompt>texts"},
+        {"source": "d", "target": "output", "key": "prompt>value"},
+    ]
+    workflow = (await client.post(WF, json=outer)).json()["workflow_id"]
+    for word in ("first", "second"):
+        # The workflow inside is not pinned to a revision: it says something else the second time.
+        assert (await client.put(f"{WF}/{named}", json=inner(word))).status_code == 200
+        run = (await client.post(f"{WF}/{workflow}/execute", json={"input_data": {}})).json()
+        assert run["outputs"] == {"said": f"d c {word}"}, run
+        place = f"{RUNS}/{run['execution_id']}"
+        again = (await client.post(f"{place}/rerun", json={"from": "c"})).json()
+        assert again["outputs"] == run["outputs"]
+        assert [s["cached"] for s in again["steps"]] == [True, False, True, True]
+
+
 async def test_a_run_is_run_again_from_a_node_and_with_pins(client: httpx.AsyncClient) -> None:
     workflow = await make(client)
     past = (

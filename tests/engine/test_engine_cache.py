@@ -88,6 +88,24 @@ async def test_changed_state_outside_runs_who_depends_on_it(bench):
     assert bench.events.reasons()["l"] == "outside state commit-1 → commit-2"
 
 
+async def test_state_that_changes_while_a_node_reads_it_leaves_nothing_behind(bench):
+    graph = make_graph(
+        {"in": "say", "l": "lookup", "h": "hint"},
+        "in.text>l.text l.text>h.text",
+        {"x": ("h", "text")},
+    )
+    bench.world.moves_to = "commit-2"
+    moved = await bench.run(graph, text="a")
+    assert moved.outputs["x"]["text"].startswith("a@commit-2")
+    assert bench.events.of("node_finished")["l"].signature == ""
+    # Back at the first commit, nothing of the second is taken for its result.
+    bench.world.state = "commit-1"
+    back = await bench.run(graph, text="a")
+    assert back.outputs["x"]["text"].startswith("a@commit-1")
+    assert (await bench.run(graph, text="a")).outputs == back.outputs
+    assert {e.cached for e in bench.events.of("node_finished").values()} == {True}
+
+
 async def test_rewiring_is_told(bench):
     graph = make_graph({"a": "say", "b": "say", "u": "upper"}, "a.text>u.text")
     graph.nodes["b"].config["key"] = "other"

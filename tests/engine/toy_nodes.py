@@ -24,6 +24,8 @@ class ToyWorld:
     def __init__(self) -> None:
         self.runs: Counter[str] = Counter()
         self.state = "commit-1"
+        #: What `Lookup` finds the state to be once it runs.
+        self.moves_to = ""
         self.working = 0
         self.most_working = 0
 
@@ -172,6 +174,7 @@ class Lookup(Node[NodeConfig]):
 
     async def run(self, text: Text, ctx: NodeContext) -> TextOut:
         ctx.world.runs[ctx.node_id] += 1
+        ctx.world.state, ctx.world.moves_to = ctx.world.moves_to or ctx.world.state, ""
         return TextOut(text=Text(text=f"{text.text}@{ctx.world.state}"))
 
     async def fingerprint(self, world: World) -> str:

@@ -84,6 +84,16 @@ async def test_an_input_in_place_of_a_wire_makes_what_fed_it_unnecessary(bench):
     assert bench.world.ran() == {"h"}
 
 
+async def test_a_wire_that_brought_a_value_brings_it_again_or_the_run_is_refused(bench):
+    graph = chain()
+    graph.edges.append(EdgeSpec("in", "text", "h", "hint"))
+    given = {"up": text("KEPT"), "side": text("s")}
+    with pytest.raises(InvalidWorkflow, match="“Hint” needs what “Say” gives"):
+        await bench.go(graph, RunOptions(start_from="h", given=given))
+    # A node that is run alone does without what it does not need.
+    await bench.go(graph, RunOptions(only=("h",), given=given))
+
+
 async def test_results_given_for_a_whole_run_are_not_made_again(bench):
     await bench.go(chain(), RunOptions(given={"in": text("a"), "up": text("A")}))
     assert bench.world.ran() == {"h", "side", "j"}

@@ -11,7 +11,7 @@ import pytest
 
 from app.engine.events import NodeFinished, NodeWaiting
 from app.engine.options import RunOptions
-from app.engine.problems import RagloomError
+from app.engine.problems import InvalidWorkflow, RagloomError
 from app.services.runs import RunLimits
 from app.services.views import ExecutionView
 from storage.errors import NotFound
@@ -80,6 +80,41 @@ async def test_a_rerun_may_change_settings_and_begin_at_a_node(place: Place) -> 
         await place.runs.rerun(past.execution_id, "nowhere")
     with pytest.raises(NotFound):
         await place.runs.rerun("run_no")
+
+
+async def test_a_rerun_repeats_the_settings_and_pins_of_the_run_and_its_revision(
+    place: Place,
+) -> None:
+    stored = await place.workflows.create(LOUD)
+    first = await ran(place, workflow_id=stored.workflow_id, input_data={"who": "bert"})
+
+    async def again(run: ExecutionView, *what: Any, **more: Any) -> ExecutionView:
+        return await place.runs.wait(await place.runs.rerun(run.execution_id, *what, **more))
+
+    dotted = await again(first, None, {"shout": {"mark": "."}})
+    assert (dotted.outputs, dotted.revision) == ({"end": {"text": "BERT.?"}}, 1)
+    repeated = await again(dotted)
+    assert repeated.outputs == dotted.outputs
+    assert (await again(dotted, "shout")).outputs == dotted.outputs
+    both = await again(dotted, "more", {"more": {"mark": "…"}})
+    assert both.outputs == {"end": {"text": "BERT.…"}}
+    pinned = await again(first, pin={"shout": {"text": {"text": "held"}}})
+    assert (await again(pinned)).outputs == pinned.outputs == {"end": {"text": "HELD?"}}
+    assert (await again(pinned, "shout")).outputs == first.outputs
+    with pytest.raises(InvalidWorkflow, match="“shout”, which does not run again"):
+        await place.runs.rerun(first.execution_id, "more", {"shout": {"mark": "."}})
+
+
+async def test_a_rerun_begins_only_where_the_past_run_has_results(place: Place) -> None:
+    graph = chain(("say", "say", {}), ("shout", "shout", {"fail": True}), ("more", "shout", {}))
+    past = await ran(place, graph=graph)
+    assert past.status == "failed"
+    with pytest.raises(InvalidWorkflow, match="needs what"):
+        await place.runs.rerun(past.execution_id, "more")
+    mended = await place.runs.wait(
+        await place.runs.rerun(past.execution_id, "shout", {"shout": {"fail": False}})
+    )
+    assert (mended.status, mended.outputs) == ("completed", {"end": {"text": "HELLO!!"}})
 
 
 async def test_a_changed_last_node_is_all_that_runs_and_the_reason_survives_a_restart(

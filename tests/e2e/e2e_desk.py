@@ -30,14 +30,18 @@ class Server:
     url: str = ""
     link: str = ""
     flags: tuple[str, ...] = ()
+    #: What is run, and with which variables besides.
+    module: str = "app"
+    variables: dict[str, str] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
 
     def start(self) -> None:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("RAGLOOM_", "PYTEST"))}
-        command = [sys.executable, "-m", "app", "serve", f"--port={self.port}", "--data", self.data]
+        command = [sys.executable, "-m", self.module, "serve", f"--port={self.port}"]
+        command += ["--data", str(self.data)]
         command += self.flags
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=clean, stdout=subprocess.PIPE, text=True
+            command, cwd=ROOT, env={**clean, **self.variables}, stdout=subprocess.PIPE, text=True
         )
         assert self.process.stdout is not None
         for line in self.process.stdout:

@@ -96,6 +96,32 @@
     if (name && (press(name) || name === "save")) event.preventDefault();
   }, true);
 
+  // ---- what is drawn anew beside the canvas keeps the focus near: keys of the canvas need it away
+  const BESIDE = ".rl-inspector, .rl-drawer, .q-dialog";
+  const FIELDS = "textarea, input:not([type=file]):not([disabled])";
+  let held_at = [], watched = null;
+  const again = () => {
+    if (!held_at.length || held_at[0].isConnected) return;
+    if (document.activeElement && document.activeElement !== document.body) { held_at = []; return; }
+    const near = held_at.find((one) => one.isConnected);
+    held_at = [];
+    const shown = (list) => [...list].find((one) => one.offsetParent !== null);
+    if (!near?.closest(BESIDE)) return;
+    (shown(near.querySelectorAll(FIELDS)) || shown(near.querySelectorAll("button, a[href]")))?.focus({ preventScroll: true });
+  };
+  const beside = new MutationObserver(again);
+  addEventListener("focusin", (event) => {
+    const room = event.target.closest?.(BESIDE);
+    held_at = [];
+    if (!room) return;
+    for (let one = event.target; one && one !== room.parentElement; one = one.parentElement) held_at.push(one);
+    if (watched === room) return;
+    beside.disconnect();
+    beside.observe(room, { childList: true, subtree: true });
+    watched = room;
+  });
+  addEventListener("pointerdown", (event) => { if (!event.target.closest?.(BESIDE)) held_at = []; }, true);
+
   // ---- citations: sentence, number, passage and the node that found it light up together
   const light = (event, on) => {
     const item = event.target.closest?.("[data-rl-cites]");
@@ -179,6 +205,22 @@
     };
     addEventListener("DOMContentLoaded", attempt);
   }
+  // ---- without the server nothing done here would be kept: nothing can be done until it is back
+  let held = null;
+  const hold = (lost) => {
+    if (lost === (held !== null)) return;
+    if (lost) held = document.activeElement ?? document.body;
+    document.documentElement.classList.toggle("rl-offline", lost);
+    for (const part of document.body.children) if (!part.matches(".nicegui-error-popup, script, style")) part.inert = lost;
+    if (!lost) { held?.focus?.({ preventScroll: true }); held = null; }
+  };
+  addEventListener("keydown", (event) => {
+    if (held !== null) event.stopImmediatePropagation();
+  }, true);
+  addEventListener("DOMContentLoaded", () => {
+    const popup = document.getElementById("popup");
+    if (popup) new MutationObserver(() => hold(popup.ariaHidden === "false")).observe(popup, { attributes: true, attributeFilter: ["aria-hidden"] });
+  });
   const copy = (text) => navigator.clipboard?.writeText(text);
 
   window.ragloom = { cycleTheme, drop, panel, reveal, press, scrollTo, copy, store };

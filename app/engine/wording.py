@@ -23,8 +23,11 @@ def bad_setting(node_id: str, title: str, cls: AnyNode, item: Any) -> Problem:
     else:
         reason = item["msg"].removeprefix("Value error, ").rstrip(".")
         shown = f", found {_short(found)}" if not isinstance(found, (dict, list)) else ""
-        message = f"“{title}”, setting “{path}”: {reason}{shown}."
-        fix = (setting and setting.description) or "Choose a value that fits."
+        # Settings that do not go together are the fault of no one of them.
+        message = f"“{title}”{f', setting “{path}”' if path else ''}: {reason}{shown}."
+        fix = (setting and setting.description) or (
+            "Choose a value that fits." if path else "Correct its settings."
+        )
     return Problem(
         code="bad_config",
         message=message,
@@ -32,7 +35,7 @@ def bad_setting(node_id: str, title: str, cls: AnyNode, item: Any) -> Problem:
         node=node_id,
         field=path,
         found=found if isinstance(found, (str, int, float, bool)) else None,
-        expected=item["msg"],
+        expected=item["msg"].removeprefix("Value error, "),
     )
 
 

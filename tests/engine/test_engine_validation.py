@@ -6,11 +6,13 @@ import networkx as nx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError, model_validator
 from toy_nodes import make_graph, toy_registry
 
 from app.engine.graph import EdgeSpec, Graph, NodeSpec
 from app.engine.validation import validate
 from app.engine.wiring import bypass, resolve_types
+from app.engine.wording import bad_setting
 
 REGISTRY = toy_registry()
 
@@ -182,6 +184,19 @@ def test_bad_settings_are_told_field_by_field():
     assert "less than or equal to 9" in problems["u", "times"].message
     assert problems["u", "times"].fix == "How often, 1 to 9."
     assert "Its settings: times, label" in problems["v", "size"].fix
+
+
+def test_settings_that_do_not_go_together_are_told_without_the_name_of_one():
+    class Pair(BaseModel):
+        @model_validator(mode="after")
+        def _together(self):
+            raise ValueError("one of them is enough.")
+
+    with pytest.raises(ValidationError) as raised:
+        Pair()
+    problem = bad_setting("u", "Upper", REGISTRY.get("upper"), raised.value.errors()[0])
+    assert problem.message == "“Upper”: one of them is enough."
+    assert (problem.expected, problem.field) == ("one of them is enough.", "")
 
 
 def test_two_wires_into_a_single_input():

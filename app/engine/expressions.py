@@ -24,11 +24,23 @@ MAX_EXPRESSIONS = 200
 #: Where in a node's settings something stands.
 Path = tuple[str | int, ...]
 _VALUE = "__value__"
+#: Most characters of an expression on a card.
+_SHOWN = 40
 
 
 def is_expression(value: Any) -> bool:
     """Whether a setting is written as an expression."""
     return isinstance(value, Mapping) and len(value) == 1 and isinstance(value.get(KEY), str)
+
+
+def in_words(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings with each expression as a short text, to be read: “ƒ variables.k”."""
+    if not any(is_expression(value) for value in config.values()):
+        return config
+    return {
+        name: f"ƒ {' '.join(value[KEY].split())[:_SHOWN]}" if is_expression(value) else value
+        for name, value in config.items()
+    }
 
 
 def find(config: Mapping[str, Any]) -> dict[Path, str]:

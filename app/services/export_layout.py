@@ -8,6 +8,7 @@ from typing import Any
 
 import networkx as nx
 
+from app.engine import expressions
 from app.engine.graph import Graph, NodeSpec
 from app.engine.registry import AnyNode, Registry
 from app.engine.wiring import resolve_types
@@ -149,7 +150,7 @@ def _summary(cls: AnyNode | None, spec: NodeSpec) -> str:
     if cls is None:
         return f"Unknown type “{spec.type}”"
     try:
-        return str(cls.summary(spec.config))
+        return str(cls.summary(expressions.in_words(spec.config)))
     except Exception:  # settings may be of any shape
         return ""
 

@@ -98,7 +98,7 @@ def tags(least: int = 1) -> list[str]:
 def copy_of(
     template: Template, knowledge_bases: Sequence[str] = (), name: str = ""
 ) -> dict[str, Any]:
-    """A workflow file made from a template, bound to a knowledge base for each of its slots.
+    """A workflow file made from a template, bound to the knowledge base named for each slot.
 
     With fewer knowledge bases than slots the last one serves the rest.
     """

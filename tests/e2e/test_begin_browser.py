@@ -68,7 +68,7 @@ def test_three_clicks_lead_from_nothing_to_an_answer_from_ones_own_file(
     graph = desk.graph(page.url.rsplit("/", 1)[1].partition("#")[0])
     assert graph["graph"]["name"] == "Ask harbour notes"
     (retrieve,) = [n for n in graph["nodes"] if n["type"] == "retrieve"]
-    assert retrieve["config"]["knowledge_base"] == shelf[0]["knowledge_base_id"]
+    assert retrieve["config"]["knowledge_base"] == "harbour notes"
 
 
 def test_a_template_of_the_gallery_becomes_a_copy_on_the_canvas(desk: Desk) -> None:

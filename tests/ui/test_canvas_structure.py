@@ -13,6 +13,7 @@ from app.engine.registry import Registry
 from app.nodes import register_all
 from app.ui.canvas import structure
 from app.ui.canvas.editor import GraphEditor, Refused
+from app.ui.canvas.variables import variables_of
 
 
 @pytest.fixture
@@ -229,3 +230,75 @@ def test_what_cannot_be_collapsed_is_refused_with_the_reason(real: GraphEditor) 
         real.apply([{"op": "expand", "node": "first"}])
     with pytest.raises(Refused, match="any more"):
         real.apply([{"op": "expand", "node": "gone"}])
+
+
+def everything() -> Registry:
+    registry = Registry()
+    register_all(registry)
+    return registry
+
+
+def shared() -> GraphEditor:
+    """One node reads the variable, one names it in an expression, one in neither way."""
+    graph = Graph(
+        nodes={
+            "mark": NodeSpec("mark", "variable", config={"name": "mark"}),
+            "other": NodeSpec("other", "variable", config={"name": "other"}),
+            "note": NodeSpec(
+                "note", "question", config={"default": {"$expr": "variables.mark | upper"}}
+            ),
+            "plain": NodeSpec("plain", "question", config={"default": "mark"}),
+        },
+    )
+    return GraphEditor(graph, everything())
+
+
+def test_variables_are_set_renamed_and_taken_away_one_undo_each() -> None:
+    editor = shared()
+    change = editor.apply([{"op": "set_variable", "name": "mark", "value": "blue"}])
+    assert change.stale == {"mark", "note"}
+    editor.apply([{"op": "set_variable", "name": "limit", "value": {"top": [1, 2.5, None]}}])
+    editor.apply([{"op": "set_variable", "name": "sign", "was": "mark", "value": "blue"}])
+    read = Graph.parse(json.loads(json.dumps(editor.dump())))
+    # A renamed one keeps its place.
+    assert list(variables_of(read).items()) == [
+        ("sign", "blue"), ("limit", {"top": [1, 2.5, None]}),
+    ]  # fmt: skip
+    editor.apply([{"op": "remove_variable", "name": "sign"}])
+    editor.apply([{"op": "remove_variable", "name": "limit"}])
+    assert "variables" not in editor.graph.extra
+    for _ in range(2):
+        editor.undo()
+    assert set(variables_of(editor.graph)) == {"sign", "limit"}
+    while editor.undo_label:
+        editor.undo()
+    assert editor.dump() == shared().dump()
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        {"op": "set_variable", "name": "two words", "value": 1},
+        {"op": "set_variable", "name": "__proto__".replace("_", "-"), "value": 1},
+        {"op": "set_variable", "name": "taken", "was": "mark", "value": 1},
+        {"op": "set_variable", "name": "mark", "was": "mark", "value": "x" * 100_001},
+        {"op": "set_variable", "name": "mark", "was": "mark", "value": float("nan")},
+    ],
+)
+def test_a_variable_that_cannot_be_is_refused(op: dict[str, Any]) -> None:
+    editor = shared()
+    for name in ("mark", "taken"):
+        editor.apply([{"op": "set_variable", "name": name, "value": 1}])
+    before = editor.dump()
+    with pytest.raises(Refused):
+        editor.apply([op])
+    assert editor.dump() == before
+
+
+def test_a_card_says_an_expression_in_words() -> None:
+    graph = Graph(nodes={"find": NodeSpec("find", "retrieve", config={"k": {"$expr": "1 +  2"}})})
+    editor = GraphEditor(graph, everything())
+    card = editor.node_view("find")
+    assert card is not None
+    assert "ƒ 1 + 2" in card["summary"]
+    assert "$expr" not in card["summary"]

@@ -15,7 +15,13 @@ from app.engine.graph import Graph
 from app.engine.problems import Problem
 from app.engine.registry import Registry
 
-from . import edits_copy, edits_structure, structure, view  # the edits_… register operations
+from . import (
+    edits_copy,
+    edits_structure,
+    structure,
+    variables,
+    view,
+)  # the edits_… register operations
 from .clashes import Clash, Clashes
 from .edits import Edit, apply_op, tidied
 from .history import History
@@ -24,7 +30,7 @@ from .ops import LOOKS_ONLY, Delete, Op, Paste, Refused, ReplaceGraph, read_op
 from .presence import Author, Presence
 from .sockets import Sockets, fitting_ports
 
-__all__ = ["Change", "GraphEditor", "Refused", "edits_copy", "edits_structure"]
+__all__ = ["Change", "GraphEditor", "Refused", "edits_copy", "edits_structure", "variables"]
 
 Validate = Callable[[Graph, Registry], list[Problem]]
 
@@ -308,7 +314,9 @@ class GraphEditor:
         by: Author | None = None,
         clashes: Sequence[Clash] = (),
     ) -> Change:
-        stale = view.touched(self._graph, graph) if graph_changed and validate else set()
+        stale = (
+            view.touched(self._graph, graph, self.registry) if graph_changed and validate else set()
+        )
         before = self._view
         self._graph = graph
         if graph_changed and self._on_change is not None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+)
 
 from app.engine.problems import RagloomError
 
@@ -12,6 +20,8 @@ from .structure import MAX_TEXT, MAX_TITLE, NOTE_HEIGHT, NOTE_SIZES, NOTE_WIDTH
 
 #: (source node, source port, target node, target port)
 Ends = tuple[str, str, str, str]
+#: What a variable may be called, so that expressions can name it.
+VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 
 
 class Refused(RagloomError):
@@ -147,6 +157,22 @@ class SetInfo(_Op):
     outputs: dict[str, tuple[str, str]] | None = None
 
 
+class SetVariable(_Op):
+    """Give a variable of the workflow a value; `was` is its name until now, where it had one."""
+
+    op: Literal["set_variable"] = "set_variable"
+    name: Annotated[str, Field(pattern=VARIABLE_NAME)]
+    value: JsonValue
+    was: str = ""
+
+
+class RemoveVariable(_Op):
+    """Take a variable out of the workflow."""
+
+    op: Literal["remove_variable"] = "remove_variable"
+    name: str
+
+
 class Paste(_Op):
     """Add the nodes of a workflow-file text, their top left corner at (x, y)."""
 
@@ -261,6 +287,8 @@ Op = (
     | Rename
     | SetDisabled
     | SetInfo
+    | SetVariable
+    | RemoveVariable
     | Paste
     | AddNote
     | EditNote

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
+from app.engine import expressions
 from app.engine.body import SETTING, WORKFLOW
 from app.engine.describe import node_type
 from app.engine.graph import EdgeSpec, Graph, NodeSpec
@@ -19,6 +20,7 @@ from app.engine.values import PortValue, accepts
 
 from .sockets import Sockets
 from .structure import groups_of, notes_of
+from .variables import changed_variables, reads_any
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +165,7 @@ def _summary(cls: AnyNode | None, spec: NodeSpec) -> str:
     if cls is None:
         return f"Unknown type “{spec.type}”"
     try:
-        return cls.summary(spec.config)
+        return cls.summary(expressions.in_words(spec.config))
     except Exception:  # settings may be of any shape while they are typed
         log.debug("No summary of node %s (%s)", spec.id, spec.type, exc_info=True)
         return ""
@@ -220,8 +222,9 @@ def _changes(old: dict[str, View], new: dict[str, View]) -> list[View]:
     return [view for id_, view in new.items() if old.get(id_) != view]
 
 
-def touched(old: Graph, new: Graph) -> set[str]:
+def touched(old: Graph, new: Graph, registry: Registry) -> set[str]:
     """Nodes of the new graph whose result may differ now: the changed ones and what follows."""
+    variables = changed_variables(old, new)
     wires_before, wires_now = _wires(old), _wires(new)
     changed = {
         id_
@@ -233,6 +236,7 @@ def touched(old: Graph, new: Graph) -> set[str]:
             != (spec.type, spec.version, spec.config, spec.disabled, spec.pinned)
         )
         or wires_before.get(id_) != wires_now.get(id_)
+        or (variables and reads_any(spec, variables, registry))
     }
     follow: dict[str, set[str]] = {}
     for edge in new.edges:

@@ -14,6 +14,7 @@ from app.services.uploads import IncomingFile
 from app.services.views import TaskView
 from app.ui import jobs, live, parts
 from app.ui.frame import Crumb, frame
+from app.ui.person import person_name
 
 _OVER = ("success", "error", "cancelled")
 
@@ -136,12 +137,12 @@ class Begin:
 
     async def _workflow(self) -> str:
         template = templates.get(templates.FIRST)
-        graph = templates.copy_of(template, [self._kb], name=f"Ask {self._name}"[:120])
+        graph = templates.copy_of(template, [self._name], name=f"Ask {self._name}"[:120])
         for node in graph["nodes"]:
             if node["type"] == "question":
                 # What the template asks belongs to other documents.
                 node["config"].pop("default", None)
-        made = await self._services.workflows.create(graph, author="page")
+        made = await self._services.workflows.create(graph, author=await person_name())
         return f"/workflows/{made.workflow_id}#ask"
 
 

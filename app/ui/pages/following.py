@@ -85,7 +85,9 @@ class Following:
             statuses_of_steps([step.model_dump() for step in shown.values()]), replace=True
         )
         if not past and run.graph:
-            bench.stale = set(touched(Graph.parse(run.graph), bench.editor.graph))
+            bench.stale = set(
+                touched(Graph.parse(run.graph), bench.editor.graph, bench.services.registry)
+            )
             bench.canvas.mark_stale(bench.stale)
         bench.canvas.set_port_values(port_values(shown))
         await bench.drawer.show_run(bench.run, bench.titles())

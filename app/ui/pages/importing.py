@@ -9,6 +9,7 @@ from app.services.container import Services
 from app.services.importers.detect import NAMES
 from app.services.importers.service import Imported, import_workflow
 from app.ui import parts, text
+from app.ui.person import person_name
 
 _HINT = "Ragloom, RAGFlow, Dify, Langflow or Flowise; JSON or YAML, up to {limit} MB."
 
@@ -75,7 +76,7 @@ class _Import:
     async def _import(self, data: bytes | str) -> None:
         self._said.clear()
         try:
-            made = await import_workflow(self._services, data, author="page")
+            made = await import_workflow(self._services, data, author=await person_name())
         except RagloomError as error:
             with self._said:
                 parts.error_notice(error)

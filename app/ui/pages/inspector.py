@@ -117,6 +117,7 @@ class Inspector:
     def _head(self, node: NodeFacts) -> None:
         cls = self._registry.get(node.type)
         self._switch(one_node=True)
+        self._about.clear()
         self._title.text, self._id.text = node.title, node.node_id
         self._icon.name = cls.icon if cls else "help_center"
         family = cls.family if cls else "outputs"
@@ -129,7 +130,8 @@ class Inspector:
         self._form = None
         self._ports_shown = None
         self._switch(one_node=False)
-        self._about.clear()
+        if self._about.default_slot.children:
+            return  # It follows the workflow by itself: what is typed there keeps its place.
         with self._about:
             self._overview()
 

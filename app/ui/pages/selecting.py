@@ -6,11 +6,11 @@ from typing import Any
 
 from nicegui import ui
 
-from app.ui import parts
 from app.ui.canvas.flow import Selection
-from app.ui.canvas.ops import Rename, SetConfig, SetInfo, SetPolicy
+from app.ui.canvas.ops import Rename, SetConfig, SetPolicy
 from app.ui.pages.bench import Bench
 from app.ui.pages.inspector import NodeFacts
+from app.ui.pages.overview import Overview
 
 
 class Selecting:
@@ -18,6 +18,7 @@ class Selecting:
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
+        self._overview: Overview | None = None
         bench.refresh = self.refresh
 
     def selected(self, selection: Selection) -> None:
@@ -36,6 +37,8 @@ class Selecting:
             bench.inspector.show(
                 self._facts(), read_only=bench.read_only, found_by=bench.run.found_by()
             )
+            if self._overview is not None and not self._overview.gone:
+                self._overview.update()
 
     def _facts(self) -> NodeFacts | None:
         bench = self._bench
@@ -76,32 +79,4 @@ class Selecting:
 
     def overview(self) -> None:
         """Draw what the workflow is as a whole, for the inspector while no node is selected."""
-        bench = self._bench
-        graph = bench.editor.graph
-        with parts.div("rl-overview"):
-            note = ui.textarea(
-                value=graph.description,
-                placeholder="What this workflow is for",
-                on_change=lambda e: bench.apply(SetInfo(description=e.value or "")),
-            ).props("debounce=400")
-            note.props["aria-label"] = "Description"
-            if bench.read_only:
-                note.props("readonly")
-            with parts.div("rl-col rl-gap-4"):
-                parts.label("Results", "rl-strong rl-small")
-                outputs = graph.named_outputs(bench.services.registry)
-                for name, (node, port) in outputs.items():
-                    row = parts.tag("button", "", "rl-end")
-                    with row.on("click", lambda node=node: bench.show_node(node)):
-                        parts.tag("span", name, "rl-mono rl-small")
-                        parts.tag("span", "from", "rl-muted rl-small")
-                        parts.tag("span", f"{bench.title(node)} · {port}", "rl-small rl-ellipsis")
-                if not outputs:
-                    parts.label("Nothing comes out yet.", "rl-muted rl-small")
-            if not bench.read_only:
-                with parts.div("rl-keys"):
-                    for what, key in (
-                        ("Add a node", "Tab"), ("Run", "Ctrl Enter"), ("Undo", "Ctrl Z"), ("All keys", "?"),
-                    ):  # fmt: skip
-                        parts.tag("span", what, "rl-muted")
-                        parts.tag("kbd", key)
+        self._overview = Overview(self._bench)

@@ -20,6 +20,7 @@ from app.services.views import KnowledgeBaseView
 from app.ui import parts, text
 from app.ui.frame import Crumb, frame
 from app.ui.pages.importing import import_file
+from app.ui.person import person_name
 
 Theme = Literal["light", "dark"]
 #: Most knowledge bases that are offered.
@@ -145,7 +146,7 @@ async def preview(services: Services, template: Template) -> None:
             chosen = [str(choice.value) for choice in choices if choice.value]
             try:
                 made = await services.workflows.create(
-                    templates.copy_of(template, chosen), author="page"
+                    templates.copy_of(template, chosen), author=await person_name()
                 )
             except RagloomError as error:
                 with room:
@@ -170,9 +171,10 @@ def _choices(template: Template, shelf: Sequence[KnowledgeBaseView]) -> list[ui.
         ):
             parts.tag("span", "Make one from my own files")
         return []
-    names = {kb.knowledge_base_id: kb.name for kb in shelf}
+    # Nodes hold names, as the inspector writes them.
+    names = [kb.name for kb in shelf]
     for number, slot in enumerate(template.slots):
-        default = shelf[min(number, len(shelf) - 1)].knowledge_base_id
+        default = names[min(number, len(names) - 1)]
         select = ui.select(names, value=default, label=slot.label)
         made.append(select.classes("rl-grow").mark("choose-kb"))
     return made

@@ -65,7 +65,7 @@ class Workbench(Bench):
         with self.root:
             self.bar.set_inputs(run_inputs(self.editor.graph))
             self.drawer.show_problems(change.problems, self.titles())
-        if self.node is not None and (self.node in change.nodes or self.node in change.stale):
+        if self.node is None or self.node in change.nodes or self.node in change.stale:
             self.refresh()
 
     def has_pins(self) -> bool:

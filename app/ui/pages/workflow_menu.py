@@ -22,6 +22,7 @@ from app.ui.canvas.saving import Autosave, SaveState
 from app.ui.frame import Frame
 from app.ui.pages.importing import import_file
 from app.ui.pages.sessions import Sessions
+from app.ui.person import person_name
 
 _WORDS = {
     "saved": ("cloud_done", "Saved"),
@@ -150,7 +151,7 @@ class WorkflowMenu:
         graph = self._editor.dump()
         graph["graph"]["name"] = f"{graph['graph']['name']} copy"
         try:
-            copy = await self._services.workflows.create(graph, author="page")
+            copy = await self._services.workflows.create(graph, author=await person_name())
         except RagloomError as error:
             parts.failed(error)
             return

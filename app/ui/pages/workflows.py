@@ -19,6 +19,7 @@ from app.ui.pages.common import MoreList, run_badge
 from app.ui.pages.importing import import_file
 from app.ui.pages.sessions import Sessions
 from app.ui.pages.templates import preview
+from app.ui.person import person_name
 from app.ui.thumbnail import thumbnail
 
 
@@ -116,7 +117,7 @@ class WorkflowList:
 
     async def _create(self, graph: dict[str, Any]) -> None:
         try:
-            workflow = await self._services.workflows.create(graph, author="page")
+            workflow = await self._services.workflows.create(graph, author=await person_name())
         except RagloomError as error:
             parts.failed(error)
             return

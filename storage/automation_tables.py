@@ -112,3 +112,5 @@ class BatchRow(SQLModel, table=True):
     outputs: dict[str, Any] = Field(default_factory=dict, sa_column=_json())
     error: dict[str, Any] | None = Field(default=None, sa_column=_json(nullable=True))
     duration_ms: float | None = None
+    #: Tokens, calls and cost of its run, as far as they are known.
+    usage: dict[str, float] = Field(default_factory=dict, sa_column=_json())

@@ -39,6 +39,7 @@ class BatchRepository:
                             "input_data": dict(row),
                             "status": "queued",
                             "outputs": {},
+                            "usage": {},
                         }
                         for ordinal, row in enumerate(rows)
                     ],
@@ -121,7 +122,9 @@ class BatchRepository:
                     col(BatchRow.batch_id) == batch_id,
                     col(BatchRow.status).in_(("failed", "cancelled")),
                 )
-                .values(status="queued", run_id=None, error=None, outputs={}, duration_ms=None)
+                .values(
+                    status="queued", run_id=None, error=None, outputs={}, duration_ms=None, usage={}
+                )
             )
             if found.rowcount:
                 session.exec(

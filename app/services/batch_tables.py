@@ -89,21 +89,27 @@ def read_csv(text: str) -> Inputs:
     return check_rows([dict(zip(names, row, strict=False)) for row in table[1:]])
 
 
+#: Columns after the results: what is known of the run of a row.
+_ABOUT = ("error", "seconds", "cost_usd", "execution_id")
+
+
 def write_csv(columns: Sequence[str], rows: Iterable[BatchRow]) -> str:
     """A batch as CSV text. Cells that a spreadsheet would run as a formula are made text."""
     rows = list(rows)
     outputs = list(dict.fromkeys(name for row in rows for name in row.outputs))
-    taken = {*columns, "status", "error", "execution_id"}
+    taken = {*columns, "status", *_ABOUT}
     heads = [name if name not in taken else f"output {name}" for name in outputs]
     file = io.StringIO(newline="")
     writer = csv.writer(file)
-    writer.writerow([_cell(h) for h in (*columns, "status", *heads, "error", "execution_id")])
+    writer.writerow([_cell(h) for h in (*columns, "status", *heads, *_ABOUT)])
     for row in rows:
         cells = [
             *(row.input_data.get(name) for name in columns),
             row.status,
             *(row.outputs.get(name) for name in outputs),
             (row.error or {}).get("message"),
+            None if row.duration_ms is None else round(row.duration_ms / 1000, 3),
+            row.usage.get("cost_usd"),
             row.run_id,
         ]
         writer.writerow([_cell(value) for value in cells])

@@ -42,6 +42,8 @@ class BatchRowView(View):
     outputs: dict[str, Any]
     error: dict[str, Any] | None
     duration_ms: float | None
+    #: prompt_tokens, completion_tokens, calls and cost_usd, as far as they are known.
+    usage: dict[str, float] = {}
 
 
 class BatchView(View):
@@ -239,6 +241,7 @@ class BatchService:
             outputs=shape_outputs(run.outputs, run.graph),
             error=run.error,
             duration_ms=run.duration_ms,
+            usage=run.usage,
         )
 
     async def _begin(self, batch: Batch, row: BatchRow, run_id: str) -> None:
@@ -302,6 +305,7 @@ def _view(batch: Batch, counts: Mapping[str, int], rows: Sequence[BatchRow] = ()
                 outputs=row.outputs,
                 error=row.error,
                 duration_ms=row.duration_ms,
+                usage=row.usage,
             )
             for row in rows
         ],

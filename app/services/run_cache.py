@@ -32,9 +32,10 @@ class RunCache(MemoryCache):
         """Outputs kept under a signature's key."""
         kept = await super().get(key)
         if kept is None:
-            kept = await call(self._from_history, key)
-            if kept is not None:
-                await self.put(key, kept)
+            found = await call(self._from_history, key)
+            if found is not None:
+                kept, cost = found
+                await self.put(key, kept, cost)
         return kept
 
     async def previous(self, place: str) -> Signature | None:
@@ -55,7 +56,8 @@ class RunCache(MemoryCache):
         step = self._runs.last_step(workflow_id, node_id)
         return Signature.load(step.signature_parts) if step is not None else None
 
-    def _from_history(self, key: str) -> Outputs | None:
+    def _from_history(self, key: str) -> tuple[Outputs, dict[str, float]] | None:
+        """Outputs of a past step, and what they cost when they were made."""
         step = self._runs.by_signature(key)
         cls = self._registry.get(step.type) if step is not None else None
         if step is None or cls is None:
@@ -63,12 +65,15 @@ class RunCache(MemoryCache):
         try:
             data = tagged(self._runs.load_payload(step.outputs), step.types)
             config = None if _static(cls) else self._runs.node_of(step).get("config", {})
-            return decode_outputs(
+            outputs = decode_outputs(
                 cls, data, self._registry.value_types(), config=config, guess=True
             )
         except (UndecodableValue, NotFound, TypeError, KeyError, OSError):
             # Old results may have another shape, and may be pruned.
             return None
+        if step.cached:
+            return outputs, dict(step.saved)
+        return outputs, {**step.usage, "ms": step.duration_ms or 0.0}
 
 
 def _static(cls: AnyNode) -> bool:

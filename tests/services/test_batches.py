@@ -37,7 +37,9 @@ async def test_each_row_is_a_run_of_the_same_revision(place: Place) -> None:
     run = await place.runs.get(done.rows[0].execution_id or "")
     assert (run.trigger, run.revision) == ("batch", 1)
     table = list(csv.reader(io.StringIO(await place.batches.table(batch.batch_id))))
-    assert table[0] == ["x", "who", "city", "status", "end", "error", "execution_id"]
+    about = ["error", "seconds", "cost_usd", "execution_id"]
+    assert table[0] == ["x", "who", "city", "status", "end", *about]
+    assert float(table[2][6]) >= 0
     assert table[2][:5] == ["1", "bert", "Ulm; Donau", "completed", "BERT!?"]
     assert [b.batch_id for b in (await place.batches.list(workflow_id)).items] == [batch.batch_id]
 

@@ -143,7 +143,7 @@ async def test_a_failed_run_says_why_and_goes_on_from_there_after_the_fix(
     user.find(marker="run-from-failed").click()
     run = await ended(services, 2)
     assert run.status == "completed", run.error
-    assert run.outputs["value"] == {"data": {"a": 1}}
+    assert run.outputs["found"] == {"data": {"a": 1}}
     await user.should_see("Critical path", retries=30)
 
 
@@ -206,7 +206,7 @@ async def test_a_person_is_asked_changes_the_value_and_the_run_goes_on(
     user.find(marker="approve").click()
     run = await ended(services, 1)
     assert run.status == "completed", run.error
-    assert run.outputs["value"] == {"text": "Dear madam"}
+    assert run.outputs["letter"] == {"text": "Dear madam"}
     decided = next(step for step in run.steps if step.node_id == "boss")
     assert decided.outputs["comment"] == {"text": "More polite"}
     await user.should_not_see("Boss waits for you", retries=30)
@@ -238,7 +238,7 @@ async def test_a_run_that_the_server_broke_off_is_resumed(settings: Settings) ->
             user.find(marker="resume").click()
             run = await ended(services, 1)
             assert run.status == "completed", run.error
-            assert run.outputs["value"] == {"data": [1]}
+            assert run.outputs["found"] == {"data": [1]}
             await user.should_see("Critical path", retries=30)
     finally:
         await services.close()

@@ -24,8 +24,6 @@ STATUSES = {
 #: Seconds between two drawings of the rows while they change.
 _DRAW_S = 0.5
 _STEP = 50
-#: Newest runs among which the cost of rows is looked up.
-_COSTED = 500
 
 
 def progress(batch: BatchView) -> tuple[int, float]:
@@ -59,7 +57,6 @@ class Results:
     def __init__(self, services: Services, batch: BatchView) -> None:
         self._services, self._batch = services, batch
         self._outputs: list[str] = []
-        self._costs: dict[str, dict[str, float]] = {}
 
     def build(self) -> None:
         """Draw it, and follow it."""
@@ -109,10 +106,6 @@ class Results:
 
     async def _load(self, limit: int, offset: int) -> tuple[Sequence[Any], int]:
         batch = await self._services.batches.get(self._batch.batch_id, limit, offset)
-        runs = await self._services.runs.list(
-            workflow_id=batch.workflow_id, trigger="batch", limit=_COSTED
-        )
-        self._costs = {run.execution_id: run.usage for run in runs.items}
         return batch.rows, batch.total
 
     def _row(self, row: BatchRowView) -> None:
@@ -131,8 +124,7 @@ class Results:
             parts.label(asked[:300], "rl-clamp")
             self._result(row)
             parts.label(text.duration(row.duration_ms), "rl-small rl-num rl-muted")
-            used = self._costs.get(run or "", {})
-            parts.label(usage.cost(used), "rl-small rl-num rl-muted")
+            parts.label(usage.cost(row.usage), "rl-small rl-num rl-muted")
 
     def _result(self, row: BatchRowView) -> None:
         if row.error:

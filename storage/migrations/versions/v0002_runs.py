@@ -132,6 +132,7 @@ def _batches() -> None:
         sa.Column("outputs", sa.JSON(), nullable=False),
         sa.Column("error", sa.JSON(), nullable=True),
         sa.Column("duration_ms", sa.Float(), nullable=True),
+        sa.Column("usage", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["batch_id"], ["batch.id"]),
         sa.PrimaryKeyConstraint("batch_id", "ordinal"),
     )

@@ -108,7 +108,14 @@ def evaluate(source: str, names: Mapping[str, Any]) -> Any:
             "or say what to take instead with | default(…).",
         ) from None
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-        raise failed(f"The expression “{_short(source)}” has no value: {error}.") from None
+        whole = isinstance(error, TypeError) and "'dict'" in str(error)
+        raise failed(
+            f"The expression “{_short(source)}” has no value: {error}.",
+            "Name a field of the value: n.value of a number or a flag, t.text of a text, "
+            "j.data of data."
+            if whole
+            else "Correct it.",
+        ) from None
     except (RecursionError, AttributeError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise failed(f"The expression “{_short(source)}” has no value: {reason}.") from None

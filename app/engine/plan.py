@@ -10,7 +10,7 @@ import networkx as nx
 
 from app.engine.asked import Asked, ask
 from app.engine.codec import Outputs, decode_outputs
-from app.engine.expressions import Path, find
+from app.engine.expressions import Path, find, names_in
 from app.engine.graph import Graph, NodeSpec, migrate
 from app.engine.node import Node, NodeConfig, Port
 from app.engine.options import PINNED, RunOptions
@@ -215,7 +215,7 @@ def _plan_node(
         output_ports=tuple(wiring.outputs(spec.id).values()),
         context_parameter=cls.context_parameter(),
         has_fingerprint=cls.fingerprint is not Node.fingerprint,
-        reads=cls.reads(config) if runs and config is not None else (),
+        reads=_reads(cls, config, expressions) if runs else (),
         reads_variables=_reads_variables(cls, config, config_json)
         if runs and config is not None
         else (),
@@ -224,6 +224,16 @@ def _plan_node(
         fixed=fixed,
         fallback=None if fallback is None else _decode(spec, cls, fallback, value_types, wiring),
     )
+
+
+def _reads(
+    cls: AnyNode, config: NodeConfig | None, expressions: Mapping[Path, str]
+) -> tuple[str, ...] | None:
+    if config is not None:
+        return cls.reads(config)
+    own = cls.reads.__func__ is not Node.reads.__func__  # type: ignore[attr-defined]
+    named = any("input" in names_in(source) for source in expressions.values())
+    return None if own or named else cls.reads(cls.Config.model_construct())
 
 
 def _reads_variables(cls: AnyNode, config: NodeConfig, text: str) -> tuple[str, ...] | None:

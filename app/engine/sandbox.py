@@ -82,7 +82,7 @@ _CALLS = frozenset({"range"})
 _WORDS_FOR: dict[type[nodes.Node], str] = {
     nodes.Macro: "macros", nodes.CallBlock: "call blocks", nodes.Include: "includes",
     nodes.Import: "imports", nodes.FromImport: "imports", nodes.Extends: "inheritance",
-    nodes.Block: "blocks", nodes.Concat: "“~” (write the values side by side)",
+    nodes.Block: "blocks", nodes.Concat: "“~”; join texts with [a, b] | join",
     nodes.Mul: "“*”", nodes.Pow: "“**”", nodes.Mod: "“%”", nodes.Div: "“/”",
     nodes.FloorDiv: "“//”", nodes.AssignBlock: "set blocks",
     nodes.FilterBlock: "filter blocks", nodes.With: "with blocks", nodes.NSRef: "namespaces",
@@ -267,7 +267,10 @@ class Environment(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Add and subtract numbers only."""
         if not all(isinstance(v, int | float) for v in (left, right)):
-            raise SecurityError("“+” and “-” work on numbers only; write texts side by side")
+            raise SecurityError(
+                "“+” and “-” work on numbers only, such as a field n.value; join texts with "
+                "[a, b] | join"
+            )
         return super().call_binop(context, operator, left, right)
 
     def _bounded(self, filter_: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from app.engine import sandbox
 from app.engine.cache import MemoryCache
 from app.engine.expressions import check, complete, dotted, evaluate, find, put
 from app.engine.options import RunOptions
+from app.engine.plan import make_plan
 from app.engine.problems import NodeFailed
 from app.engine.validation import validate
 
@@ -265,6 +266,17 @@ def test_any_text_is_an_expression_or_an_error_and_calls_nothing(source):
     assert not Spy.touched
 
 
+@pytest.mark.parametrize("source", ["n > 4", "n < t"])
+def test_a_whole_value_in_place_of_its_field_is_told(source):
+    with pytest.raises(NodeFailed) as raised:
+        evaluate(source, {"n": {"value": 5}, "t": {"text": "a"}})
+    assert "n.value" in raised.value.fix
+    for wrong in ("n + 1", "t.text + t.text", "t.text ~ t.text"):
+        with pytest.raises(NodeFailed, match="join") as raised:
+            evaluate(wrong, {"n": {"value": 5}, "t": {"text": "a"}})
+    assert evaluate("[t.text, t.text] | join", {"t": {"text": "a"}}) == "aa"
+
+
 # -- checking and completing --------------------------------------------------------------
 
 
@@ -365,6 +377,12 @@ async def test_a_setting_is_worked_out_from_what_comes_in():
     assert bench.events.reasons()["up"] == (
         "expression of times text.text | length + variables.more → text.text | length + 2"
     )
+
+
+async def test_a_setting_may_read_what_the_run_was_given():
+    for source, reads in (("input.times", None), ("text.text | length", ())):
+        plan = make_plan(graph_with(times=expr(source)), REGISTRY)
+        assert plan.nodes["up"].reads == reads
 
 
 async def test_an_expression_that_fails_or_does_not_fit_is_the_nodes_failure():

@@ -22,7 +22,7 @@ class Overview:
                 value=graph.description,
                 placeholder="What this workflow is for",
                 on_change=lambda e: self._describe(e.value or ""),
-            ).props("debounce=400")
+            ).props("debounce=400 autogrow")
             self._note.props["aria-label"] = "Description"
             if bench.read_only:
                 self._note.props("readonly")

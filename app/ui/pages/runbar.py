@@ -133,13 +133,15 @@ class RunBar:
                 if one.kind == "files":
                     self._attach(one)
                     continue
-                field = ui.input(
+                # Long texts have lines; Enter runs, with Shift it begins another line.
+                field = ui.textarea(
                     placeholder=one.default or one.title,
                     value=str(self._values.get(one.name, one.default)),
                     on_change=lambda e, name=one.name: self._put(name, e.value or ""),
                 )
                 field.props["aria-label"] = one.title
-                field.classes("rl-grow").on("keydown.enter", self.press).mark(f"input-{one.name}")
+                field.props("autogrow rows=1").classes("rl-grow").mark(f"input-{one.name}")
+                field.on("keydown.enter.exact.prevent", self.press)
             if not self._inputs:
                 parts.label("This workflow asks for nothing.", "rl-muted rl-small rl-grow").style(
                     "align-self: center; padding-left: 8px"

@@ -64,7 +64,7 @@ class VariableList:
         self._bench = bench
         self._known = variables_of(bench.editor.graph)
         self._lines = self._read()
-        with parts.div("rl-col rl-gap-4") as element:
+        with parts.div("rl-col") as element:
             element.mark("variables")
             parts.label("Variables", "rl-strong rl-small")
             parts.label(

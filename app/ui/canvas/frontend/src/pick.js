@@ -1,4 +1,4 @@
-import { shallowRef } from 'vue'
+import { onBeforeUnmount, shallowRef } from 'vue'
 import { accepts, fittingPorts, reachable, refusal } from './fit.js'
 import { fromFlow, idOf, isCard } from './ids.js'
 
@@ -28,6 +28,12 @@ export function usePick({ root, flow, types, catalog, editable, ops, emit, flowP
   function closeUnlessInside(event) {
     if (box.value && !event.target.closest('.rl-quick')) box.value = null
   }
+  // A press beside the canvas leaves the box too.
+  const leave = (event) => {
+    if (box.value && root.value && !root.value.contains(event.target)) box.value = null
+  }
+  document.addEventListener('pointerdown', leave, true)
+  onBeforeUnmount(() => document.removeEventListener('pointerdown', leave, true))
   function choose(entry) {
     const { chosen } = box.value
     close()

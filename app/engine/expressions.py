@@ -107,7 +107,7 @@ def evaluate(source: str, names: Mapping[str, Any]) -> Any:
             f"Use one of: {', '.join(sorted(names)) or 'nothing is there'}; "
             "or say what to take instead with | default(…).",
         ) from None
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+    except (*sandbox.FAULTS, TemplateError) as error:
         whole = isinstance(error, TypeError) and "'dict'" in str(error)
         raise failed(
             f"The expression “{_short(source)}” has no value: {error}.",

@@ -25,6 +25,8 @@ from jinja2.tests import TESTS as DEFAULT_TESTS
 from app.engine.problems import NodeFailed
 from app.engine.weight import weigh
 
+#: What filters raise over values that do not fit; Jinja's own check some with assertions.
+FAULTS = (TypeError, ValueError, ArithmeticError, LookupError, AssertionError)
 MAX_SOURCE = 50_000
 MAX_STEPS = 100_000
 MAX_SECONDS = 2.0

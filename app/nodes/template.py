@@ -62,7 +62,7 @@ def render(source: str, variables: Mapping[str, Any]) -> str:
             f"The template uses something that is not there: {error.message}.",
             f"Wire an input for it, or use one of: {known}.",
         ) from None
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+    except (*sandbox.FAULTS, TemplateError) as error:
         raise TEMPLATE.failed(f"The template cannot be filled in: {error}.") from None
     except (RecursionError, SyntaxError, MemoryError):
         raise _too_deep() from None

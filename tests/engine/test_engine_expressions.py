@@ -275,6 +275,8 @@ def test_a_whole_value_in_place_of_its_field_is_told(source):
         with pytest.raises(NodeFailed, match="join") as raised:
             evaluate(wrong, {"n": {"value": 5}, "t": {"text": "a"}})
     assert evaluate("[t.text, t.text] | join", {"t": {"text": "a"}}) == "aa"
+    with pytest.raises(NodeFailed, match="has no value"):
+        evaluate("t.text | truncate(2)", {"t": {"text": "abcdefgh"}})
 
 
 # -- checking and completing --------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError, nodes
 
 from app.engine.problems import NodeFailed
-from app.engine.sandbox import MAX_SOURCE, TEMPLATE, Environment
+from app.engine.sandbox import FAULTS, MAX_SOURCE, TEMPLATE, Environment
 
 __all__ = ["MAX_OUTPUT", "MAX_SOURCE", "check_template", "render"]
 
@@ -62,7 +62,7 @@ def render(source: str, variables: Mapping[str, Any]) -> str:
             f"The template uses something that is not there: {error.message}.",
             f"Wire an input for it, or use one of: {known}.",
         ) from None
-    except (*sandbox.FAULTS, TemplateError) as error:
+    except (*FAULTS, TemplateError) as error:
         raise TEMPLATE.failed(f"The template cannot be filled in: {error}.") from None
     except (RecursionError, SyntaxError, MemoryError):
         raise _too_deep() from None

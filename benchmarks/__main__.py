@@ -15,7 +15,7 @@ ALL = {
     "engine_overhead": "cost per no-op node beside a bare asyncio loop and peers",
     "search": "a hybrid query at 5,000 chunks beside embedding plus a bare Chroma query",
     "ingest": "ingestion throughput beside the embedder alone",
-    "canvas": "200 nodes and 300 edges: loading and dragging",
+    "canvas": "500 nodes and 800 edges: loading, dragging, statuses, edits",
     "answers": "answers quoted, left open and made up, over questions with and without an answer",
     "followups": "follow-up questions completed with the topic of the question before",
     "doc_qa": "questions over real documents: hit@5 and answers that hold the expected string",

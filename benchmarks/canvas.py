@@ -1,13 +1,16 @@
-"""200 nodes and 300 edges in Chromium: time to load, frames while dragging, cost of an edit."""
+"""500 nodes and 800 edges in Chromium: loading, frames while dragging, a batch of statuses; and what
+edits cost in time and memory."""
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import statistics
 import subprocess
 import sys
 import time
+import tracemalloc
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -19,7 +22,9 @@ from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.registry import Registry
 from app.engine.values import Chunks, Query
 
-NODES, EDGES, COLUMNS = 200, 300, 20
+NODES, EDGES, COLUMNS = 500, 800, 25
+#: Cards that change state in one message, and edits over which memory is watched.
+BATCH, OPERATIONS = 100, 1_000
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
     "--no-sandbox",
@@ -87,26 +92,35 @@ def big() -> Graph:
     ]
     across = [EdgeSpec(names[i], "query", names[i + COLUMNS + 1], "query")
               for i in range(NODES - COLUMNS - 1) if (i + 1) % COLUMNS]  # fmt: skip
+    assert len(chains) + len(across) >= EDGES
     graph.edges = (chains + across)[:EDGES]
     return graph
 
 
 def serve(port: int) -> None:
     """A page with the canvas and nothing else."""
-    from nicegui import ui
+    from nicegui import app, ui
 
     from app.ui.canvas.editor import GraphEditor
     from app.ui.canvas.flow import FlowCanvas
 
     editor = GraphEditor(big(), registry())
+    canvases: list[FlowCanvas] = []
 
     @ui.page("/")
     def page() -> None:
-        FlowCanvas(editor).style("width:100vw;height:100vh")
+        canvases.append(FlowCanvas(editor).style("width:100vw;height:100vh"))
+
+    @app.post("/statuses/{state}/{count}")
+    async def statuses(state: str, count: int) -> None:
+        status = {"state": state, "duration_ms": 12, "items": {"chunks": 5}}
+        with canvases[-1]:
+            canvases[-1].set_statuses({f"n{i}": status for i in range(count)})
 
     ui.run(
         host="127.0.0.1", port=port, show=False, reload=False,
         reconnect_timeout=30, show_welcome_message=False,
+        tailwind=False,  # as in the app: its runtime scans every change of the page
     )  # fmt: skip
 
 
@@ -118,6 +132,7 @@ def edits() -> None:
     for label, op in (
         ("move", lambda i: {"op": "move_nodes", "positions": {"n7": [i, i]}}),
         ("rename", lambda i: {"op": "rename", "node": "n7", "title": f"Title {i}"}),
+        ("settings", lambda i: {"op": "set_config", "node": "n7", "config": {"k": i}}),
     ):
         times = []
         for i in range(20):
@@ -125,6 +140,30 @@ def edits() -> None:
             editor.apply([op(i)])
             times.append((time.perf_counter() - start) * 1000)
         print(f"one edit in Python ({label}): {statistics.median(times):.1f} ms")
+
+
+def memory() -> None:
+    """Memory of the editor over many edits: with each thousand it must stay where it was."""
+    from app.ui.canvas.editor import GraphEditor
+
+    editor = GraphEditor(big(), registry())
+    tracemalloc.start()
+    held = []
+    for i in range(4 * OPERATIONS):
+        node = f"n{i % NODES}"
+        x = float(i % 977)
+        op: dict[str, Any] = {"op": "move_nodes", "positions": {node: [x, x]}}
+        if i % 3 == 1:
+            op = {"op": "rename", "node": node, "title": f"Title {i}"}
+        if i % 3 == 2:
+            op = {"op": "set_config", "node": node, "config": {"note": f"{i} " * 40}}
+        editor.apply([op])
+        if i % OPERATIONS == OPERATIONS - 1:
+            gc.collect()
+            held.append(tracemalloc.get_traced_memory()[0] / 2**20)
+    tracemalloc.stop()
+    sizes = " · ".join(f"{size:.1f}" for size in held)
+    print(f"editor's memory after each {OPERATIONS:,} operations: {sizes} MB")
 
 
 def frames(page: Any) -> str:
@@ -150,6 +189,36 @@ def drag(page: Any, start: tuple[float, float], steps: int = 120) -> str:
     return result
 
 
+#: Time from the message with statuses to the frame that shows them, by the page's own clock.
+WATCH = """() => {
+  const socket = window.socket
+  window.batches_ = []
+  const heard = (message) => {
+    if (!message?.code?.includes('set_statuses')) return
+    const start = performance.now()
+    queueMicrotask(() => setTimeout(() => {
+      document.body.offsetHeight
+      window.batches_.push(performance.now() - start)
+    }, 0))
+  }
+  socket.prependAny((event, message) => heard(message)) }"""
+
+
+def batches(page: Any, url: str) -> None:
+    """Statuses of many cards at once, as a run sends them."""
+    page.evaluate(WATCH)
+    for count in (BATCH, NODES):
+        page.evaluate("window.batches_ = []")
+        for i in range(8):
+            state = ("done", "cached", "failed", "waiting")[i % 4]
+            request = urllib.request.Request(f"{url}statuses/{state}/{count}", method="POST")
+            urllib.request.urlopen(request).close()
+            page.wait_for_function("n => window.batches_.length > n", arg=i)
+        taken = sorted(page.evaluate("window.batches_"))
+        print(f"statuses of {count} cards in one message: median "
+              f"{statistics.median(taken):.1f} ms, slowest {taken[-1]:.1f} ms")  # fmt: skip
+
+
 def measure(url: str) -> None:
     """Load, drag a node, drag all, pan, update every status."""
     from playwright.sync_api import sync_playwright
@@ -162,8 +231,9 @@ def measure(url: str) -> None:
             start = time.perf_counter()
             page.goto(url)
             page.wait_for_function(
-                "document.querySelectorAll('.rl-node').length === 200"
-                " && document.querySelectorAll('.vue-flow__edge').length === 300"
+                "([nodes, edges]) => document.querySelectorAll('.rl-node').length === nodes"
+                " && document.querySelectorAll('.vue-flow__edge').length === edges",
+                arg=[NODES, EDGES],
             )
             loads.append(time.perf_counter() - start)
         page.wait_for_timeout(1000)
@@ -174,6 +244,7 @@ def measure(url: str) -> None:
         at = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         print(f"dragging one node: {drag(page, at)}")
         print(f"panning: {drag(page, (30, 860))}")
+        batches(page, url)
         page.keyboard.press("Control+a")
         page.wait_for_timeout(300)
         box = page.locator('.vue-flow__node[data-id="n65"] .rl-head').bounding_box()
@@ -189,6 +260,7 @@ def main() -> None:
         print("Chromium is not installed: skipped")
         return
     edits()
+    memory()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

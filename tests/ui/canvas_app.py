@@ -29,7 +29,7 @@ def page(id: str, empty: bool = False, read_only: bool = False) -> None:
     editor = EDITORS.setdefault(id, GraphEditor(graph, REGISTRY))
     events = EVENTS.setdefault(id, [])
     ui.add_css("body{margin:0} .nicegui-content{padding:0}")
-    with ui.row(wrap=False).classes("w-full").style("height:100vh;gap:0"):
+    with ui.row(wrap=False).style("width:100%;height:100vh;gap:0"):
         with ui.column().style("width:160px;padding:8px"):
             for cls in REGISTRY:
                 item = ui.label(cls.title).props(f"data-palette={cls.type}")
@@ -74,4 +74,5 @@ if __name__ in {"__main__", "__mp_main__"}:
         reload=False,
         reconnect_timeout=30,
         show_welcome_message=False,
+        tailwind=False,  # as in the app
     )

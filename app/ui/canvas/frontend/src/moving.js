@@ -13,7 +13,7 @@ const NEAR = 6
 export function useMoving({ flow, ops, editable, groups, boxOfGroup, edgeParts, fit }) {
   const dragging = ref(false)
   const snapOn = rememberedSwitch('snap', true)
-  const lines = shallowRef(null)
+  const lines = shallowRef({})
   let target = null
 
   const snap = (n) => (snapOn.value ? Math.round(n / GRID) * GRID : Math.round(n))
@@ -51,7 +51,8 @@ export function useMoving({ flow, ops, editable, groups, boxOfGroup, edgeParts, 
       const [dx, dy] = [found.x?.off ?? 0, found.y?.off ?? 0]
       if (dx || dy) for (const n of nodes) n.position = { x: n.position.x + dx, y: n.position.y + dy }
     }
-    lines.value = found.x || found.y ? found : null
+    const next = { ...(found.x && { x: found.x }), ...(found.y && { y: found.y }) }
+    if (found.x || found.y || Object.keys(lines.value).length) lines.value = next
     point(event, nodes)
   }
   /** A loose card over a wire: it would go into it. */
@@ -69,7 +70,7 @@ export function useMoving({ flow, ops, editable, groups, boxOfGroup, edgeParts, 
   const wireAt = (x, y) => document.elementsFromPoint(x, y).map((el) => el.closest?.('.vue-flow__edge')).find(Boolean) ?? null
   function onStop({ nodes }) {
     dragging.value = false
-    lines.value = null
+    lines.value = {}
     const wire = target && flow.findEdge(target.dataset.id)
     target?.classList.remove('is-drop')
     target = null

@@ -1,8 +1,9 @@
-"""Search everything: workflows, knowledge bases, documents and runs, behind Ctrl+K."""
+"""Search everything, behind Ctrl+K: what is on this page, workflows, knowledge, documents, runs."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nicegui import events, ui
@@ -22,6 +23,17 @@ class Hit:
     name: str
     detail: str
     href: str
+    #: What it does on this page, in place of going somewhere.
+    act: Callable[[], object] | None = None
+
+
+_PAGES = (
+    Hit("Pages", "dashboard_customize", "Templates", "Workflows to begin with", "/templates"),
+    Hit("Pages", "upload_file", "Ask my own files", "From files to answers", "/begin"),
+    Hit("Pages", "menu_book", "Knowledge bases", "", "/knowledge"),
+    Hit("Pages", "history", "Runs", "", "/runs"),
+    Hit("Pages", "tune", "Settings", "Keys, models, limits", "/settings"),
+)
 
 
 async def find(services: Services, words: str) -> list[Hit]:
@@ -89,7 +101,8 @@ async def find(services: Services, words: str) -> list[Hit]:
                     f"/workflows/{run.workflow_id}?run={run.execution_id}",
                 )
             )
-    return hits + found[:_PER_KIND]
+    places = [p for p in _PAGES if needle and needle in f"{p.name} {p.detail}".lower()]
+    return hits + found[:_PER_KIND] + places
 
 
 class Finder:
@@ -97,12 +110,16 @@ class Finder:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        #: What the page itself finds for some words in lower case; it comes first.
+        self.here: Callable[[str], Sequence[Hit]] | None = None
         self._turn = 0
         self._on = 0
         self._shown: list[tuple[Hit, ui.element]] = []
         box = ui.dialog().props("position=top transition-show=fade transition-hide=fade")
         with box as self._box, parts.div("rl-finder").style("margin-top: 12vh"):
-            self._entry = ui.input(placeholder="Search workflows, knowledge, documents, runs")
+            self._entry = ui.input(
+                placeholder="Search nodes, workflows, knowledge, documents, runs"
+            )
             self._entry.props("autofocus borderless debounce=120").props(remove="outlined")
             self._entry.on_value_change(self._refresh)
             self._entry.on("keydown", self._key, ["key"])
@@ -116,7 +133,9 @@ class Finder:
     async def _refresh(self) -> None:
         self._turn += 1
         turn = self._turn
-        hits = await find(self._services, self._entry.value or "")
+        words = self._entry.value or ""
+        here = list(self.here(words.strip().lower())) if self.here is not None else []
+        hits = here + await find(self._services, words)
         if turn == self._turn:  # an older, slower answer must not replace a newer one
             self._draw(hits)
 
@@ -129,7 +148,12 @@ class Finder:
                 if hit.kind != kind:
                     kind = hit.kind
                     parts.label(kind, "rl-finder-group")
-                with parts.link(hit.href, "rl-finder-item") as element:
+                if hit.act is None:
+                    element = parts.link(hit.href, "rl-finder-item")
+                else:
+                    element = ui.element("button").classes("rl-finder-item")
+                    element.on("click", lambda hit=hit: self._go(hit))
+                with element:
                     ui.icon(hit.icon)
                     parts.tag("span", hit.name, "rl-ellipsis rl-grow")
                     parts.tag("span", hit.detail, "rl-muted rl-small rl-ellipsis")
@@ -153,4 +177,11 @@ class Finder:
         elif name == "ArrowUp":
             self._highlight(self._on - 1)
         elif name == "Enter" and self._shown:
-            ui.navigate.to(self._shown[self._on][0].href)
+            self._go(self._shown[self._on][0])
+
+    def _go(self, hit: Hit) -> None:
+        if hit.act is None:
+            ui.navigate.to(hit.href)
+            return
+        self._box.close()
+        hit.act()

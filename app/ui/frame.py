@@ -40,6 +40,8 @@ class Frame:
     #: On the right of the bar: what can be done with it.
     actions: ui.element = field(default_factory=parts.div)
     crumbs: list[ui.element] = field(default_factory=list)
+    #: The search behind Ctrl+K.
+    finder: finder.Finder | None = None
 
 
 @contextmanager
@@ -84,7 +86,7 @@ def _top(services: Services, section: str, crumbs: Sequence[Crumb], result: Fram
     result.beside = parts.div("rl-row")
     parts.div("rl-grow")
     result.actions = parts.div("rl-row rl-gap-4")
-    search = finder.Finder(services)
+    search = result.finder = finder.Finder(services)
     with (
         ui.element("button")
         .classes("rl-top-search")

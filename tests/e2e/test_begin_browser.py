@@ -83,10 +83,11 @@ def test_a_template_of_the_gallery_becomes_a_copy_on_the_canvas(desk: Desk) -> N
     expect(cards).not_to_have_count(19)
     page.get_by_label("Find a template").fill("front door")
     expect(cards).to_have_count(1)
-    picture = cards.locator("img:visible")
-    page.wait_for_function("image => image.naturalWidth > 0", arg=picture.element_handle())
+    expect(cards.locator(".rl-thumb rect")).to_have_count(9)
     cards.click()
     dialog = page.locator(".rl-dialog")
+    picture = dialog.locator("img:visible")
+    page.wait_for_function("image => image.naturalWidth > 0", arg=picture.element_handle())
     expect(dialog.get_by_text("Name the labels in")).to_be_visible()
     page.locator('[data-testid="use"], .rl-dialog button', has_text="Use this").click()
     page.wait_for_url("**/workflows/*")
@@ -95,7 +96,7 @@ def test_a_template_of_the_gallery_becomes_a_copy_on_the_canvas(desk: Desk) -> N
     graph = desk.graph(page.url.rsplit("/", 1)[1])
     chosen = {n["config"].get("knowledge_base") for n in graph["nodes"] if n["type"] == "retrieve"}
     shelf = desk.server.get("/api/v1/knowledge_bases")["items"]
-    assert chosen == {shelf[0]["knowledge_base_id"]}
+    assert chosen == {shelf[0]["name"]}
     assert graph["graph"]["notes"][0]["id"] == "about"
 
 

@@ -216,12 +216,64 @@ def test_dropped_documents_move_through_their_stages_and_can_be_searched(
 def test_everything_is_reached_by_keys(desk: Desk) -> None:
     desk.open("/")
     desk.page.keyboard.press("Control+k")
-    desk.page.get_by_placeholder("Search workflows").fill("handbook.pdf")
+    desk.page.get_by_placeholder("Search nodes, workflows").fill("handbook.pdf")
     expect(desk.page.locator(".rl-finder-item", has_text="Ragloom handbook").first).to_be_visible()
     desk.page.keyboard.press("Escape")
     expect(desk.page.locator(".rl-finder")).to_have_count(0)
     desk.page.keyboard.press("?")
     expect(desk.page.get_by_text("Search everything").last).to_be_visible()
+
+
+def test_nodes_are_found_by_keys_and_a_computed_setting_takes_what_is_typed(desk: Desk) -> None:
+    page = desk.page
+    desk.open_workflow("Ask the handbook")
+    cards = page.locator(".vue-flow__node")
+    before = cards.count()
+    page.keyboard.press("Control+k")
+    page.get_by_placeholder("Search nodes, workflows").fill("hybrid search in")
+    expect(page.locator(".rl-finder-item").first).to_contain_text("Retrieve")
+    page.keyboard.press("Enter")
+    expect(page.locator(".rl-finder")).to_have_count(0)
+    expect(page.locator(".vue-flow__node.selected")).to_contain_text("Retrieve")
+
+    # Where the field is drawn anew, the cursor is in it: no key reaches the canvas.
+    page.get_by_role("button", name="Passages to find (k): compute it").click()
+    page.wait_for_function("document.activeElement?.matches('.rl-entry-area')")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("3 + 1 ")
+    expect(page.locator(".vue-flow__node.selected")).to_contain_text("ƒ 3 + 1 by hybrid search")
+    page.get_by_role("button", name="Passages to find (k): compute it").click()
+    page.wait_for_function(
+        "document.activeElement?.matches('.rl-field input, .rl-field [tabindex]')"
+    )
+    expect(cards).to_have_count(before)
+
+
+def test_variables_are_typed_into_the_inspector(desk: Desk) -> None:
+    page = desk.page
+    workflow = desk.open_workflow("Ask the handbook")
+    page.get_by_role("button", name="Inspector: open the panel").click()
+    page.get_by_role("button", name="Add a variable").click()
+    page.wait_for_function("document.activeElement?.closest('.rl-variable-name') !== null")
+    page.keyboard.type("2 many")
+    expect(page.get_by_text("no digit first")).to_be_visible()
+    page.get_by_role("textbox", name="Name of variable 1").fill("most")
+    page.get_by_role("textbox", name="Value of variable 1").fill("six")
+    expect(page.get_by_role("button", name="Undo")).to_have_attribute(
+        "title", "Undo Set most (Ctrl+Z)"
+    )
+    for _ in range(100):
+        if desk.graph(workflow)["graph"].get("variables") == {"most": "six"}:
+            break
+        page.wait_for_timeout(100)
+    page.reload()
+    desk.settled()
+    assert desk.graph(workflow)["graph"]["variables"] == {"most": "six"}
+    page.get_by_role("button", name="Inspector: open the panel").click()
+    page.get_by_role("button", name="Remove most").click()
+    expect(page.get_by_role("textbox", name="Name of variable 1")).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("textbox", name="Value of variable 1")).to_have_value("six")
 
 
 def test_narrow_screens_read_and_run(desk: Desk) -> None:

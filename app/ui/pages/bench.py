@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from nicegui import ui
@@ -15,10 +16,14 @@ from app.ui.canvas.board import RunBoard
 from app.ui.canvas.editor import GraphEditor
 from app.ui.canvas.flow import FlowCanvas
 from app.ui.canvas.saving import Autosave
+from app.ui.finder import Hit
 from app.ui.pages.drawer import Drawer
 from app.ui.pages.inspector import Inspector
 from app.ui.pages.runbar import RunBar
 from app.ui.run_state import RunState
+
+#: More nodes than this are not listed in the search.
+_MOST_FOUND = 8
 
 
 class Bench:
@@ -85,6 +90,21 @@ class Bench:
     def apply(self, *ops: Any) -> bool:
         """Edit the graph as the person here; the canvas says why where that cannot be done."""
         return self.canvas.apply(ops) is not None
+
+    def found(self, words: str) -> list[Hit]:
+        """Nodes whose title, type, id or summary holds the words; none without words."""
+        if not words:
+            return []
+        hits = []
+        for id_, (title, kind) in self.titles().items():
+            view = self.editor.node_view(id_) or {}
+            said = f"{title} {kind} {id_} {view.get('summary', '')}".lower()
+            if all(word in said for word in words.split()):
+                icon, detail = str(view.get("icon", "")), str(view.get("summary", ""))
+                hits.append(
+                    Hit("On this canvas", icon, title, detail, "", partial(self.show_node, id_))
+                )
+        return hits[:_MOST_FOUND]
 
     def show_node(self, node: str) -> None:
         """Select a node and bring it to the middle."""

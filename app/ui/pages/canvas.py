@@ -137,6 +137,8 @@ async def _build(
             )
     menu = WorkflowMenu(services, sessions, workflow, editor, autosave)
     menu.build(bar, read_only=read_only)
+    if bar.finder is not None:
+        bar.finder.here = bench.found
     await bench.open(past)
     return bench
 

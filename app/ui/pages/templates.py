@@ -21,6 +21,7 @@ from app.ui import parts, text
 from app.ui.frame import Crumb, frame
 from app.ui.pages.importing import import_file
 from app.ui.person import person_name
+from app.ui.thumbnail import thumbnail
 
 Theme = Literal["light", "dark"]
 #: Most knowledge bases that are offered.
@@ -106,7 +107,8 @@ class Gallery:
         card = ui.element("button").classes("rl-card rl-click").props('type="button"')
         card.on("click", partial(self.open, template.id)).mark(f"template-{template.id}")
         with card:
-            _picture(template)
+            with parts.div("rl-thumb").props("aria-hidden=true"):
+                ui.html(thumbnail(dict(template.graph), self._services.registry), sanitize=False)
             parts.label(template.name, "rl-strong")
             parts.label(template.description, "rl-muted rl-small rl-clamp rl-card-text")
             with parts.div("rl-row rl-wrap").style("margin-top: auto"):
@@ -132,7 +134,7 @@ async def preview(services: Services, template: Template) -> None:
     shelf = (await services.knowledge.list(limit=_MOST, offset=0)).items
     with parts.dialog(template.name, wide=True) as box:
         box.props["aria-label"] = template.name
-        _picture(template, "rl-preview")
+        _picture(template)
         parts.label(template.description, "rl-prose")
         ui.markdown(template.about()).classes("rl-prose rl-muted rl-small")
         if template.needs:
@@ -180,7 +182,7 @@ def _choices(template: Template, shelf: Sequence[KnowledgeBaseView]) -> list[ui.
     return made
 
 
-def _picture(template: Template, classes: str = "rl-picture") -> None:
+def _picture(template: Template, classes: str = "rl-preview") -> None:
     """A picture of a template, in the theme of the page."""
     with parts.div(classes).props("aria-hidden=true"):
         for theme in ("light", "dark"):

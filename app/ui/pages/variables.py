@@ -64,6 +64,7 @@ class VariableList:
         self._bench = bench
         self._known = variables_of(bench.editor.graph)
         self._lines = self._read()
+        self._busy = False
         with parts.div("rl-col") as element:
             element.mark("variables")
             parts.label("Variables", "rl-strong rl-small")
@@ -81,7 +82,7 @@ class VariableList:
     def update(self) -> None:
         """Show what was changed elsewhere, or taken back."""
         now = variables_of(self._bench.editor.graph)
-        if now != self._known:
+        if now != self._known and not self._busy:
             self._known = now
             self._lines = self._read()
             self._draw()
@@ -100,8 +101,7 @@ class VariableList:
         """Take a line away."""
         self._lines.remove(line)
         if line.name:
-            self._known.pop(line.name, None)
-            self._bench.apply(RemoveVariable(name=line.name))
+            self._apply(RemoveVariable(name=line.name))
         self._draw()
 
     def _draw(self) -> None:
@@ -138,10 +138,17 @@ class VariableList:
         if line.name == line.typed and before == line.value and kind_of(before) == line.kind:
             return
         was, line.name = line.name, line.typed
-        if not self._bench.apply(SetVariable(name=line.typed, value=line.value, was=was)):
+        if not self._apply(SetVariable(name=line.typed, value=line.value, was=was)):
             line.name = was
-            return
-        self._known = variables_of(self._bench.editor.graph)
+
+    def _apply(self, op: SetVariable | RemoveVariable) -> bool:
+        """Edit the workflow; what is typed stays as it is meanwhile."""
+        self._busy = True
+        try:
+            return self._bench.apply(op)
+        finally:
+            self._busy = False
+            self._known = variables_of(self._bench.editor.graph)
 
 
 class _Row:

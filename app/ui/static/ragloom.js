@@ -40,6 +40,10 @@
     root.dataset[name] = state || (name === "palette" ? "open" : "closed");
   }
   if (innerWidth <= 900) { root.dataset.palette = "closed"; root.dataset.inspector = "closed"; root.dataset.drawer = "closed"; }
+  // A window that became small has room for the canvas alone.
+  matchMedia("(max-width: 900px)").addEventListener("change", (event) => {
+    if (event.matches) for (const name of Object.keys(sizes)) root.dataset[name] = "closed";
+  });
   let revealed = "";
   const panel = (name, state) => {
     if (name === revealed) revealed = "";

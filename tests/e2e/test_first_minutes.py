@@ -269,7 +269,6 @@ def test_variables_are_typed_into_the_inspector(desk: Desk) -> None:
     page.reload()
     desk.settled()
     assert desk.graph(workflow)["graph"]["variables"] == {"most": "six"}
-    page.get_by_role("button", name="Inspector: open the panel").click()
     page.get_by_role("button", name="Remove most").click()
     expect(page.get_by_role("textbox", name="Name of variable 1")).to_have_count(0)
     page.get_by_role("button", name="Undo").click()

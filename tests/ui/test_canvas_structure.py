@@ -13,6 +13,7 @@ from app.engine.registry import Registry
 from app.nodes import register_all
 from app.ui.canvas import structure
 from app.ui.canvas.editor import GraphEditor, Refused
+from app.ui.canvas.layout import NODE_HEIGHT, NODE_WIDTH
 from app.ui.canvas.variables import variables_of
 
 
@@ -223,6 +224,17 @@ def test_a_group_becomes_one_node_and_comes_back_with_its_notes(real: GraphEdito
     assert real.graph == before
 
 
+def test_a_part_of_a_group_stays_in_it_as_one_node_and_comes_back_into_it(
+    real: GraphEditor,
+) -> None:
+    real.apply([{"op": "group", "nodes": ["first", "second", "last"], "title": "G"}])
+    change = real.apply([{"op": "collapse", "nodes": ["second"]}])
+    (made,) = change.patch["select"]
+    assert set(structure.groups_of(real.graph)["group"]["nodes"]) == {"first", "last", made}
+    real.apply([{"op": "expand", "node": made}])
+    assert set(structure.groups_of(real.graph)["group"]["nodes"]) == {"first", "last", "second"}
+
+
 def test_what_cannot_be_collapsed_is_refused_with_the_reason(real: GraphEditor) -> None:
     with pytest.raises(Refused, match="lies between"):
         real.apply([{"op": "collapse", "nodes": ["first", "last"]}])
@@ -302,3 +314,16 @@ def test_a_card_says_an_expression_in_words() -> None:
     assert card is not None
     assert "ƒ 1 + 2" in card["summary"]
     assert "$expr" not in card["summary"]
+
+
+def test_a_note_to_be_typed_into_begins_below_the_cards(editor: GraphEditor) -> None:
+    x, y = next(iter(editor.graph.nodes.values())).position or (0.0, 0.0)
+    editor.apply([{"op": "add_note", "x": x + 40, "y": y + 24}])
+    (note,) = structure.notes_of(editor.graph).values()
+    for spec in editor.graph.nodes.values():
+        left, top = spec.position or (0.0, 0.0)
+        beside = left + NODE_WIDTH <= note["x"] or note["x"] + note["width"] <= left
+        assert beside or top + NODE_HEIGHT <= note["y"] or note["y"] + note["height"] <= top
+    # One that comes with its words is where it was put.
+    editor.apply([{"op": "add_note", "x": x + 40, "y": y + 24, "text": "why"}])
+    assert structure.notes_of(editor.graph)["note-2"]["y"] == y + 24

@@ -14,7 +14,7 @@ from app.engine.registry import Registry
 
 from . import ops, structure
 from .edits import Edit, apply_op, plural
-from .layout import GRID
+from .layout import GRID, NODE_HEIGHT, NODE_WIDTH
 from .ops import Refused
 from .structure import Entry
 
@@ -32,8 +32,22 @@ def _(op: ops.AddNote, graph: Graph, registry: Registry) -> Edit:
     _room(graph, "notes")
     id_ = structure.new_entry_id(graph, "notes", "note")
     note = {"id": id_, **op.model_dump(exclude={"op"})}
+    if not op.text:
+        # Cards lie over notes: one that is to be typed into must not begin below them.
+        note["y"] = _below_cards(graph, op)
     graph = structure.changed(graph, "notes", {id_: note})
     return Edit(graph, "Add note", select=(), select_notes=(id_,), open=id_ if not op.text else "")
+
+
+def _below_cards(graph: Graph, note: ops.AddNote) -> float:
+    """The nearest height at or below the wanted one where no card covers a note."""
+    places = [spec.position for spec in graph.nodes.values() if spec.position is not None]
+    over = sorted(y for x, y in places if note.x - NODE_WIDTH < x < note.x + note.width)
+    top = note.y
+    for y in over:
+        if y - GRID < top + note.height and top < y + NODE_HEIGHT + GRID:
+            top = y + NODE_HEIGHT + GRID
+    return top
 
 
 @apply_op.register
@@ -105,6 +119,10 @@ def _(op: ops.LeaveGroup, graph: Graph, registry: Registry) -> Edit:
     return Edit(structure.without_members(graph, set(op.nodes), set(op.notes)), "Leave the group")
 
 
+def _groups(graph: Graph) -> dict[str, Any]:
+    return {"groups": graph.extra["groups"]} if "groups" in graph.extra else {}
+
+
 @contextmanager
 def _refusing() -> Iterator[None]:
     """What the engine will not do is an edit refused."""
@@ -151,6 +169,9 @@ def _(op: ops.Collapse, graph: Graph, registry: Registry) -> Edit:
     spec = replace(spec, config=config, position=place)
     after = _sharing(graph, replace(after, nodes={**after.nodes, made: spec}))
     after = structure.changed(after, "notes", dict.fromkeys(op.notes))
+    if not structure.count(held, "groups"):  # a part of a group stays in it, as one node
+        grouped = structure.in_place_of(graph, inside, [made])
+        after = replace(after, extra={**after.extra, **_groups(grouped)})
     after = structure.without_members(after, set(inside), set(op.notes))
     return Edit(after, plural("Collapse", len(inside), "node"), select=(made,))
 
@@ -171,5 +192,8 @@ def _(op: ops.Expand, graph: Graph, registry: Registry) -> Edit:
         was, now = inner[0].position, after.nodes[added[0]].position
         shift = (now[0] - was[0], now[1] - was[1]) if was and now else (0.0, 0.0)
         after, notes = structure.copies(held, after, names, structure.notes_of(held), shift)
+    if not structure.groups_of(held):
+        grouped = structure.in_place_of(graph, [op.node], added)
+        after = replace(after, extra={**after.extra, **_groups(grouped)})
     after = structure.without_members(after, graph.nodes.keys() - after.nodes.keys())
     return Edit(after, "Expand sub-workflow", select=tuple(added), select_notes=notes)

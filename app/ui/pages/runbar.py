@@ -144,7 +144,7 @@ class RunBar:
                 field.on("keydown.enter.exact.prevent", self.press)
             if not self._inputs:
                 parts.label("This workflow asks for nothing.", "rl-muted rl-small rl-grow").style(
-                    "align-self: center; padding-left: 8px"
+                    "line-height: 34px; padding-left: 8px"
                 )
 
     def _put(self, name: str, value: Any) -> None:

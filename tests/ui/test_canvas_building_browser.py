@@ -51,10 +51,10 @@ def test_a_note_is_written_coloured_resized_moved_and_deleted(desk: Desk) -> Non
     page.mouse.move(*desk.empty_spot())
     page.keyboard.press("n")
     page.keyboard.type("# Why\n**bold** <img src=x onerror=alert(1)> [a](javascript:x)")
-    page.locator(".rl-note-input").wait_for()
+    page.locator(".rl-sticky-input").wait_for()
     page.keyboard.press("Control+Enter")
     desk.until(lambda: notes(desk) and notes(desk)[0]["text"].startswith("# Why"))
-    body = note(desk, "note").locator(".rl-note-text")
+    body = note(desk, "note").locator(".rl-sticky-text")
     desk.shows(body.locator("h4"), "Why")
     desk.shows(body.locator("strong"), "bold")
     assert body.locator("img, a").count() == 0
@@ -62,7 +62,7 @@ def test_a_note_is_written_coloured_resized_moved_and_deleted(desk: Desk) -> Non
     note(desk, "note").get_by_label("Colour: rose").click()
     desk.until(lambda: notes(desk)[0]["colour"] == "rose")
     width = notes(desk)[0]["width"]
-    x, y = desk.middle(note(desk, "note").locator(".rl-note-grip"))
+    x, y = desk.middle(note(desk, "note").locator(".rl-sticky-grip"))
     desk.drag((x, y), (x + 96, y + 64))
     desk.until(lambda: notes(desk)[0]["width"] > width)
     place = notes(desk)[0]["x"]

@@ -109,6 +109,15 @@ def without_members(graph: Graph, nodes: Collection[str], notes: Collection[str]
     return changed(graph, "groups", changes) if changes else graph
 
 
+def in_place_of(graph: Graph, old: Collection[str], new: Iterable[str]) -> Graph:
+    """Put nodes into the group that holds all the nodes whose place they take, if one does."""
+    for group in groups_of(graph).values():
+        if old and set(old) <= set(group["nodes"]):
+            added = [i for i in new if i not in group["nodes"]]
+            return changed(graph, "groups", {group["id"]: {"nodes": [*group["nodes"], *added]}})
+    return graph
+
+
 def copies(
     source: Graph,
     target: Graph,

@@ -51,7 +51,7 @@ export function installShortcuts({ root, perform, copy, paste, nudge, ahead }) {
     const control = event.ctrlKey || event.metaKey
     if (ahead.active() && !control && !isTyping(event.target) && ahead.key(event)) return event.preventDefault()
     // A title that waits to be typed gets the keys, wherever the focus went meanwhile.
-    const field = isTyping(event.target) ? null : root.value.querySelector('.rl-title-input, .rl-note-input')
+    const field = isTyping(event.target) ? null : root.value.querySelector('.rl-title-input, .rl-sticky-input')
     if (field && !control) return typeInto(field, event)
     if (!visible() || inDialog(event.target) || event.defaultPrevented) return
     let name = null

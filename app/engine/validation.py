@@ -208,9 +208,10 @@ class _Validation:
         for port in self.wiring.inputs(node.id).values():
             if port.required and not self.wiring.edges_into(node.id, port.name):
                 sources = self.fits.sources_for(node.id, port)
+                what = "a value" if port.value_type is PortValue else port.type_name
                 yield Problem(
                     code="unconnected_input",
-                    message=f"“{self._title(node.id)}” needs {port.type_name} at its input "
+                    message=f"“{self._title(node.id)}” needs {what} at its input "
                     f"“{port.name}”, but nothing is connected to it.",
                     fix=f"Connect {either(sources)} to it." if sources else self._add_source(port),
                     node=node.id,

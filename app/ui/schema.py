@@ -128,7 +128,8 @@ def _field(
         name=name,
         kind=kind,
         title=_title(name, merged),
-        description=str(merged.get("description", "")),
+        # Help is plain text: no marks of code.
+        description=str(merged.get("description", "")).replace("`", ""),
         default=merged.get("default"),
         required=required,
         optional=optional,
@@ -242,7 +243,7 @@ def _scalars(part: Mapping[str, Any]) -> bool:
     return (
         len(arms) > 1
         and "string" in arms
-        and all(a in scalar or a in ("array", "null") for a in arms)
+        and all(a in scalar or a in ("array", "object", "null") for a in arms)
     )
 
 

@@ -166,6 +166,8 @@ def test_what_looks_like_a_number_stays_text_in_a_field_of_texts() -> None:
 def test_scalars_are_read_as_what_they_look_like_and_quotes_make_texts() -> None:
     for value in ("abc", "3", 3, 0.5, True, "true", [1, "a"], None, ""):
         assert read_scalar(written(value), optional=value is None) == value
+    assert read_scalar('{"a": 1}') == '{"a": 1}'
+    assert read_scalar('{"a": 1}', objects=True) == {"a": 1}
 
 
 def test_json_says_where_it_is_wrong() -> None:

@@ -48,10 +48,18 @@ export default {
   },
   mounted() {
     this.grow();
+    // What is laid out later, or made narrower, has its height then.
+    let width = 0;
+    this.sized = new ResizeObserver(() => {
+      const now = this.$refs.area?.clientWidth || 0;
+      if (now !== width) { width = now; this.grow(); }
+    });
+    this.sized.observe(this.$refs.area);
     addEventListener("scroll", this.moved, true);
     addEventListener("resize", this.moved);
   },
   beforeUnmount() {
+    this.sized.disconnect();
     removeEventListener("scroll", this.moved, true);
     removeEventListener("resize", this.moved);
     clearTimeout(this.timer);

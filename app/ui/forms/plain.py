@@ -143,10 +143,14 @@ def strings(slot: Slot) -> ui.element:
 
 def scalar(slot: Slot) -> ui.element:
     """A text, a number, yes or no: read as what it looks like; quotes make a text of anything."""
+    arms = slot.spec.extra.get("anyOf") or ()
+    objects = any(isinstance(arm, dict) and arm.get("type") == "object" for arm in arms)
     element = ui.input(
         value=written(slot.value),
-        placeholder="Text, number, true or false",
-        on_change=lambda e: slot.put(read_scalar(e.value or "", optional=slot.spec.optional)),
+        placeholder="Text, number, true or false" + (", or JSON" if objects else ""),
+        on_change=lambda e: slot.put(
+            read_scalar(e.value or "", optional=slot.spec.optional, objects=objects)
+        ),
     )
     return slot.named(element.props("debounce=300"))
 
@@ -160,12 +164,12 @@ def written(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def read_scalar(raw: str, *, optional: bool = True) -> Any:
-    """`3` → 3, `true` → True, `"3"` → “3”, `[1, 2]` → a list; all else is text."""
+def read_scalar(raw: str, *, optional: bool = True, objects: bool = False) -> Any:
+    """`3` → 3, `true` → True, `"3"` → “3”, `[1, 2]` → a list; all else is text, but `objects`."""
     if not raw.strip():
         return None if optional else ""
     try:
         value = json.loads(raw)
     except (json.JSONDecodeError, RecursionError):
         return raw
-    return raw if isinstance(value, dict) or value is None else value
+    return raw if (isinstance(value, dict) and not objects) or value is None else value

@@ -16,6 +16,8 @@ ALL = {
     "search": "a hybrid query at 5,000 chunks beside embedding plus a bare Chroma query",
     "ingest": "ingestion throughput beside the embedder alone",
     "canvas": "500 nodes and 800 edges: loading, dragging, statuses, edits",
+    "running": "running again after a change, a map of 1,000 items, 200 runs at once",
+    "live": "from the engine's event to the badge, with ten viewers",
     "answers": "answers quoted, left open and made up, over questions with and without an answer",
     "followups": "follow-up questions completed with the topic of the question before",
     "doc_qa": "questions over real documents: hit@5 and answers that hold the expected string",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from weakref import WeakSet
 
 #: Seconds between two drawings.
 PACE_S = 0.1
-#: Rest after a drawing, in times of what it took.
+#: Rest after a drawing, in times of what it took, for each page that draws at the moment.
 _SHARE = 4.0
+#: Pages that draw at the moment: together they leave the processor to the run.
+_drawing: WeakSet[Pace] = WeakSet()
 
 
 class Pace:
@@ -24,6 +27,7 @@ class Pace:
     def poke(self) -> None:
         """There is something to draw."""
         self._again = True
+        _drawing.add(self)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work(), name="draw a run")
 
@@ -34,10 +38,12 @@ class Pace:
             began = time.monotonic()
             await self._draw()
             # What takes long to draw is drawn less often, so that the run has the processor.
-            self._last = time.monotonic() + _SHARE * (time.monotonic() - began)
+            now = time.monotonic()
+            self._last = now + _SHARE * len(_drawing) * (now - began)
 
     async def end(self) -> None:
         """Wait for a drawing under way; nothing is drawn after this."""
         self._again = False
+        _drawing.discard(self)
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)

@@ -52,19 +52,20 @@ class TimelinePanel:
             ("Tokens", usage.tokens(used), "As the models' providers counted them."),
             ("Cost", usage.cost(used), "As the models' providers ask for it; — where it is not known."),
         )  # fmt: skip
-        said = (facts, timeline.critical, run.live or timeline.critical_ms)
+        # Figures of a run that lives change with every step: they are drawn when it has ended.
+        said = run.run_id if run.live else (facts, timeline.critical, timeline.critical_ms)
         if said == self._said:
             return
         self._said = said
         self._facts.clear()
         with self._facts:
-            for name, value, hint in facts:
+            for name, value, hint in facts[:1] if run.live else facts:
                 with parts.div("rl-stat"):
                     parts.label(name, "rl-muted rl-small")
                     parts.label(value, "rl-num-left")
                     if hint:
                         ui.tooltip(hint)
-            if len(timeline.critical) > 1:
+            if len(timeline.critical) > 1 and not run.live:
                 self._critical(timeline, titles)
 
     def _critical(self, timeline: Timeline, titles: Titles) -> None:

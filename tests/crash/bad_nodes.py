@@ -37,7 +37,7 @@ class Bad(Node["Bad.Config"]):
         return await getattr(self, f"_{self.config.how}")()
 
     async def _raise(self) -> Any:
-        raise ValueError("wrong number of legs <b>here</b>")
+        raise ValueError("wrong number of legs <img src=x onerror=hacked()>")
 
     async def _hang(self) -> Any:
         await asyncio.Event().wait()

@@ -249,6 +249,17 @@ class RunState:
                     return dict(value)
         return None
 
+    def words(self) -> str:
+        """The first text among the named outputs; empty where there is none."""
+        return next((words for v in self.outputs.values() if (words := text_of(v))), "")
+
+
+def text_of(value: Any) -> str:
+    """The words of a Text; empty for any other value."""
+    if isinstance(value, dict) and set(value) == {"text"}:
+        value = value["text"]
+    return value.strip() if isinstance(value, str) else ""
+
 
 def edges_of(graph: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """Wires of a workflow file, as (source, target)."""

@@ -633,3 +633,12 @@ def test_secrets_are_known_by_name_and_by_shape() -> None:
     assert redactor.data(fields) == {**fields, "api_key": {"type": "constant", "value": REMOVED}}
     assert "abcdefgh" not in redactor.text("Authorization: Bearer abcdefgh12345678")
     assert redactor.text("a sentence about a token, no more") == "a sentence about a token, no more"
+
+
+def test_a_workflow_without_a_name_is_called_as_its_file() -> None:
+    flow = {"nodes": [{"id": "p", "type": "customNode", "data": {
+        "name": "promptTemplate", "label": "Prompt", "inputs": {"template": "Hi {x}"},
+        "inputAnchors": [], "inputParams": [], "outputAnchors": []}}], "edges": []}  # fmt: skip
+    for called, name in (("Agentic  RAG", "Agentic RAG"), ("", "Workflow from Flowise")):
+        graph, _ = import_file(json.dumps(flow), registry(), called=called)
+        assert graph.name == name

@@ -373,3 +373,15 @@ async def test_drawing_keeps_a_pace_and_misses_nothing() -> None:
         await asyncio.sleep(0.01)
     assert len(drawn) < 100
     await pace.end()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "words"),
+    [
+        ({"result": "A letter.\n"}, "A letter."),
+        ({"n": {"data": 3}, "result": {"text": "A letter."}}, "A letter."),
+        ({"verdict": {"text": "x", "passed": True}, "empty": ""}, ""),
+    ],
+)
+def test_the_text_of_a_run_is_its_first_named_text(outputs: dict[str, Any], words: str) -> None:
+    assert RunState(run_id="r", status="completed", outputs=outputs).words() == words

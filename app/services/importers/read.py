@@ -27,9 +27,15 @@ _READERS: dict[str, Callable[[Any], Source]] = {
 
 
 def import_file(
-    data: bytes | str | Mapping[str, Any], registry: Registry, *, max_bytes: int = MAX_BYTES
+    data: bytes | str | Mapping[str, Any],
+    registry: Registry,
+    *,
+    max_bytes: int = MAX_BYTES,
+    called: str = "",
 ) -> tuple[Graph, ImportReport]:
     """The graph of a workflow file of any known system, and what became of it. Blocks (CPU).
+
+    `called` is the name of one that has none, such as that of its file.
 
     Raises InvalidWorkflow, with a sentence, for what cannot be read.
     """
@@ -41,7 +47,7 @@ def import_file(
         graph, notes = seed_form.convert(decoded, registry)
         return graph, _plain_report(graph, "seed", len(graph.edges), notes)
     try:
-        return convert(decoded, known, registry)
+        return convert(decoded, known, registry, called)
     except RagloomError:
         raise
     except Exception as error:  # a shape that nobody thought of must not take the page down
@@ -54,7 +60,9 @@ def import_file(
         ) from error
 
 
-def convert(data: Any, known: str, registry: Registry) -> tuple[Graph, ImportReport]:
+def convert(
+    data: Any, known: str, registry: Registry, called: str = ""
+) -> tuple[Graph, ImportReport]:
     """`import_file` for decoded data of a known system."""
     source = _READERS[known](data)
     if not source.steps:
@@ -64,7 +72,8 @@ def convert(data: Any, known: str, registry: Registry) -> tuple[Graph, ImportRep
             fix="Choose another file.",
         )
     graph, report = build(source, registry)
-    graph.name = graph.name.strip()[:120] or f"Workflow from {NAMES[known]}"
+    name = graph.name.strip() or " ".join(called.split()) or f"Workflow from {NAMES[known]}"
+    graph.name = name[:120]
     # What was built is read once more as a file, so that nothing else can ever be kept.
     return Graph.parse(graph.dump()), report
 

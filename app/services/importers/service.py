@@ -22,12 +22,16 @@ class Imported(BaseModel):
     report: ImportReport
 
 
-async def import_workflow(services: Services, data: bytes | str, author: str = "") -> Imported:
-    """Keep the workflow of a file of any known system.
+async def import_workflow(
+    services: Services, data: bytes | str, author: str = "", called: str = ""
+) -> Imported:
+    """Keep the workflow of a file of any known system; `called` names one that has no name.
 
     Raises InvalidWorkflow, with a sentence, for what cannot be read.
     """
     limit = services.settings.max_workflow_mb * 1024 * 1024
-    graph, report = await call(lambda: import_file(data, services.registry, max_bytes=limit))
+    graph, report = await call(
+        lambda: import_file(data, services.registry, max_bytes=limit, called=called)
+    )
     view = await services.workflows.create(graph.dump(), author=author)
     return Imported(workflow_id=view.workflow_id, name=view.name, report=report)

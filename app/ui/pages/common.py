@@ -17,7 +17,7 @@ RUN_TONES = {
     "failed": ("danger", "error_outline", "Failed"),
     "cancelled": ("warn", "block", "Cancelled"),
     "running": ("accent", "sync", "Running"),
-    "waiting": ("accent", "pan_tool", "Waiting for a person"),
+    "waiting": ("accent", "pan_tool", "Waiting"),
     "interrupted": ("warn", "power_off", "Interrupted"),
 }
 

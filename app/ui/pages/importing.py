@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from nicegui import events, ui
 
 from app.engine.problems import RagloomError
@@ -68,15 +70,17 @@ class _Import:
         )
 
     async def _take(self, event: events.UploadEventArguments) -> None:
-        await self._import(await event.file.read())
+        await self._import(await event.file.read(), PurePosixPath(event.file.name).stem)
 
     async def _paste(self) -> None:
         await self._import(self._pasted.value or "")
 
-    async def _import(self, data: bytes | str) -> None:
+    async def _import(self, data: bytes | str, called: str = "") -> None:
         self._said.clear()
         try:
-            made = await import_workflow(self._services, data, author=await person_name())
+            made = await import_workflow(
+                self._services, data, author=await person_name(), called=called.replace("_", " ")
+            )
         except RagloomError as error:
             with self._said:
                 parts.error_notice(error)

@@ -13,6 +13,9 @@ from app.ui import answer, parts, text, usage
 from app.ui.pages.asking import Asks
 from app.ui.run_state import RunState
 
+#: More of a text is in the drawer.
+_MOST_WORDS = 4000
+
 
 @dataclass(frozen=True)
 class RunInput:
@@ -228,6 +231,8 @@ class RunBar:
             answer.show(final, run.found_by(), sources=False)
         elif run.status in ("failed", "interrupted"):
             self._draw_failure(run)
+        elif not run.live and (words := run.words()):
+            parts.label(words[:_MOST_WORDS], "rl-prose rl-pre")
         elif run.tokens:
             streamed = run.tokens[next(reversed(run.tokens))]
             parts.label(streamed, "rl-prose rl-pre").props("aria-live=polite")

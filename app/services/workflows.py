@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from app.engine.graph import Graph, migrate
@@ -46,6 +46,11 @@ class WorkflowService:
         self._registry = registry
         self._models = models
         self._max_bytes = max_bytes
+        self._told: list[Callable[[WorkflowView], None]] = []
+
+    def on_saved(self, tell: Callable[[WorkflowView], None]) -> None:
+        """Call `tell` with each new revision of a workflow, once it is stored."""
+        self._told.append(tell)
 
     async def parse(self, data: bytes | str | Mapping[str, Any]) -> tuple[dict[str, Any], Notes]:
         """Read a workflow of any known form; return the graph and notes of what was changed.
@@ -97,7 +102,10 @@ class WorkflowService:
         workflow = await call(
             self._workflows.save, workflow_id, parsed, base_revision, author, message
         )
-        return _view(workflow, parsed, warnings=notes)
+        view = _view(workflow, parsed, warnings=notes)
+        for tell in self._told:
+            tell(view)
+        return view
 
     async def delete(self, workflow_id: str) -> None:
         """Take a workflow away; it can be brought back for a while. Its runs stay in the history."""

@@ -84,21 +84,44 @@ def made(rest: httpx.Client, desk: Desk) -> str:
     return made
 
 
-def test_keeping_mine_makes_a_revision_on_top_of_theirs(
+def collide(desk: Desk, rest: httpx.Client, made: str, title: str) -> int:
+    """Edit on the canvas, and save elsewhere before that is saved; the revision made there."""
+    while True:
+        base = rest.get(f"/workflows/{made}").json()["revision"]
+        rename(desk, "text", title)
+        answer = put(rest, made, base, "Theirs")
+        if answer.status_code == 200:
+            expect(desk.page.locator(".rl-save")).to_contain_text("Conflict")
+            return int(answer.json()["revision"])
+        # The canvas was faster.
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "conflict")
+        assert titles(rest, made)["out"] == ""
+        title += "."
+
+
+def test_what_is_saved_elsewhere_shows_on_an_open_canvas(
     desk: Desk, rest: httpx.Client, made: str
 ) -> None:
     assert put(rest, made, 1, "Theirs").status_code == 200
+    expect(desk.node("out").locator(".rl-title")).to_have_text("Theirs")
     rename(desk, "text", "Mine")
+    desk.saved()
+    until(lambda: titles(rest, made) == {"text": "Mine", "out": "Theirs"})
+
+
+def test_keeping_mine_makes_a_revision_on_top_of_theirs(
+    desk: Desk, rest: httpx.Client, made: str
+) -> None:
+    theirs = collide(desk, rest, made, "Mine")
     state = desk.page.locator(".rl-save")
-    expect(state).to_contain_text("Conflict")
     rename(desk, "text", "Still mine")  # goes on, and overwrites nothing
     assert titles(rest, made)["out"] == "Theirs"
     state.get_by_role("button", name="Keep mine").click()
     desk.saved()
     assert titles(rest, made) == {"text": "Still mine", "out": ""}
-    assert titles(rest, made, 2)["out"] == "Theirs"
+    assert titles(rest, made, theirs)["out"] == "Theirs"
     # Whoever comes over REST with an older revision is refused in turn.
-    refused = put(rest, made, 2, "Late")
+    refused = put(rest, made, theirs, "Late")
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
     rename(desk, "text", "Goes on")
     desk.saved()
@@ -109,9 +132,9 @@ def test_loading_theirs_keeps_mine_in_undo(desk: Desk, rest: httpx.Client, made:
     other = Desk(desk.page.context, desk.server)
     other.open(f"/workflows/{made}")
     other.node("out").wait_for()
-    assert put(rest, made, 1, "Theirs").status_code == 200
     desk.page.bring_to_front()
-    rename(desk, "text", "Mine")
+    theirs = collide(desk, rest, made, "Mine")
+    mine = desk.node("text").locator(".rl-title").inner_text()
     for one in (desk, other):  # whoever looks at it is asked
         expect(one.page.locator(".rl-save")).to_contain_text("Conflict")
     desk.page.locator(".rl-save").get_by_role("button", name="Load theirs").click()
@@ -119,11 +142,11 @@ def test_loading_theirs_keeps_mine_in_undo(desk: Desk, rest: httpx.Client, made:
         expect(one.node("out").locator(".rl-title")).to_have_text("Theirs")
         expect(one.node("text").locator(".rl-title")).to_have_text("Text")
         one.saved()
-    assert rest.get(f"/workflows/{made}").json()["revision"] == 2
+    assert rest.get(f"/workflows/{made}").json()["revision"] == theirs
     desk.page.keyboard.press("Control+z")
-    expect(desk.node("text").locator(".rl-title")).to_have_text("Mine")
+    expect(desk.node("text").locator(".rl-title")).to_have_text(mine)
     desk.saved()
-    until(lambda: titles(rest, made)["text"] == "Mine")
+    until(lambda: titles(rest, made)["text"] == mine)
     other.page.close()
     assert other.errors == []
 

@@ -66,8 +66,8 @@ async def test_a_version_that_is_restored_shows_on_open_canvases(opened: Service
     # Edits that cannot be saved are in the way of restoring: nothing of them is lost.
     theirs = copy.deepcopy(GRAPH)
     theirs["graph"]["name"] = "From elsewhere"
-    await opened.workflows.save(made.workflow_id, theirs, 4)
     session.editor.apply([SetInfo(name="Mine")], by=ADA)
+    await opened.workflows.save(made.workflow_id, theirs, 4)
     with pytest.raises(RagloomError, match="not saved"):
         await sessions.settle(made.workflow_id)
     assert await sessions.settle("wf_not_open") is None
@@ -110,4 +110,25 @@ async def test_on_a_full_disk_editing_goes_on_and_saving_says_why(
         assert "no space left" in state.message
     assert "could not be written" in caplog.text
     assert (await session.save_now()).status == "saved"
+    session.close()
+
+
+async def test_what_is_saved_elsewhere_shows_where_nothing_is_in_the_way(opened: Services) -> None:
+    sessions = Sessions(lambda: opened)
+    made = await opened.workflows.create(GRAPH)
+    session = await sessions.open(made)
+    theirs = copy.deepcopy(GRAPH)
+    theirs["graph"]["name"] = "From elsewhere"
+    await opened.workflows.save(made.workflow_id, theirs, 1)
+    assert session.editor.graph.name == "From elsewhere"
+    assert (session.state.status, session.editor.revision) == ("saved", 2)
+    session.editor.undo()
+    assert session.editor.graph.name == "Echo"
+    assert (await session.save_now()).revision == 3
+    # Own edits are not replaced.
+    session.editor.apply([SetInfo(name="Mine")])
+    await opened.workflows.save(made.workflow_id, theirs, 3)
+    assert session.editor.graph.name == "Mine"
+    assert (await session.save_now()).status == "conflict"
+    assert session.editor.graph.name == "Mine"
     session.close()

@@ -14,6 +14,7 @@ from app.services.container import Services
 from app.services.views import WorkflowView
 from app.ui.canvas.drafts import Drafts
 from app.ui.canvas.editor import Change, GraphEditor
+from app.ui.canvas.history import ELSEWHERE
 from app.ui.canvas.hub import EditorHub
 from app.ui.canvas.ops import ReplaceGraph
 from app.ui.canvas.saving import Autosave, SaveCall, SaveState
@@ -56,10 +57,14 @@ class Sessions:
         self._get_services = get_services
         self._hub = EditorHub()
         self._saving: WeakValueDictionary[str, _Signed] = WeakValueDictionary()
+        self._listens = False
 
     async def open(self, workflow: WorkflowView) -> Autosave:
         """The editor of a workflow, with edits restored that were not saved before a stop."""
         services = self._get_services()
+        if not self._listens:
+            self._listens = True
+            services.workflows.on_saved(self._saved)
         workflow_id = workflow.workflow_id
         drafts = Drafts(Path(services.settings.data) / "drafts")
 
@@ -128,6 +133,17 @@ class Sessions:
         editor = self._hub.get(workflow_id)
         if editor is not None and editor.revision != revision:
             editor.adopt(Graph.parse(graph), revision, label="Restore a version")
+
+    def _saved(self, workflow: WorkflowView) -> None:
+        """Show what was saved elsewhere where nothing of one's own is in the way; undo works."""
+        session = self._saving.get(workflow.workflow_id)
+        if session is None or self._hub.get(workflow.workflow_id) is not session.editor:
+            return
+        editor = session.editor
+        # While it saves itself, or asks which version to keep, this is nothing new.
+        clean = session.state.status == "saved" and not editor.dirty
+        if clean and workflow.revision > editor.revision:
+            editor.adopt(Graph.parse(workflow.graph), workflow.revision, label=ELSEWHERE)
 
     async def delete(self, workflow_id: str) -> None:
         """Delete a workflow with what was edited last; `bring_back` undoes it."""

@@ -12,8 +12,6 @@ from storage.run_writes import RunChange
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two tries: the first, and the longest.
-_FIRST_S, _LONGEST_S = 1.0, 60.0
 #: Ends that are kept; of more, the oldest are found as interrupted runs at the next start.
 _MOST = 1_000
 
@@ -23,6 +21,8 @@ class RunEnds:
 
     def __init__(self, writer: RunWriter) -> None:
         self._writer = writer
+        #: Seconds between two tries: the first, and the longest.
+        self.pauses = (1.0, 60.0)
         self._ends: dict[str, RunChange] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -56,10 +56,10 @@ class RunEnds:
         return view.model_copy(update={**change.run, "steps": steps})
 
     async def _try_again(self) -> None:
-        pause = _FIRST_S
+        pause, longest = self.pauses
         while self._ends:
             await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_S)
+            pause = min(2 * pause, longest)
             for run_id, change in list(self._ends.items()):
                 try:
                     await self._writer.write(change)

@@ -52,7 +52,7 @@ async def ensure_demo(services: Services) -> None:
             for node in graph["nodes"]:
                 if node["type"] == "files":
                     node["config"]["files"] = await _references(services, files)
-            await services.workflows.create(graph)
+            await services.workflows.create(graph, author="demo")
     finished = await services.ingest.wait(job.job_id, timeout_s=300)
     failed = [r for r in finished.results if r.status != "success"]
     if failed:

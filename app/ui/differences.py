@@ -35,6 +35,8 @@ _COUNTED = {
     "drawn": ("note or group", "notes or groups"), "info": ("other change", "other changes"),
 }  # fmt: skip
 _MOST = 60
+#: Most characters of a value.
+_LONGEST = 600
 
 
 def head() -> None:
@@ -79,6 +81,10 @@ def change_row(change: Change) -> None:
             text_parts(change.text)
             return
         with parts.div("rl-change-values"):
+            if change.path == "pinned":
+                change = change.model_copy(
+                    update={"before": _pinned(change.before), "after": _pinned(change.after)}
+                )
             if change.kind != "added":
                 _value(change.before, "del", "rl-was", "before")
             if change.kind == "changed":
@@ -193,8 +199,17 @@ def _drawn(drawn: DrawnDiff) -> None:
 
 def _value(value: Any, tag: str, classes: str, spoken: str) -> None:
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if len(shown) > _LONGEST:
+        shown = f"{shown[:_LONGEST]}… ({len(shown):,} characters)"
     element = parts.tag(tag, shown if shown != "" else "empty", f"{classes} rl-mono")
     element.props["aria-label"] = f"{spoken}: {shown or 'empty'}"
+
+
+def _pinned(outputs: Any) -> str:
+    """What is pinned in words: its values are on the canvas."""
+    if outputs is None:
+        return "not pinned"
+    return f"pinned: {', '.join(outputs)}" if isinstance(outputs, dict) else "pinned"
 
 
 def _moved(row: ChunkRank) -> str:

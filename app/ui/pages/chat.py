@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import TypeVar
 
 from nicegui import ui
 
@@ -12,7 +13,7 @@ from app.engine.problems import RagloomError
 from app.services.chat_views import ChatLinkView, sample_question
 from app.services.container import Services
 from app.services.views import WorkflowView
-from app.ui import parts
+from app.ui import parts, text
 from app.ui.frame import Crumb, frame
 from app.ui.pages.common import missing, workflow_choices
 
@@ -39,6 +40,15 @@ def register(get_services: Callable[[], Services]) -> None:
             '<script type="module" src="/c/_/chat.js"></script>'
         )
         with frame(services, "Workflows", crumbs, full=True) as bar:
+            graph = Graph.parse(workflow.graph)
+            pinned = sum(node.pinned is not None for node in graph.nodes.values())
+            if pinned:
+                # Such a chat may give the same answer to every question.
+                with (
+                    bar.beside,
+                    parts.badge(f"{text.count(pinned, 'node')} pinned", "warn", "push_pin"),
+                ):
+                    ui.tooltip("Pinned outputs are used for answers too. Unpin them on the canvas.")
             with bar.actions:
                 sharing = Sharing(services, workflow)
                 parts.bare("Canvas", lambda: ui.navigate.to(f"/workflows/{workflow_id}"))
@@ -51,7 +61,7 @@ def register(get_services: Callable[[], Services]) -> None:
             room.props["data-base"] = f"/_chat/{workflow_id}"
             room.props["data-title"] = workflow.name
             room.props["data-greeting"] = workflow.description
-            room.props["data-sample"] = sample_question(Graph.parse(workflow.graph))
+            room.props["data-sample"] = sample_question(graph)
             room.props["data-documents"] = "/knowledge"
 
 
@@ -62,6 +72,20 @@ async def _rated(services: Services, workflow: WorkflowView) -> None:
         return
     lines = [json.dumps(item.model_dump(mode="json"), ensure_ascii=False) for item in page.items]
     ui.download.content("\n".join(lines) + "\n", "evaluation-set.jsonl", "application/jsonl")
+
+
+_Entry = TypeVar("_Entry", ui.input, ui.textarea)
+
+
+def _field(title: str, kind: type[_Entry], hint: str = "", value: str = "") -> _Entry:
+    """A field with its title above it and what it means below."""
+    with parts.div("rl-field"):
+        parts.label(title, "rl-field-title")
+        entry = kind(value=value)
+        entry.props["aria-label"] = title
+        if hint:
+            parts.label(hint, "rl-field-help")
+    return entry
 
 
 class Sharing:
@@ -81,12 +105,17 @@ class Sharing:
             )
             self._room = parts.div("rl-col")
             with ui.expansion("New link", icon="add_link", value=False).classes("rl-fold") as more:
-                name = ui.input("Title", value=self._workflow.name).props("maxlength=200")
-                greeting = ui.textarea("Greeting").props("maxlength=1000")
-                origins = ui.textarea(
-                    "Sites that may show it, one a line",
-                    placeholder="https://www.example.org",
-                )
+                with parts.div("rl-form"):
+                    name = _field("Title", ui.input, value=self._workflow.name)
+                    name.props("maxlength=200")
+                    greeting = _field("Greeting", ui.textarea, "What the chat says first.")
+                    greeting.props("maxlength=1000 autogrow")
+                    origins = _field(
+                        "Sites that may show it", ui.textarea,
+                        "One a line, such as https://www.example.org. Without one, only the link "
+                        "itself shows the chat.",
+                    )  # fmt: skip
+                    origins.props("autogrow")
 
                 async def make() -> None:
                     sites = [line.strip() for line in (origins.value or "").splitlines()]
@@ -137,9 +166,8 @@ class Sharing:
     def _copied(shown: str, tip: str, expression: str) -> None:
         with parts.div("rl-row"):
             parts.tag("code", shown, "rl-mono rl-small rl-ellipsis rl-grow")
-            parts.icon_button("content_copy", tip).on(
-                "click", js_handler=f"() => navigator.clipboard.writeText({expression})"
-            )
+            button = parts.icon_button("content_copy", tip, lambda: parts.toast("Copied."))
+            button.on("click", js_handler=f"() => ragloom.copy({expression})")
 
     async def _close(self, link: ChatLinkView) -> None:
         await self._services.chats.revoke(self._workflow.workflow_id, link.link_id)

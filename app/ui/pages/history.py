@@ -337,4 +337,4 @@ def _title(revision: RevisionView) -> str:
 
 
 def _who(author: str) -> str:
-    return {"page": "Somebody", "": "Somebody"}.get(author, author)
+    return {"page": "Somebody", "": "Somebody", "demo": "The demonstration"}.get(author, author)

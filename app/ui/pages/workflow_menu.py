@@ -194,7 +194,7 @@ class WorkflowMenu:
 
     def copy_link(self) -> None:
         """Put the address of this workflow on the clipboard."""
-        ui.run_javascript("navigator.clipboard.writeText(location.origin + location.pathname)")
+        ui.run_javascript("ragloom.copy(location.origin + location.pathname)")
         parts.toast("The link was copied.")
 
     def _go(self, page: str) -> Callable[[], None]:

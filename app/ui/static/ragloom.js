@@ -225,7 +225,18 @@
     const popup = document.getElementById("popup");
     if (popup) new MutationObserver(() => hold(popup.ariaHidden === "false")).observe(popup, { attributes: true, attributeFilter: ["aria-hidden"] });
   });
-  const copy = (text) => navigator.clipboard?.writeText(text);
+  // Pages that are not served over https have no clipboard of their own.
+  const copy = (text) => {
+    if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    const area = document.createElement("textarea"), before = document.activeElement;
+    area.value = text;
+    area.style.cssText = "position: fixed; opacity: 0";
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+    before?.focus?.({ preventScroll: true });
+  };
 
   window.ragloom = { cycleTheme, drop, panel, reveal, press, scrollTo, copy, store };
 })();

@@ -239,7 +239,7 @@ def measure(url: str) -> None:
         page.wait_for_timeout(1000)
         print(f"{NODES} nodes and {EDGES} edges on the screen: first visit {loads[0]:.2f} s, "
               f"again {statistics.median(loads[1:]):.2f} s")  # fmt: skip
-        box = page.locator('.vue-flow__node[data-id="n65"] .rl-head').bounding_box()
+        box = page.locator('.vue-flow__node[data-id="n108"] .rl-head').bounding_box()
         assert box is not None
         at = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         print(f"dragging one node: {drag(page, at)}")
@@ -247,7 +247,7 @@ def measure(url: str) -> None:
         batches(page, url)
         page.keyboard.press("Control+a")
         page.wait_for_timeout(300)
-        box = page.locator('.vue-flow__node[data-id="n65"] .rl-head').bounding_box()
+        box = page.locator('.vue-flow__node[data-id="n108"] .rl-head').bounding_box()
         assert box is not None
         at = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         print(f"dragging all {NODES}: {drag(page, at)}")

@@ -30,7 +30,7 @@ register_extractor("text/x-order", readers.obey, extensions=(".order",))
 
 
 @asynccontextmanager
-async def responsive(limit_s: float = 0.25) -> AsyncIterator[None]:
+async def responsive(limit_s: float = 2.0) -> AsyncIterator[None]:
     """Fail where the event loop stalls for longer than `limit_s` inside."""
     worst = 0.0
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-BlockKind = Literal["heading", "paragraph", "list", "table", "code"]
+BlockKind = Literal["heading", "paragraph", "list", "table", "code", "image"]
 
 #: What stands between two blocks in a document's text.
 BLOCK_SEPARATOR = "\n\n"
@@ -30,7 +30,8 @@ class Box(Frozen):
 
 
 class Block(Frozen):
-    """A run of text of one kind. Tables are Markdown tables; list items are lines."""
+    """A run of text of one kind. Tables are Markdown tables; list items are lines; the text of an
+    image is its caption, its description and what was read in it."""
 
     kind: BlockKind
     text: str
@@ -40,6 +41,12 @@ class Block(Frozen):
     level: int | None = None
     #: One a line of text where the format has a layout.
     boxes: tuple[Box, ...] = ()
+    #: Of a table: its rows, the header first; a cell that spans several stands in each.
+    cells: tuple[tuple[str, ...], ...] = ()
+    #: Natural language (ISO 639-1), where it was found paragraph by paragraph.
+    language: str | None = None
+    #: Of code: the language's name as the source gives it.
+    info: str = ""
 
 
 class ExtractedDocument(Frozen):

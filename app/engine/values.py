@@ -189,7 +189,7 @@ class Verdict(PortValue):
 
 
 class Block(BaseModel):
-    """A heading, paragraph, list, table or code block of an extracted document."""
+    """A heading, paragraph, list, table, code or image block of an extracted document."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: str
@@ -197,6 +197,12 @@ class Block(BaseModel):
     page: int | None = None
     level: int | None = None
     boxes: tuple[Box, ...] = ()
+    #: Of a table: its rows, the header first.
+    cells: tuple[tuple[str, ...], ...] = ()
+    #: Natural language (ISO 639-1), where it was found paragraph by paragraph.
+    language: str | None = None
+    #: Of code: the name of its language.
+    info: str = ""
 
 
 class Document(BaseModel):

@@ -152,6 +152,9 @@ def _filled(document: Document, extracted: ExtractedDocument) -> Document:
                 Box(page=box.page, x0=box.x0, y0=box.y0, x1=box.x1, y1=box.y1)
                 for box in block.boxes
             ),
+            cells=block.cells,
+            language=block.language,
+            info=block.info,
         )
         for block in extracted.blocks
     )

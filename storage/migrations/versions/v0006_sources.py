@@ -1,0 +1,12 @@
+"""Folders, pages and sitemaps that documents come from."""
+
+from __future__ import annotations
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing yet."""

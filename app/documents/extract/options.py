@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr
 
@@ -21,6 +21,11 @@ class ExtractOptions(Frozen):
     max_unpacked: int = Field(2**30, ge=2**20, description="Most bytes an office file unpacks to.")
     table_seconds: float = Field(
         20.0, ge=0, description="Time for finding tables in one PDF; the rest stays as text."
+    )
+    ocr: Literal["off", "auto", "force"] = Field(
+        "off",
+        description="Text recognition: auto reads images and pages without a text layer, force "
+        "reads every page as an image.",
     )
     extra: dict[str, Any] = Field(
         default_factory=dict, description="Options of extractors from other packages."

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from app.engine.events import Event, RunFinished
+from app.engine.graph import Graph
 from app.engine.problems import Problem
 from app.engine.registry import Registry
 from app.engine.runner import Runner
 from app.services.broadcast import Broadcast
-from app.services.pipeline import first_row, ingestion_graph, stage_of
+from app.services.kb_pipeline import graph_for, identity_of
+from app.services.pipeline import first_row, stage_of
 from app.services.problems import explain
-from app.services.processing import Processing, stored_processing
+from app.services.processing import stored_processing
 from app.services.rows import task_view
 from app.services.threads import call
 from app.services.views import TaskView
@@ -192,17 +194,21 @@ class IngestWorkers:
         base, job = await call(self._context, task)
         processing = stored_processing(task.processing)
         model = await self._world.models.vector_name(base.config["embedding_model"])
-        known = await call(self._known, task, job.branch, processing, model)
+        identity = identity_of(base, processing)
+        known = await call(self._known, task, job.branch, identity, model)
         if known is not None:
             await self._finish(task, "unchanged", known.chunk_count, started)
             return
-        origin = Origin(job.author, processing.identity(), base, task.document_id)
+        graph = await graph_for(
+            base, job.branch, processing, self._timeout_s, self._world.workflows
+        )
+        origin = Origin(job.author, identity, base, task.document_id)
         runner = Runner(self._registry, self._world.bound(origin), payloads=False)
         finished = await runner.run(
-            ingestion_graph(base.id, job.branch, processing, timeout_s=self._timeout_s),
+            graph,
             {"files": [_reference(task)]},
             task.id,
-            lambda event: self._follow(task, event),
+            lambda event: self._follow(task, event, graph),
         )
         if finished.problem is not None:
             await self._fail(task, finished.problem, started)
@@ -218,10 +224,10 @@ class IngestWorkers:
         return self._repository.get(task.knowledge_base_id), job
 
     def _known(
-        self, task: tables.Task, branch: str, processing: Processing, model: str
+        self, task: tables.Task, branch: str, identity: dict[str, Any], model: str
     ) -> tables.DocumentVersion | None:
         """The version this would become, where the branch holds it already."""
-        settings = ids.config_hash(processing.identity(), model)
+        settings = ids.config_hash(identity, model)
         found = self._repository.versions([ids.version_id(task.document_id, task.blob, settings)])
         if not found:
             return None
@@ -269,8 +275,8 @@ class IngestWorkers:
                 await asyncio.sleep(pause)
                 attempt += 1
 
-    def _follow(self, task: tables.Task, event: Event) -> None:
-        stage = stage_of(event)
+    def _follow(self, task: tables.Task, event: Event, graph: Graph) -> None:
+        stage = stage_of(event, graph)
         live = self._live.get(task.id)
         if stage is not None and live is not None:
             live.stage, live.done, live.total = stage

@@ -6,10 +6,18 @@ from typing import Any
 
 from app.engine.events import Event, NodeProgress, NodeStarted
 from app.engine.graph import EdgeSpec, Graph, NodeSpec
+from app.engine.problems import RagloomError
 from app.services.processing import Processing
 
-#: Node of the workflow -> stage of the task while it runs.
-_STAGES = {"extract": "extract", "chunk": "chunk", "quality": "quality", "index": "embed"}
+#: Type of a node -> stage of the task while it runs.
+_STAGES = {
+    "extract": "extract",
+    "split_languages": "split by language",
+    "chunk": "chunk",
+    "quality_check": "quality",
+    "enrich": "enrich",
+    "index": "embed",
+}
 
 
 def ingestion_graph(
@@ -66,17 +74,30 @@ def ingestion_graph(
     )
 
 
-def stage_of(event: Event) -> tuple[str, int, int] | None:
-    """(stage, done, total) that an event of the run tells, if any."""
-    if isinstance(event, NodeStarted) and event.node_id in _STAGES:
-        return _STAGES[event.node_id], 0, 0
-    if isinstance(event, NodeProgress) and event.node_id in _STAGES:
-        embedded = event.node_id == "index" and event.total > 0 and event.done >= event.total
-        return ("index" if embedded else _STAGES[event.node_id]), event.done, event.total
-    return None
+def stage_of(event: Event, graph: Graph) -> tuple[str, int, int] | None:
+    """(stage, done, total) that an event of a run of `graph` tells, if any."""
+    if not isinstance(event, NodeStarted | NodeProgress):
+        return None
+    node = graph.nodes.get(event.node_id)
+    stage = _STAGES.get(node.type) if node is not None else None
+    if node is None or stage is None:
+        return None
+    if isinstance(event, NodeStarted):
+        return stage, 0, 0
+    embedded = node.type == "index" and event.total > 0 and event.done >= event.total
+    return ("index" if embedded else stage), event.done, event.total
 
 
 def first_row(outputs: dict[str, Any]) -> dict[str, Any]:
-    """The only line of the report that the run of one file ends with."""
-    table = outputs["report"]
+    """The only line of the report that the run of one file ends with.
+
+    Raises RagloomError “left_out” where the workflow did not come to its last step.
+    """
+    table = outputs.get("report")
+    if not table or not table["rows"]:
+        raise RagloomError(
+            "The pipeline left this file out: no step passed it on to the index.",
+            code="left_out",
+            fix="Look at the pipeline's conditions, and try it on this file.",
+        )
     return dict(zip(table["columns"], table["rows"][0], strict=True))

@@ -1,0 +1,114 @@
+"""Text in images: read whichever way up they lie, with places; what cannot be read says so."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from app.documents.errors import DocumentError
+from app.documents.extract import ocr
+
+WORDS = ["Invoice number 4711", "The total is 1,250 euros", "Payable within thirty days"]
+
+
+def picture(mode: str = "RGB", paper: Any = "white", ink: Any = "black") -> Image.Image:
+    image = Image.new(mode, (900, 600), paper)
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(40)
+    for i, words in enumerate(WORDS):
+        draw.text((90, 60 + 80 * i), words, fill=ink, font=font)
+    return image
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("angle", [0, 90, 180, 270])
+def test_lines_are_read_whichever_way_up(angle: int) -> None:
+    lines = ocr.read_image(png(picture().rotate(angle, expand=True)))
+    assert [line.text for line in lines] == WORDS
+    assert all(line.confidence > 0.9 for line in lines)
+    # Its place is that in the image as given: turned to the left by 90°, the top is at the left.
+    place = ocr.turned((90 / 900, 60 / 600, 500 / 900, 108 / 600), angle // 90)
+    found = lines[0].box
+    shared = (min(place[2], found[2]) - max(place[0], found[0])) * (
+        min(place[3], found[3]) - max(place[1], found[1])
+    )
+    assert shared > 0.6 * (place[2] - place[0]) * (place[3] - place[1])
+
+
+def test_a_row_is_read_from_the_left() -> None:
+    image = Image.new("L", (1000, 300), 255)
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(36)
+    draw.text((600, 66), "right side", fill=0, font=font)
+    draw.text((60, 60), "left side", fill=0, font=font)
+    draw.text((60, 180), "second row", fill=0, font=font)
+    assert [line.text for line in ocr.read_image(image)] == [
+        "left side",
+        "right side",
+        "second row",
+    ]
+
+
+def test_a_transparent_ground_is_white_and_nothing_is_nothing() -> None:
+    clear = picture("RGBA", (0, 0, 0, 0), (0, 0, 0, 255))
+    assert [line.text for line in ocr.read_image(png(clear))] == WORDS
+    assert ocr.read_image(Image.new("RGB", (300, 300), "white")) == []
+
+
+def test_a_narrow_strip_keeps_its_places() -> None:
+    image = Image.new("RGB", (1200, 60), "white")
+    ImageDraw.Draw(image).text((30, 8), WORDS[0], fill="black", font=ImageFont.load_default(36))
+    (line,) = ocr.read_image(image)
+    assert line.text == WORDS[0]
+    assert line.box[1] >= -0.01
+    assert line.box[3] <= 1.01
+
+
+def test_reading_stops_when_its_time_is_over() -> None:
+    reading = ocr.recognise(ocr.to_array(picture()), seconds=0)
+    assert not reading.complete
+    assert reading.lines == []
+
+
+def test_what_is_too_large_or_no_image() -> None:
+    with pytest.raises(DocumentError, match="million are allowed") as caught:
+        ocr.read_image(Image.new("1", (20_000, 20_000)))
+    assert caught.value.code == "too_large"
+    for data in (b"not an image", png(picture())[:200]):
+        with pytest.raises(DocumentError, match="cannot be read") as caught:
+            ocr.read_image(data)
+        assert caught.value.code == "damaged"
+
+
+def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rapidocr", None)
+    ocr._engine.cache_clear()
+    try:
+        with pytest.raises(DocumentError, match="not installed") as caught:
+            ocr.read_image(picture())
+    finally:
+        ocr._engine.cache_clear()
+    assert caught.value.code == "ocr_missing"
+    assert 'pip install "ragloom[ocr]"' in caught.value.fix
+
+
+def test_models_are_never_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import rapidocr
+
+    monkeypatch.setattr(rapidocr, "__file__", str(tmp_path / "__init__.py"))
+    ocr._engine.cache_clear()
+    try:
+        with pytest.raises(DocumentError, match="lacks its models"):
+            ocr.read_image(picture())
+    finally:
+        ocr._engine.cache_clear()

@@ -207,6 +207,8 @@ class _Memory:
         self._line = cap
         #: Bytes that came while a node worked.
         self.grown: dict[Visit, float] = {}
+        #: The node that was stopped last, until it is gone.
+        self._told: Visit | None = None
 
     def _now(self) -> int:
         return int(self._process.memory_info().rss)
@@ -221,6 +223,12 @@ class _Memory:
         now = self._now()
         more, self._before = now - self._before, now
         self._base = min(self._base, now)
+        taken = now - self._base
+        if self._told is not None and self._told not in working:
+            # What came up to its end was still its own, and may stay with the process for a while.
+            self._told = None
+            self._line = max(self._line, taken + int(self._cap * _AGAIN))
+            more = 0
         # Nodes with others inside them wait; what these take is theirs, too.
         active = [v for v in working if v.working] if alone is None else [alone]
         busy = {around for visit in active for around in visit.around()}
@@ -228,17 +236,19 @@ class _Memory:
         self.grown = {v: self.grown.get(v, 0.0) * FADE for v in working}
         for visit in busy:
             self.grown[visit] = max(0.0, self.grown.get(visit, 0.0) + more)
-        taken = now - self._base
         if taken <= self._cap:
             self._line = self._cap
         if taken <= self._line:
             return None
         # What was freed may stay with the process: only further growth costs another node.
         self._line = max(self._line, taken) + int(self._cap * _AGAIN)
-        # One that was told to end and goes on growing must not cost the others.
         most = max((self.grown.get(v, 0.0) for v in busy), default=0.0)
-        suspects = [v for v in working if v in busy and self.grown[v] >= most * _ALIKE]
-        return next((v for v in reversed(suspects) if v.verdict is None), None)
+        alike = [v for v in working if self.grown[v] >= most * _ALIKE]
+        # One that was told to end and has not yet must not cost the others.
+        if any(v.verdict is not None for v in alike):
+            return None
+        self._told = next((v for v in reversed(alike) if v in busy), None)
+        return self._told
 
 
 def default_cap_mb() -> int:

@@ -195,7 +195,8 @@ def test_a_node_that_eats_memory_is_stopped(server: httpx.Client, folder: Path, 
     assert "raise max_run_memory_mb" in error["fix"]
     assert run["error"]["message"] == error["message"]
     (folder / f"go-{how}").touch()
-    assert ended(server, beside)["status"] == "completed"
+    other = ended(server, beside)
+    assert other["status"] == "completed", other["error"]
 
 
 @pytest.mark.slow

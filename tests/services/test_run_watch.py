@@ -200,6 +200,17 @@ def test_one_that_was_stopped_and_goes_on_growing_costs_no_other(
     assert memory(150, guilty, other) is None
 
 
+def test_what_one_took_up_to_its_end_is_not_put_down_to_the_others(
+    memory: Callable[..., Any],
+) -> None:
+    guilty, other = Node(), Node()
+    assert memory(101, other, guilty) is guilty
+    guilty.verdict = "stopped"
+    assert memory(180, other) is None
+    assert memory(181, other) is None
+    assert memory(200, other) is other
+
+
 def test_what_grew_long_ago_does_not_count(memory: Callable[..., Any]) -> None:
     old, guilty = Node(), Node()
     for _ in range(200):
@@ -221,6 +232,7 @@ def test_a_node_that_waits_for_inner_ones(memory: Callable[..., Any]) -> None:
     outer, inner = Node(), Node()
     outer.working = False
     inner.outer = (outer,)
+    assert memory(101, outer, inner) is None
     assert memory(101 + 101, outer, inner) is inner  # one of them
 
 

@@ -29,8 +29,9 @@ export const vTyping = {
 export function typeInto(field, event) {
   begin(field)
   field.focus({ preventScroll: true })
-  if ([...event.key].length !== 1) return
-  field.setRangeText(event.key, field.selectionStart, field.selectionEnd, 'end')
+  const text = event.key === 'Enter' && field instanceof HTMLTextAreaElement ? '\n' : event.key
+  if ([...text].length !== 1) return
+  field.setRangeText(text, field.selectionStart, field.selectionEnd, 'end')
   field.dispatchEvent(new Event('input'))
   event.preventDefault()
 }

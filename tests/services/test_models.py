@@ -61,6 +61,15 @@ async def test_the_embedded_embedder(models: ModelService) -> None:
     assert await models.vector_name("default") == models.fingerprint("default", "embed")
 
 
+async def test_names_of_the_multilingual_model_mean_one(models: ModelService) -> None:
+    names = {
+        await models.vector_name(name)
+        for name in ("multilingual", "multilingual-e5-small", "intfloat/multilingual-e5-small")
+    }
+    assert names == {models.fingerprint("multilingual", "embed")} == {"multilingual-e5-small-q4"}
+    assert await models.max_tokens("multilingual") == 512
+
+
 async def test_many_callers_share_one_embedder(models: ModelService) -> None:
     alone = [await models.embed([f"text {n}"], kind="passage") for n in range(8)]
     together = await asyncio.gather(
@@ -113,6 +122,7 @@ async def test_what_is_built_in_passes_the_check(models: ModelService) -> None:
     await models.check("ollama/llama3", "llm")
     ready = {entry["name"]: entry["ready"] for entry in await models.available()}
     assert ready["bge-small-en-v1.5"]
+    assert ready["multilingual"]
     assert ready["extractive"]
     assert not ready["openai/…"]
 

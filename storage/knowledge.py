@@ -16,6 +16,7 @@ from storage.database import Database
 from storage.errors import Conflict, NotFound
 from storage.filters import Filters
 from storage.ids import new_id
+from storage.sources import remove_sources_of
 from storage.tables import (
     Chunk,
     Commit,
@@ -126,6 +127,7 @@ class KnowledgeRepository(Filters):
             session.exec(delete(Chunk).where(col(Chunk.version_id).in_(versions)))
             used = select(Chunk.id).where(col(Chunk.text_hash) == col(Vector.text_hash))
             session.exec(delete(Vector).where(~used.exists()))
+            remove_sources_of(session, kb_id)
             for table in (
                 DocumentVersion,
                 Document,

@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from storage import automation_tables, chat_tables, tables  # noqa: F401  (fills the metadata)
+# Importing the tables fills the metadata.
+from storage import automation_tables, chat_tables, source_tables, tables  # noqa: F401
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -20,6 +20,8 @@ from app.services.files import FileService
 from app.services.history import HistoryService, summarise
 from app.services.indexer import Indexer
 from app.services.ingest import IngestLimits, IngestService
+from app.services.kb_pipeline import PipelineChecks
+from app.services.kb_workflows import PipelineService
 from app.services.keys import KeyService, page_secret
 from app.services.knowledge import KnowledgeService
 from app.services.models import ModelService
@@ -67,6 +69,7 @@ class Services:
     files: FileService
     indexer: Indexer
     knowledge: KnowledgeService
+    pipelines: PipelineService
     ingest: IngestService
     search: SearchService
     world: ServiceWorld
@@ -212,6 +215,7 @@ def _wire(
         indexer,
         ingest,
         embedding_model=settings.embedding_model,
+        pipelines=PipelineChecks(workflows, registry),
     )
     # The folder is locked: whoever comes with its name is the same server, started again.
     durability = Durability(
@@ -232,6 +236,7 @@ def _wire(
         files=files,
         indexer=indexer,
         knowledge=knowledge,
+        pipelines=PipelineService(repository, knowledge, workflows, registry),
         ingest=ingest,
         search=search,
         world=world,

@@ -11,7 +11,10 @@ from app.engine.problems import RagloomError
 from app.services.clock import iso
 from app.services.indexer import Indexer
 from app.services.ingest import IngestService
+from app.services.kb_pipeline import SETTING as PIPELINE_SETTING
+from app.services.kb_pipeline import PipelineChecks
 from app.services.models import DEFAULT_EMBEDDER, ModelService
+from app.services.pipeline_ref import PipelineRef
 from app.services.processing import KnowledgeConfig, read_knowledge_config
 from app.services.rows import chunk_view, commit_view, document_view
 from app.services.threads import call
@@ -51,6 +54,7 @@ class KnowledgeService:
         ingest: IngestService,
         *,
         embedding_model: str = "default",
+        pipelines: PipelineChecks | None = None,
     ) -> None:
         self._repository = repository
         self._jobs = jobs
@@ -59,6 +63,7 @@ class KnowledgeService:
         self._indexer = indexer
         self._ingest = ingest
         self._embedding_model = embedding_model
+        self._pipelines = pipelines
 
     async def create(
         self, name: str, description: str = "", config: Mapping[str, Any] | None = None
@@ -107,7 +112,7 @@ class KnowledgeService:
         if description is not None:
             fields["description"] = description
         if config is not None:
-            settings, warnings = await self._settings({**row.config, **config})
+            settings, warnings = await self._settings({**row.config, **config}, row.config)
             await self._check_model_change(row, settings)
             fields |= {"config": settings.model_dump(), "warnings": warnings}
         if fields:
@@ -245,8 +250,14 @@ class KnowledgeService:
 
         return await call(read)
 
-    async def _settings(self, config: Mapping[str, Any]) -> tuple[KnowledgeConfig, Warnings]:
+    async def _settings(
+        self, config: Mapping[str, Any], before: Mapping[str, Any] | None = None
+    ) -> tuple[KnowledgeConfig, Warnings]:
         settings, warnings = read_knowledge_config(config)
+        chosen = None if settings.pipeline is None else settings.pipeline.model_dump()
+        if chosen and self._pipelines and chosen != (before or {}).get(PIPELINE_SETTING):
+            pinned = PipelineRef(**await self._pipelines.checked(chosen))
+            settings = settings.model_copy(update={PIPELINE_SETTING: pinned})
         if settings.embedding_model == "default":
             settings = settings.model_copy(update={"embedding_model": DEFAULT_EMBEDDER})
         await self._models.check(settings.embedding_model, "embed")

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.engine.problems import Problem, RagloomError
+from app.services.pipeline_ref import PipelineRef
 
 #: Part of every version's identity: raised when the same settings would give other chunks.
 PIPELINE_VERSION = 1
@@ -89,6 +90,11 @@ class KnowledgeConfig(Processing):
     vector_store: str = Field("embedded", description="Vector store.")
     languages: list[str] = Field(
         [], max_length=50, description="Languages expected in the documents, for information."
+    )
+    pipeline: PipelineRef | None = Field(
+        None,
+        description="A workflow that takes files in, as {“workflow_id”, “revision”}; null for "
+        "the standard one.",
     )
 
     def processing(self) -> Processing:

@@ -1,0 +1,111 @@
+"""Pipelines of knowledge bases as workflows on the canvas: drawn, opened, put to use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.engine.graph import Graph
+from app.engine.registry import Registry
+from app.services.export_layout import lay_out
+from app.services.kb_pipeline import SETTING, chosen_pipeline, stored_graph
+from app.services.knowledge import KnowledgeService
+from app.services.pipeline import ingestion_graph
+from app.services.processing import KnowledgeConfig
+from app.services.threads import call
+from app.services.views import KnowledgeBaseView, WorkflowView
+from app.services.workflows import WorkflowService
+from storage.errors import NotFound
+from storage.knowledge import KnowledgeRepository
+from storage.tables import KnowledgeBase
+
+_ALL = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class UsedPipeline:
+    """The workflow that a knowledge base uses."""
+
+    workflow_id: str
+    revision: int
+    name: str
+    #: Its newest revision; None where the workflow is not there any more.
+    newest: int | None
+
+
+class PipelineService:
+    """The way from a knowledge base to the workflow that fills it, and back."""
+
+    def __init__(
+        self,
+        repository: KnowledgeRepository,
+        knowledge: KnowledgeService,
+        workflows: WorkflowService,
+        registry: Registry,
+    ) -> None:
+        self._repository = repository
+        self._knowledge = knowledge
+        self._workflows = workflows
+        self._registry = registry
+
+    async def draw(self, kb: str, author: str = "") -> WorkflowView:
+        """Make a workflow that does what uploads to `kb` go through now; nothing uses it yet."""
+        row = await call(self._repository.find, kb)
+        return await self._workflows.create((await self._drawn(row)).dump(), author=author)
+
+    async def used(self, kb: str) -> UsedPipeline | None:
+        """The workflow that files of `kb` go through; None for the standard one."""
+        row = await call(self._repository.find, kb)
+        chosen = chosen_pipeline(row)
+        if chosen is None:
+            return None
+        try:
+            view = await self._workflows.get(chosen["workflow_id"])
+        except NotFound:
+            return UsedPipeline(chosen["workflow_id"], chosen["revision"], "", None)
+        return UsedPipeline(view.workflow_id, chosen["revision"], view.name, view.revision)
+
+    async def use(
+        self, kb: str, workflow_id: str, revision: int | None = None
+    ) -> KnowledgeBaseView:
+        """Have files of `kb` go through a workflow from now on, at its newest revision or this one.
+
+        Raises NotFound, InvalidWorkflow with every reason why it cannot serve.
+        """
+        chosen = {"workflow_id": workflow_id, "revision": revision}
+        return await self._knowledge.update(kb, config={SETTING: chosen})
+
+    async def use_standard(self, kb: str) -> KnowledgeBaseView:
+        """Have files of `kb` go through the standard pipeline again."""
+        return await self._knowledge.update(kb, config={SETTING: None})
+
+    async def users_of(self, workflow_id: str) -> dict[str, int]:
+        """Id of each knowledge base that a workflow fills -> the revision it uses."""
+
+        def read() -> dict[str, int]:
+            rows, _ = self._repository.list(_ALL, 0)
+            pairs = ((row.id, chosen_pipeline(row)) for row in rows)
+            return {
+                kb: chosen["revision"]
+                for kb, chosen in pairs
+                if chosen is not None and chosen["workflow_id"] == workflow_id
+            }
+
+        return await call(read)
+
+    async def _drawn(self, row: KnowledgeBase) -> Graph:
+        chosen = chosen_pipeline(row)
+        if chosen is None:
+            graph = ingestion_graph(row.id, "main", KnowledgeConfig(**row.config).processing())
+        else:
+            graph = await stored_graph(chosen, self._workflows, row.name)
+        for node in graph.nodes.values():
+            if node.type == "index":
+                # By its name: that is what a person reads on the card.
+                node.config = {"knowledge_base": row.name, "ref": "main"}
+        graph.name = f"Pipeline of {row.name}"
+        graph.description = f"What files go through on their way into {row.name}."
+        if chosen is None:
+            cards = lay_out(graph, self._registry).cards
+            for node in graph.nodes.values():
+                node.position = (cards[node.id].x, cards[node.id].y)
+        return graph

@@ -26,11 +26,13 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
 
-from storage.errors import StorageError, StorageFull
+from storage.errors import StorageError, StorageFull, StorageReadOnly
 
 _BUSY_TIMEOUT_MS = 30_000
 #: SQLSTATE disk_full and insufficient_resources' neighbours that mean the same to a user.
 _POSTGRES_FULL = {"53100"}
+#: SQLSTATE read_only_sql_transaction.
+_POSTGRES_READ_ONLY = "25006"
 
 
 class Database:
@@ -120,6 +122,8 @@ class Database:
         except DBAPIError as error:
             if _is_full(error):
                 raise StorageFull(self.url.database or "the database") from error
+            if _is_read_only(error):
+                raise StorageReadOnly(self.url.database or "the database") from error
             raise
 
 
@@ -138,6 +142,13 @@ def _is_full(error: DBAPIError) -> bool:
     if getattr(error.orig, "sqlstate", None) in _POSTGRES_FULL:
         return True
     return "database or disk is full" in str(error.orig)
+
+
+def _is_read_only(error: DBAPIError) -> bool:
+    if getattr(error.orig, "sqlstate", None) == _POSTGRES_READ_ONLY:
+        return True
+    said = str(error.orig)
+    return "readonly database" in said or "unable to open database file" in said
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

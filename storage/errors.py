@@ -78,6 +78,29 @@ class StorageFull(StorageError):
         self.path = str(path)
 
 
+class StorageReadOnly(StorageError):
+    """The data folder (or the database) takes no writes; what was being written is undone."""
+
+    code = "storage_read_only"
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(
+            f"{path} cannot be written to: it is read-only for this server; nothing was changed.",
+            "Let the server's user write to the data folder, or mount its disk for writing.",
+        )
+        self.path = str(path)
+
+
+class TaskGone(StorageError):
+    """A task was cancelled or paused while it was being processed; nothing is committed."""
+
+    code = "cancelled"
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"The task '{task_id}' does not run any more.", "Try the file again.")
+        self.task_id = task_id
+
+
 class TooLarge(StorageError):
     """A stream went past the limit given for it."""
 
@@ -112,16 +135,20 @@ _FULL_SIGNS = (
     "os error 28)",
 )
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @contextmanager
 def full_disk_as_error(path: Path | str) -> Iterator[None]:
-    """Turn the operating system's "no space", "quota" and "file too big" into StorageFull."""
+    """Turn the operating system's "no space", "quota" and "file too big" into StorageFull, and its
+    "read-only" and "no permission" into StorageReadOnly."""
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
             raise StorageFull(path) from error
+        if error.errno in _READ_ONLY:
+            raise StorageReadOnly(path) from error
         raise
 
 

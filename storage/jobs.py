@@ -7,23 +7,32 @@ left running is queued again by `recover`.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, update
-from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from storage.database import Database
-from storage.errors import NotFound
+from storage.errors import NotFound, TaskGone
 from storage.ids import new_id
-from storage.knowledge import ensure_document
+from storage.job_control import JobControl
+from storage.job_rows import (
+    OPEN,
+    document_ids,
+    get_job,
+    get_task,
+    go_on,
+    insert_tasks,
+    requeue,
+    settle,
+)
 from storage.tables import Job, KnowledgeBase, Task
 
 #: A file that was being processed when the process died this many times is not tried again.
 MAX_ATTEMPTS = 3
+#: Queued tasks looked at together for one that may begin.
+_CANDIDATES = 64
 
-_OPEN = ("queued", "running")
 CRASHED = {
     "code": "worker_crashed",
     "message": "The server stopped each time while it processed this file.",
@@ -31,11 +40,8 @@ CRASHED = {
 }
 
 
-class JobRepository:
+class JobRepository(JobControl):
     """Jobs and tasks in SQL."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     def create(
         self,
@@ -43,6 +49,7 @@ class JobRepository:
         files: Sequence[Mapping[str, Any]],
         branch: str = "main",
         author: str = "",
+        kind: str = "upload",
     ) -> Job:
         """Record a job with its tasks in one transaction.
 
@@ -51,35 +58,40 @@ class JobRepository:
         """
         now = time.time()
         job = Job(
-            id=new_id("job"), knowledge_base_id=kb_id, branch=branch, author=author, created_at=now
+            id=new_id("job"),
+            knowledge_base_id=kb_id,
+            branch=branch,
+            kind=kind,
+            author=author,
+            created_at=now,
         )
         with self._db.write() as session:
             if session.get(KnowledgeBase, kb_id) is None:
                 raise NotFound("knowledge base", kb_id)
             session.add(job)
             session.flush()
-            for ordinal, file in enumerate(files):
-                error = file.get("error")
-                document = ensure_document(self._db, session, kb_id, file["filename"])
-                session.add(
-                    Task(
-                        id=new_id("task"),
-                        job_id=job.id,
-                        knowledge_base_id=kb_id,
-                        document_id=document.id,
-                        filename=file["filename"],
-                        blob=file.get("blob", ""),
-                        size=file.get("size", 0),
-                        media_type=file.get("media_type", ""),
-                        processing=dict(file.get("processing") or {}),
-                        ordinal=ordinal,
-                        status="error" if error else "queued",
-                        error=error,
-                        updated_at=now,
-                    )
-                )
-            session.flush()
-            _settle(session, job.id)
+            documents = document_ids(self._db, session, kb_id, [f["filename"] for f in files])
+            rows = [
+                {
+                    "id": new_id("task"),
+                    "job_id": job.id,
+                    "knowledge_base_id": kb_id,
+                    "document_id": documents[file["filename"]],
+                    "filename": file["filename"],
+                    "blob": file.get("blob", ""),
+                    "size": file.get("size", 0),
+                    "media_type": file.get("media_type", ""),
+                    "processing": dict(file.get("processing") or {}),
+                    "ordinal": ordinal,
+                    "status": "error" if file.get("error") else "queued",
+                    "error": file.get("error"),
+                    "updated_at": now,
+                }
+                for ordinal, file in enumerate(files)
+            ]
+            if rows:
+                insert_tasks(session, rows)
+            settle(session, job.id)
         return job
 
     def claim(self, *, last_chances: bool = True) -> Task | None:
@@ -90,36 +102,65 @@ class JobRepository:
 
         Those that were running when a process died come last, so that one that brings the process
         down again keeps the fewest others waiting. Two files of one name in one knowledge base are
-        never processed side by side or out of order: the later upload must win.
+        never processed side by side or out of order: the later upload must win. Of a job that was
+        paused by the system one task is tried alone, until one goes well.
         """
-        busy = aliased(Task)
-        same_document = select(busy.id).where(
-            col(busy.document_id) == col(Task.document_id),
-            (col(busy.status) == "running")
-            | ((col(busy.status) == "queued") & (col(busy.attempts) > col(Task.attempts))),
-        )
+        with self._db.write() as session:
+            now = time.time()
+            found = self._next(session, MAX_ATTEMPTS - (0 if last_chances else 1), now)
+            task = None if found is None else get_task(session, found, lock=True)
+            if task is None or task.status != "queued":
+                return None
+            requeue(task)
+            task.status = "running"
+            task.attempts += 1
+            job = get_job(session, task.job_id, lock=True)
+            go_on(job)
+            session.flush()
+            if job.status != "running":
+                settle(session, task.job_id)
+        return task
+
+    def _next(self, session: Session, attempts: int, now: float) -> str | None:
         query = (
-            select(Task)
+            select(Task.id, Task.job_id, Task.document_id, Task.attempts, Task.deferred, Job.pauses)
             .join(Job, col(Job.id) == col(Task.job_id))
             .where(
                 col(Task.status) == "queued",
-                ~same_document.exists(),
-                col(Task.attempts) < MAX_ATTEMPTS - (0 if last_chances else 1),
+                col(Task.attempts) < attempts,
+                col(Job.paused_at).is_(None) | (col(Job.retry_at) <= now),
             )
-            .order_by(col(Task.attempts), col(Job.created_at), col(Task.job_id), col(Task.ordinal))
-            .limit(1)
-            .with_for_update(skip_locked=True, of=Task)
+            .order_by(
+                col(Task.attempts),
+                col(Task.deferred),
+                col(Job.created_at),
+                col(Task.job_id),
+                col(Task.ordinal),
+            )
         )
-        with self._db.write() as session:
-            task = session.exec(query).first()
-            if task is None:
-                return None
-            task.status = "running"
-            task.attempts += 1
-            task.stage, task.done, task.total = "", 0, 0
-            task.updated_at = time.time()
-            _settle(session, task.job_id)
-        return task
+        at_work = select(Task.job_id).where(col(Task.status) == "running").distinct()
+        probing = set(session.exec(at_work).all())
+        offset = 0
+        while rows := session.exec(query.limit(_CANDIDATES).offset(offset)).all():
+            waiting = self._ranks(session, {row.document_id for row in rows})
+            for row in rows:
+                if row.pauses and row.job_id in probing:
+                    continue
+                if waiting[row.document_id] <= (0, row.attempts, row.deferred):
+                    return str(row.id)
+            offset += len(rows)
+        return None
+
+    def _ranks(self, session: Session, documents: set[str]) -> dict[str, tuple[int, int, int]]:
+        """Document -> (whether it is being processed, attempts, deferred) of its foremost task."""
+        query = select(Task.document_id, Task.status, Task.attempts, Task.deferred).where(
+            self._db.among(Task.document_id, documents), col(Task.status).in_(OPEN)
+        )
+        ranks: dict[str, tuple[int, int, int]] = {}
+        for document_id, status, attempts, deferred in session.exec(query):
+            rank = (int(status == "running"), attempts, deferred)
+            ranks[document_id] = max(rank, ranks.get(document_id, rank))
+        return ranks
 
     def progress(self, task_id: str, stage: str, done: int, total: int) -> None:
         """Note how far a running task is."""
@@ -131,24 +172,52 @@ class JobRepository:
                 .values(**values)
             )
 
+    def finishing(self, task_id: str, started_at: float) -> Callable[[Session, str, int], None]:
+        """What ends a task well within the transaction that commits its document.
+
+        It takes the session, the change and the number of chunks, and raises TaskGone when the task
+        does not run any more: what was cancelled or paused is not committed.
+        """
+        mine = False
+
+        def finish(session: Session, change: str, chunks: int) -> None:
+            nonlocal mine
+            task = session.get(Task, task_id, with_for_update=True)
+            if task is None or not (
+                task.status == "running" or (mine and task.status == "success")
+            ):
+                raise TaskGone(task_id)
+            task.change = change
+            task.chunks_created = chunks + (task.chunks_created if mine else 0)
+            _succeed(session, task, time.time() - started_at)
+            mine = True
+
+        return finish
+
     def finish(
         self, task_id: str, *, change: str, chunks_created: int, processing_time: float
     ) -> Task:
-        """A task succeeded; `change` is added, updated or unchanged."""
-        return self._end(
-            task_id,
-            status="success",
-            change=change,
-            chunks_created=chunks_created,
-            processing_time=processing_time,
-            error=None,
-        )
+        """A task succeeded; `change` is added, updated or unchanged.
+
+        One that was cancelled stays so: it would have been committed otherwise.
+        """
+        with self._db.write() as session:
+            task = get_task(session, task_id, lock=True)
+            if task.status == "running":
+                task.change, task.chunks_created = change, chunks_created
+                _succeed(session, task, processing_time)
+        return task
 
     def fail(self, task_id: str, error: Mapping[str, Any], *, processing_time: float = 0.0) -> Task:
         """A task failed for good; `error` has code, message and fix."""
-        return self._end(
-            task_id, status="error", error=dict(error), processing_time=processing_time
-        )
+        with self._db.write() as session:
+            task = get_task(session, task_id, lock=True)
+            if task.status == "running":
+                task.status, task.error = "error", dict(error)
+                task.processing_time, task.updated_at = processing_time, time.time()
+                session.flush()
+                settle(session, task.job_id)
+        return task
 
     def recover(self) -> int:
         """Queue again what a dead process left running; returns how many tasks.
@@ -160,21 +229,18 @@ class JobRepository:
             for task in left:
                 if task.attempts >= MAX_ATTEMPTS:
                     task.status, task.error = "error", CRASHED
+                    task.updated_at = time.time()
                 else:
-                    task.status, task.stage, task.done, task.total = "queued", "", 0, 0
-                task.updated_at = time.time()
+                    requeue(task)
             session.flush()
             for job_id in {task.job_id for task in left}:
-                _settle(session, job_id)
+                settle(session, job_id)
         return len(left)
 
     def job(self, job_id: str) -> Job:
         """A job; raises NotFound."""
         with self._db.read() as session:
-            job = session.get(Job, job_id)
-        if job is None:
-            raise NotFound("job", job_id)
-        return job
+            return get_job(session, job_id)
 
     def tasks(self, job_id: str) -> list[Task]:
         """Tasks of a job in the order of its files."""
@@ -185,7 +251,7 @@ class JobRepository:
     def task(self, task_id: str) -> Task:
         """A task; raises NotFound."""
         with self._db.read() as session:
-            return _task(session, task_id)
+            return get_task(session, task_id)
 
     def open_tasks(self, kb_id: str) -> list[Task]:
         """The newest task of each document that is queued, running or failed, oldest first."""
@@ -202,7 +268,7 @@ class JobRepository:
         query = (
             select(Task)
             .join(ranked, ranked.c.id == col(Task.id))
-            .where(ranked.c.rank == 1, col(Task.status).in_((*_OPEN, "error")))
+            .where(ranked.c.rank == 1, col(Task.status).in_((*OPEN, "error")))
             .order_by(ranked.c.at, col(Task.ordinal))
         )
         with self._db.read() as session:
@@ -219,86 +285,20 @@ class JobRepository:
         with self._db.read() as session:
             return session.exec(query.limit(1)).first()
 
-    def cancel(self, job_id: str) -> list[str]:
-        """Cancel what is open in a job; returns the tasks that were running, for their worker."""
-        with self._db.write() as session:
-            if session.get(Job, job_id) is None:
-                raise NotFound("job", job_id)
-            mine = col(Task.job_id) == job_id
-            running = session.exec(select(Task.id).where(mine, col(Task.status) == "running")).all()
-            _cancel(session, mine, _OPEN)
-        return list(running)
-
-    def dismiss(self, document_id: str) -> list[str]:
-        """Give up a document that is on its way in or failed; returns the tasks cancelled."""
-        with self._db.write() as session:
-            return _cancel(session, col(Task.document_id) == document_id, (*_OPEN, "error"))
-
-    def retry(self, task_id: str) -> Task:
-        """Queue a task that failed or was cancelled once more; others stay as they are."""
-        with self._db.write() as session:
-            task = _task(session, task_id, lock=True)
-            if task.status in {"error", "cancelled"}:
-                task.status, task.stage, task.done, task.total = "queued", "", 0, 0
-                task.error, task.attempts, task.updated_at = None, 0, time.time()
-                session.flush()
-                _settle(session, task.job_id)
-        return task
-
     def release(self, task_id: str) -> None:
         """Put a running task back into the queue, as if it had not been claimed."""
         with self._db.write() as session:
             task = session.get(Task, task_id, with_for_update=True)
             if task is not None and task.status == "running":
-                task.status, task.stage, task.done, task.total = "queued", "", 0, 0
+                requeue(task)
                 task.attempts -= 1
-                task.updated_at = time.time()
                 session.flush()
-                _settle(session, task.job_id)
-
-    def _end(self, task_id: str, *, status: str, **values: Any) -> Task:
-        with self._db.write() as session:
-            task = _task(session, task_id, lock=True)
-            # What was cancelled stays so, unless it had been committed by then.
-            if task.status == "running" or status == "success":
-                task.status = status
-                for name, value in values.items():
-                    setattr(task, name, value)
-                task.updated_at = time.time()
-                session.flush()
-                _settle(session, task.job_id)
-        return task
+                settle(session, task.job_id)
 
 
-def _task(session: Session, task_id: str, *, lock: bool = False) -> Task:
-    task = session.get(Task, task_id, with_for_update=lock or None)
-    if task is None:
-        raise NotFound("task", task_id)
-    return task
-
-
-def _cancel(session: Session, which: Any, statuses: Sequence[str]) -> list[str]:
-    query = select(Task).where(which, col(Task.status).in_(statuses)).with_for_update()
-    tasks = session.exec(query).all()
-    for task in tasks:
-        task.status = "cancelled"
-        task.updated_at = time.time()
+def _succeed(session: Session, task: Task, processing_time: float) -> None:
+    task.status, task.error = "success", None
+    task.processing_time, task.updated_at = processing_time, time.time()
     session.flush()
-    for job_id in {task.job_id for task in tasks}:
-        _settle(session, job_id)
-    return [task.id for task in tasks]
-
-
-def _settle(session: Session, job_id: str) -> None:
-    """Derive a job's status from its tasks."""
-    job = session.get_one(Job, job_id, with_for_update=True)
-    statuses = set(session.exec(select(Task.status).where(col(Task.job_id) == job_id)).all())
-    if statuses & set(_OPEN):
-        job.status = "queued" if statuses <= {"queued", "error"} else "running"
-        job.finished_at = None
-        return
-    if "cancelled" in statuses:
-        job.status = "cancelled"
-    else:
-        job.status = "failed" if statuses == {"error"} else "completed"
-    job.finished_at = time.time()
+    job = settle(session, task.job_id)
+    job.pauses = 0

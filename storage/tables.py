@@ -164,19 +164,30 @@ class Job(SQLModel, table=True):
     id: str = Field(primary_key=True)
     knowledge_base_id: str = Field(index=True)
     branch: str = "main"
-    #: queued, running, completed, failed or cancelled
-    status: str = "queued"
+    #: upload, or reprocess: documents that are there, with other settings
+    kind: str = "upload"
+    #: queued, running, paused, completed, failed or cancelled
+    status: str = Field(default="queued", index=True)
     author: str = ""
     created_at: float
     finished_at: float | None = None
+    #: Set while nothing more of it is begun.
+    paused_at: float | None = None
+    #: {"code", "message", "fix"} where the system paused it; a person needs no reason.
+    reason: dict[str, Any] | None = Field(default=None, sa_column=_json(nullable=True))
+    #: When it goes on by itself; None: when a person says so.
+    retry_at: float | None = None
+    #: Pauses by the system since a file of it went well: each is longer than the one before.
+    pauses: int = 0
 
 
 class Task(SQLModel, table=True):
     """One file of a job."""
 
     __tablename__ = "task"
+    __table_args__ = (Index("task_by_job", "job_id", "status"),)
     id: str = Field(primary_key=True)
-    job_id: str = Field(index=True, foreign_key="job.id")
+    job_id: str = Field(foreign_key="job.id")
     knowledge_base_id: str = Field(index=True)
     document_id: str = Field(index=True)
     filename: str
@@ -198,6 +209,8 @@ class Task(SQLModel, table=True):
     #: {"code", "message", "fix"} where it failed
     error: dict[str, Any] | None = Field(default=None, sa_column=_json(nullable=True))
     attempts: int = 0
+    #: Times its job was paused over it: those with fewer go first.
+    deferred: int = 0
     updated_at: float
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
@@ -168,6 +168,7 @@ class History:
         model: str,
         author: str = "",
         message: str = "",
+        within: Callable[[Session, str, int], None] | None = None,
     ) -> tuple[Commit, Change]:
         """Make `version` the state of its document on a branch, in one transaction.
 
@@ -175,6 +176,9 @@ class History:
         Ids of the version and its chunks follow from their content and are filled in here. Calling
         it again with the same version changes nothing. Raises VectorsMissing when a chunk has
         neither a new nor a stored vector.
+
+        `within` is called with the session, the change and the number of chunks at the end of the
+        transaction: what it writes is committed along, what it raises undoes everything.
         """
         _identify(kb_id, version, chunks)
         rows = _vector_rows(model, vectors)
@@ -183,10 +187,13 @@ class History:
             head = commits.require_head(session, kb_id, ref)
             before = manifests.lookup(session, head.manifest_id, version.document_id)
             self._keep_version(session, version, chunks, model, rows)
-            if before == version.id:
-                return head, "unchanged"
-            edit = _Edit(version.document_id, before, version.id, author, message)
-            return self._advance(session, base, ref, head, edit), edit.change
+            commit, change = head, cast(Change, "unchanged")
+            if before != version.id:
+                edit = _Edit(version.document_id, before, version.id, author, message)
+                commit, change = self._advance(session, base, ref, head, edit), edit.change
+            if within is not None:
+                within(session, change, len(chunks))
+            return commit, change
 
     def remove_document(
         self, kb_id: str, ref: str, document_id: str, author: str = "", message: str = ""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from storage.database import Database
-from storage.errors import NotFound
+from storage.errors import NotFound, TaskGone
 from storage.jobs import MAX_ATTEMPTS, JobRepository
 from storage.tables import Task
 from tests.storage.corpus import Corpus
@@ -136,10 +136,131 @@ def test_a_cancelled_job_stays_cancelled(jobs: JobRepository, corpus: Corpus) ->
     jobs.progress(running.id, "embed", 1, 2)
     assert jobs.task(running.id).stage == ""
     assert jobs.job(job.id).status == "cancelled"
-    # What was committed before the cancellation arrived is in, and says so.
     ended = jobs.finish(running.id, change="added", chunks_created=2, processing_time=0)
-    assert ended.status == "success"
+    assert ended.status == "cancelled"
     assert jobs.open_tasks(corpus.kb) == []
+
+
+def test_a_paused_job_begins_nothing_until_it_is_resumed(
+    jobs: JobRepository, corpus: Corpus
+) -> None:
+    job = jobs.create(corpus.kb, files("a", "b"))
+    running = claim(jobs)
+    assert jobs.pause(job.id) == [running.id]
+    assert jobs.job(job.id).status == "paused"
+    assert jobs.claim() is None
+    jobs.release(running.id)
+    assert jobs.claim() is None
+    assert jobs.next_retry() is None
+    jobs.recover()
+    assert jobs.job(job.id).status == "paused"
+    assert jobs.resume(job.id).status == "queued"
+    assert claim(jobs).attempts == 1
+    jobs.cancel(job.id)
+    assert jobs.pause(job.id) == []
+    assert jobs.job(job.id).status == "cancelled"
+
+
+def test_other_jobs_go_on_while_one_is_paused(jobs: JobRepository, corpus: Corpus) -> None:
+    paused = jobs.create(corpus.kb, files("a", "b"))
+    jobs.create(corpus.kb, files("b"))
+    jobs.pause(paused.id)
+    later = claim(jobs)
+    assert later.filename == "b"
+    assert jobs.claim() is None
+    jobs.finish(later.id, change="added", chunks_created=1, processing_time=0)
+    # The upload that came later is in: the earlier one of that name must not go over it.
+    jobs.resume(paused.id)
+    assert [task.status for task in jobs.tasks(paused.id)] == ["queued", "cancelled"]
+
+
+def test_a_job_is_paused_for_longer_each_time_it_does_not_get_further(
+    jobs: JobRepository, corpus: Corpus
+) -> None:
+    job = jobs.create(corpus.kb, files("a", "b", "c"))
+
+    def suspend() -> float:
+        task, held = jobs.suspend(claim(jobs).id, ERROR, first_s=100, longest_s=300)
+        assert (task.status, task.attempts) == ("queued", 0)
+        assert (held.status, held.reason) == ("paused", ERROR)
+        assert held.retry_at is not None
+        assert jobs.next_retry() == held.retry_at
+        assert held.paused_at is not None
+        return held.retry_at - held.paused_at
+
+    assert suspend() == pytest.approx(100)
+    assert jobs.claim() is None
+    jobs.retry_paused_now()
+    assert suspend() == pytest.approx(200)
+    jobs.retry_paused_now()
+    assert suspend() == pytest.approx(300)
+    jobs.resume(job.id)
+    # Each of them was the reason once; one is tried alone until one goes well.
+    probe = claim(jobs)
+    assert (probe.filename, jobs.claim()) == ("a", None)
+    jobs.finish(probe.id, change="added", chunks_created=1, processing_time=0)
+    assert (jobs.job(job.id).pauses, jobs.job(job.id).reason) == (0, None)
+    assert {claim(jobs).filename for _ in range(2)} == {"b", "c"}
+
+
+def test_several_files_that_fail_together_pause_their_job_once(
+    jobs: JobRepository, corpus: Corpus
+) -> None:
+    job = jobs.create(corpus.kb, files("a", "b", "c"))
+    for task in (claim(jobs), claim(jobs)):
+        jobs.suspend(task.id, ERROR, first_s=100, longest_s=300)
+    assert jobs.job(job.id).pauses == 1
+    jobs.retry_paused_now()
+    # The file that was not tried yet goes first.
+    assert claim(jobs).filename == "c"
+
+
+def test_the_failed_files_of_a_job_are_tried_again(jobs: JobRepository, corpus: Corpus) -> None:
+    job = jobs.create(corpus.kb, [*files("a", "b"), *files("c", error=ERROR, blob="")])
+    jobs.fail(claim(jobs).id, ERROR)
+    jobs.finish(claim(jobs).id, change="added", chunks_created=1, processing_time=0)
+    assert jobs.job(job.id).status == "completed"
+    [again] = jobs.retry_failed(job.id)
+    assert [task.status for task in jobs.tasks(job.id)] == ["queued", "success", "error"]
+    assert claim(jobs).id == again
+    assert jobs.retry_failed(job.id) == []
+    assert jobs.counts([job.id]) == {job.id: {"running": 1, "success": 1, "error": 1}}
+
+
+def test_a_task_ends_with_the_transaction_that_commits_its_document(
+    db: Database, jobs: JobRepository, corpus: Corpus
+) -> None:
+    job = jobs.create(corpus.kb, files("a", "b"))
+    task = claim(jobs)
+    finish = jobs.finishing(task.id, 0)
+    with db.write() as session:
+        finish(session, "added", 4)
+    done = jobs.task(task.id)
+    assert (done.status, done.change, done.chunks_created) == ("success", "added", 4)
+    cancelled = claim(jobs)
+    jobs.cancel(job.id)
+    with pytest.raises(TaskGone), db.write() as session:
+        jobs.finishing(cancelled.id, 0)(session, "added", 1)
+    assert jobs.task(cancelled.id).status == "cancelled"
+
+
+def test_jobs_are_listed_newest_first(jobs: JobRepository, corpus: Corpus) -> None:
+    first, second = (jobs.create(corpus.kb, files(name)) for name in "ab")
+    jobs.cancel(first.id)
+    assert [job.id for job in jobs.list()[0]] == [second.id, first.id]
+    assert [job.id for job in jobs.list(statuses=["cancelled"])[0]] == [first.id]
+    assert jobs.list(corpus.kb, limit=1, offset=1)[1] == 2
+    assert jobs.list("kb_other") == ([], 0)
+
+
+def test_many_files_are_recorded_together(jobs: JobRepository, corpus: Corpus) -> None:
+    names = [f"folder/{n}.txt" for n in range(1_000)]
+    job = jobs.create(corpus.kb, files(*names, "folder/1.txt"))
+    tasks = jobs.tasks(job.id)
+    assert [task.filename for task in tasks] == [*names, "folder/1.txt"]
+    assert tasks[1].document_id == tasks[-1].document_id
+    assert len({task.document_id for task in tasks}) == 1_000
+    assert [claim(jobs).filename for _ in range(3)] == names[:3]
 
 
 def test_a_failed_document_can_be_given_up(jobs: JobRepository, corpus: Corpus) -> None:
@@ -172,6 +293,9 @@ def test_unknown_ids_are_not_found(jobs: JobRepository) -> None:
         lambda: jobs.cancel("no"),
         lambda: jobs.retry("no"),
         lambda: jobs.fail("no", ERROR),
+        lambda: jobs.pause("no"),
+        lambda: jobs.resume("no"),
+        lambda: jobs.retry_failed("no"),
     ):
         with pytest.raises(NotFound):
             missing()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -29,9 +29,13 @@ def text_hash(text: str) -> str:
     return sha256_text(text)
 
 
-def config_hash(processing: Mapping[str, Any], embedding_model: str) -> str:
-    """Hash of everything that decides what a content becomes: settings and embedding model."""
-    return content_id({"processing": dict(processing), "embedding_model": embedding_model})
+def config_hash(
+    processing: Mapping[str, Any], embedding_model: str, edits: Sequence[Any] = ()
+) -> str:
+    """Hash of everything that decides what a content becomes: settings, embedding model, and
+    what people corrected (JSON data)."""
+    decisive = {"processing": dict(processing), "embedding_model": embedding_model}
+    return content_id({**decisive, "edits": list(edits)} if edits else decisive)
 
 
 def version_id(document_id: str, content_hash: str, config_hash: str) -> str:

@@ -31,6 +31,7 @@ from storage.tables import (
     Ref,
     Task,
     Vector,
+    VersionEdits,
 )
 
 _Bases = list[KnowledgeBase]
@@ -129,6 +130,7 @@ class KnowledgeRepository(Filters):
             session.exec(delete(Vector).where(~used.exists()))
             remove_sources_of(session, kb_id)
             for table in (
+                VersionEdits,
                 DocumentVersion,
                 Document,
                 Task,

@@ -126,6 +126,20 @@ class Chunk(SQLModel, table=True):
     meta: dict[str, Any] = Field(default_factory=dict, sa_column=_json())
 
 
+class VersionEdits(SQLModel, table=True):
+    """What people corrected in a version; one as it was processed has no row."""
+
+    __tablename__ = "version_edits"
+    version_id: str = Field(primary_key=True, foreign_key="document_version.id")
+    document_id: str = Field(index=True)
+    knowledge_base_id: str = Field(index=True)
+    edits: list[dict[str, Any]] = Field(default_factory=list, sa_column=_json())
+    #: Rows that are no rows of `chunk`, so that nothing finds them, by ordinal.
+    disabled: dict[str, Any] = Field(default_factory=dict, sa_column=_json())
+    #: Text of the document where the content of a chunk is another, by ordinal.
+    sources: dict[str, str] = Field(default_factory=dict, sa_column=_json())
+
+
 class Vector(SQLModel, table=True):
     """The unit embedding of a text by a model: little-endian float32."""
 

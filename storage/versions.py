@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,8 @@ from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
 from storage import commits, manifests
+from storage import corrections as corrected
+from storage.corrections import Corrections, check_unmoved
 from storage.database import Database
 from storage.errors import Conflict, NotFound, VectorsMissing
 from storage.ids import chunk_id, text_hash, version_id
@@ -168,6 +171,10 @@ class History:
         model: str,
         author: str = "",
         message: str = "",
+        *,
+        corrections: Corrections | None = None,
+        over: str | None = None,
+        exact: bool = False,
         within: Callable[[Session, str, int], None] | None = None,
     ) -> tuple[Commit, Change]:
         """Make `version` the state of its document on a branch, in one transaction.
@@ -177,23 +184,88 @@ class History:
         it again with the same version changes nothing. Raises VectorsMissing when a chunk has
         neither a new nor a stored vector.
 
+        `over` is the version whose edits `corrections` hold: VersionMoved where the branch holds
+        other edits, or with `exact` any other version.
+
         `within` is called with the session, the change and the number of chunks at the end of the
         transaction: what it writes is committed along, what it raises undoes everything.
         """
-        _identify(kb_id, version, chunks)
+        kept = corrections or Corrections()
+        _identify(kb_id, version, chunks, kept)
         rows = _vector_rows(model, vectors)
         with self._db.write() as session:
             base = commits.lock_base(session, kb_id)
             head = commits.require_head(session, kb_id, ref)
             before = manifests.lookup(session, head.manifest_id, version.document_id)
-            self._keep_version(session, version, chunks, model, rows)
             commit, change = head, cast(Change, "unchanged")
             if before != version.id:
+                check_unmoved(session, version.document_id, before, over, exact=exact)
+                self._keep_version(session, version, chunks, model, rows, kept)
                 edit = _Edit(version.document_id, before, version.id, author, message)
                 commit, change = self._advance(session, base, ref, head, edit), edit.change
             if within is not None:
                 within(session, change, len(chunks))
             return commit, change
+
+    def restore_version(
+        self,
+        kb_id: str,
+        ref: str,
+        document_id: str,
+        version_id: str,
+        expected: str,
+        author: str = "",
+        message: str = "",
+    ) -> Commit:
+        """Make an earlier version of a document its state again, if it stands at `expected` now.
+
+        Raises NotFound, VersionMoved.
+        """  # fmt: skip
+        with self._db.write() as session:
+            base = commits.lock_base(session, kb_id)
+            head = commits.require_head(session, kb_id, ref)
+            before = manifests.lookup(session, head.manifest_id, document_id)
+            wanted = session.get(DocumentVersion, version_id)
+            if wanted is None or wanted.document_id != document_id:
+                raise NotFound("document version", version_id)
+            check_unmoved(session, document_id, before, expected, exact=True)
+            if before == version_id:
+                return head
+            edit = _Edit(document_id, before, version_id, author, message)
+            return self._advance(session, base, ref, head, edit)
+
+    def corrections(self, version_id: str) -> Corrections:
+        """What people corrected in a version; empty where nothing."""
+        with self._db.read() as session:
+            return corrected.read(session, version_id)
+
+    def corrected_head(self, kb_id: str, ref: str, document_id: str) -> DocumentVersion | None:
+        """The version of a document on a branch, where people corrected it."""
+        with self._db.read() as session:
+            found = corrected.corrected_head(session, kb_id, ref, document_id)
+            return None if found is None else session.get(DocumentVersion, found)
+
+    def chunk_window(
+        self, version_id: str, limit: int = 100, offset: int = 0
+    ) -> tuple[list[tuple[Chunk, bool]], int]:
+        """Chunks of a version in reading order, disabled ones (True) too; and how many."""
+        return corrected.window(self._db, version_id, limit, offset)
+
+    def document_commits(
+        self, kb_id: str, ref: str, document_id: str, limit: int = 50, offset: int = 0
+    ) -> tuple[list[tuple[Commit, str | None]], int]:
+        """Commits that touched a document, newest first, and the version that each left."""
+        start = self.resolve(kb_id, ref)
+        with self._db.read() as session:
+            order = corrected.commits_of_document(session, kb_id, start, document_id)
+            wanted = order[offset : offset + limit]
+            rows = session.exec(select(Commit).where(self._db.among(Commit.id, wanted))).all()
+            by_id = {row.id: row for row in rows}
+            found = [
+                (by_id[id], manifests.lookup(session, by_id[id].manifest_id, document_id))
+                for id in wanted
+            ]
+        return found, len(order)
 
     def remove_document(
         self, kb_id: str, ref: str, document_id: str, author: str = "", message: str = ""
@@ -224,6 +296,7 @@ class History:
         chunks: Sequence[Chunk],
         model: str,
         vectors: list[dict[str, object]],
+        kept: Corrections,
     ) -> None:
         self._db.insert_missing(session, Vector, vectors)
         if session.get(DocumentVersion, version.id) is not None:
@@ -242,6 +315,7 @@ class History:
         session.connection().execute(insert(DocumentVersion), [_row(version)])
         if chunks:
             session.connection().execute(insert(Chunk), [_row(chunk) for chunk in chunks])
+        corrected.keep(session, version, kept)
 
     def _advance(
         self, session: Session, base: KnowledgeBase, ref: str, head: Commit, edit: _Edit
@@ -292,11 +366,14 @@ class _Edit:
         return "added" if self.before is None else "updated"
 
 
-def _identify(kb_id: str, version: DocumentVersion, chunks: Sequence[Chunk]) -> None:
+def _identify(
+    kb_id: str, version: DocumentVersion, chunks: Sequence[Chunk], kept: Corrections
+) -> None:
     version.id = version_id(version.document_id, version.content_hash, version.config_hash)
     version.knowledge_base_id = kb_id
     version.chunk_count = len(chunks)
-    for ordinal, chunk in enumerate(chunks):
+    free = (n for n in itertools.count() if n not in kept.disabled)
+    for ordinal, chunk in (*zip(free, chunks, strict=False), *kept.disabled.items()):
         chunk.id = chunk_id(version.id, ordinal)
         chunk.version_id = version.id
         chunk.document_id = version.document_id

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from app.documents.errors import DocumentError
+from app.documents.extract.metadata import iso_date
 from app.documents.model import ExtractedDocument
 
 Read = Callable[..., ExtractedDocument]
@@ -46,8 +47,52 @@ def test_html(read: Read) -> None:
         ("table", "| Kind | kg |\n| --- | --- |\n| Kind | 1.2 |\n| Goose | 3 |"),
         ("code", "def f():\n    return 1"),
         ("paragraph", "layout only"),
-        ("paragraph", "A duck"),
+        ("image", "A duck"),
     ]
+    assert document.blocks[6].cells == (("Kind", "kg"), ("Kind", "1.2"), ("Goose", "3"))
+
+
+def test_html_says_what_code_pictures_and_the_page_are(read: Read) -> None:
+    document = read(
+        "a.html",
+        """<html><head><meta name=author content="A. Writer"><meta name=keywords content="x, y">
+        <meta property="article:published_time" content="2024-05-01T10:00:00Z"></head><body>
+        <pre class="highlight"><code class="hljs language-rust">fn main() {}</code></pre>
+        <figure><img alt="A pond" src=x><figcaption>Figure 1. Ducks</figcaption></figure>
+        <p>An <img alt="icon" src=i> in text</p><a href=/><img alt="Logo" src=l></a>
+        <table><tr><th colspan=2>Wide<th>n</tr><tr><td>a<td>b<td>1</tr></table></body></html>""",
+    )
+    assert document.metadata == {
+        "author": "A. Writer",
+        "created": "2024-05-01T10:00:00+00:00",
+        "keywords": ["x", "y"],
+    }
+    assert [(b.kind, b.info, b.text) for b in document.blocks[:4]] == [
+        ("code", "rust", "fn main() {}"),
+        ("image", "", "Figure 1. Ducks\nA pond"),
+        ("paragraph", "", "An icon in text"),
+        ("image", "", "Logo"),
+    ]
+    table = document.blocks[4]
+    assert table.text == "| Wide |  | n |\n| --- | --- | --- |\n| a | b | 1 |"
+    assert table.cells == (("Wide", "Wide", "n"), ("a", "b", "1"))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2024-05-01", "2024-05-01"),
+        ("2024-05", "2024-05"),
+        ("2024-05-01T10:00:00Z", "2024-05-01T10:00:00+00:00"),
+        ("Wed, 01 May 2024 10:00:00 +0200", "2024-05-01T10:00:00+02:00"),
+        ("May 1, 2024", "2024-05-01"),
+        ("yesterday", None),
+        ("", None),
+        ("99999999999", None),
+    ],
+)
+def test_dates_become_iso_8601(value: str, expected: str | None) -> None:
+    assert iso_date(value) == expected
 
 
 def test_deeply_nested_html_is_read(read: Read) -> None:
@@ -93,7 +138,7 @@ print(1)
 def test_markdown(read: Read) -> None:
     document = read("a.md", MARKDOWN)
     assert document.title == "The guide"
-    assert document.metadata == {"tags": "a, b"}
+    assert document.metadata == {"keywords": ["a", "b"]}
     assert outline(document) == [
         ("heading", "Top"),
         ("paragraph", "A line with code,\na link and a picture."),
@@ -105,6 +150,19 @@ def test_markdown(read: Read) -> None:
         ("paragraph", "raw html"),
     ]
     assert [block.level for block in document.blocks if block.kind == "heading"] == [1, 2]
+
+
+def test_markdown_says_what_code_and_pictures_are(read: Read) -> None:
+    document = read(
+        "a.md",
+        "---\ntags:\n  - a\n  - b\nauthor: Me\ndate: 2024-05-01\nbad:\n---\n"
+        "```python title=x\nprint(1)\n```\n\n![A pond](x.png)\n\n|a|b|\n|-|-|\n|1|x\\|y|\n",
+    )
+    assert document.metadata == {"keywords": ["a", "b"], "author": "Me", "created": "2024-05-01"}
+    code, image, table = document.blocks
+    assert (code.kind, code.info) == ("code", "python")
+    assert (image.kind, image.text) == ("image", "A pond")
+    assert table.cells == (("a", "b"), ("1", "x|y"))
 
 
 def test_markdown_without_front_matter_takes_its_first_heading_as_title(read: Read) -> None:

@@ -8,6 +8,17 @@ from app.documents.errors import DocumentError
 from app.documents.model import Block, BlockKind, Box
 from app.documents.text import clean_block, one_line
 
+Cells = tuple[tuple[str, ...], ...]
+
+
+class Across(str):
+    """The text of a table's cell that reaches here from the column before.
+
+    It stands in `Block.cells`; the Markdown has it once, in the cell's first column.
+    """
+
+    __slots__ = ()
+
 
 class Blocks:
     """Blocks in reading order; empty ones are left out, text is cleaned, its size bounded."""
@@ -24,6 +35,8 @@ class Blocks:
         page: int | None = None,
         level: int | None = None,
         boxes: Sequence[Box] = (),
+        cells: Cells = (),
+        info: str = "",
     ) -> None:
         """Add a block.
 
@@ -40,7 +53,16 @@ class Blocks:
                 f"The document holds more than {self._max_chars:,} characters of text.",
                 "Split it into several files, or raise the limit on text.",
             )
-        self.items.append(Block(kind=kind, text=text, page=page, level=level, boxes=tuple(boxes)))
+        block = Block(
+            kind=kind,
+            text=text,
+            page=page,
+            level=level,
+            boxes=tuple(boxes),
+            cells=cells,
+            info=one_line(info)[:40],
+        )
+        self.items.append(block)
 
     def heading(self, text: str, level: int, *, page: int | None = None) -> None:
         """Add a heading."""
@@ -49,26 +71,38 @@ class Blocks:
     def table(
         self, rows: Iterable[Sequence[str]], *, page: int | None = None, boxes: Sequence[Box] = ()
     ) -> None:
-        """Add a table as Markdown; its first row is the head."""
-        self.add("table", markdown_table(rows), page=page, boxes=boxes)
+        """Add a table, as Markdown and as cells; its first row is the head."""
+        text, cells = table_text(rows)
+        self.add("table", text, page=page, boxes=boxes, cells=cells)
 
 
-def markdown_table(rows: Iterable[Sequence[str]]) -> str:
-    """Return rows as a Markdown table; empty rows and columns are left out, the first row heads.
+def table_text(rows: Iterable[Sequence[str]]) -> tuple[str, Cells]:
+    """Return rows as (Markdown, cells); empty rows and columns are left out, the first row heads.
 
-    A table of one column or one row is returned as lines.
+    Line n of the Markdown is row n of the cells, but for the line of dashes under the head. The
+    Markdown of a table of one column is lines.
     """
-    cells = [[one_line(cell).replace("|", "\\|") for cell in row] for row in rows]
-    cells = [row for row in cells if any(row)]
-    if not cells:
-        return ""
-    width = max(map(len, cells))
-    cells = [row + [""] * (width - len(row)) for row in cells]
-    used = [i for i in range(width) if any(row[i] for row in cells)]
-    cells = [[row[i] for i in used] for row in cells]
+    grid = [[_cell(cell) for cell in row] for row in rows]
+    grid = [row for row in grid if any(map(_own, row))]
+    if not grid:
+        return "", ()
+    width = max(map(len, grid))
+    grid = [row + [""] * (width - len(row)) for row in grid]
+    used = [i for i in range(width) if any(_own(row[i]) for row in grid)]
+    grid = [[row[i] for i in used] for row in grid]
+    cells = tuple(tuple(map(str, row)) for row in grid)
     if len(used) == 1:
-        return "\n".join(row[0].replace("\\|", "|") for row in cells)
-    lines = ["| " + " | ".join(row) + " |" for row in cells]
+        return "\n".join(row[0] for row in cells), cells
+    lines = ["| " + " | ".join(_own(c).replace("|", "\\|") for c in row) + " |" for row in grid]
     if len(lines) > 1:
         lines.insert(1, "|" + " --- |" * len(used))
-    return "\n".join(lines)
+    return "\n".join(lines), cells
+
+
+def _cell(text: str) -> str:
+    line = one_line(text)
+    return Across(line) if isinstance(text, Across) else line
+
+
+def _own(cell: str) -> str:
+    return "" if isinstance(cell, Across) else cell

@@ -10,16 +10,26 @@ from typing import Any
 from app.documents import media
 from app.documents.encoding import decode
 from app.documents.extract.builder import Blocks
+from app.documents.extract.metadata import metadata
 from app.documents.extract.options import ExtractOptions
 from app.documents.model import ExtractedDocument
 from app.documents.text import clean
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_FIELD = re.compile(r"^([A-Za-z][\w -]{0,40}):[ \t]*(\S.*)$", re.MULTILINE)
+_FIELD = re.compile(r"^([A-Za-z][\w -]{0,40}):[ \t]*(.*)((?:\n[ \t]*-[ \t]+\S.*)*)$", re.MULTILINE)
+_ITEM = re.compile(r"^[ \t]*-[ \t]+(.*)$", re.MULTILINE)
 #: markdown-it leaves out what is nested deeper than this, so that many markers in a row …
 _MAX_NESTING = 100
 #: … are cut back to one.
 _MANY_MARKERS = re.compile(r"^[ \t]*(?:(?:[>*+-]|\d{1,3}[.)])[ \t]*){21,}(?=\S)", re.MULTILINE)
+
+
+#: Fields of a front matter -> what they are called here.
+_NAMES = {
+    "authors": "author", "creator": "author", "date": "created", "published": "created",
+    "updated": "modified", "lastmod": "modified", "last_modified_at": "modified",
+    "tags": "keywords", "summary": "description",
+}  # fmt: skip
 
 
 def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
@@ -28,18 +38,33 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
     text = clean(text)
     fields: dict[str, Any] = {}
     if match := _FRONT_MATTER.match(text):
-        fields = {
-            key.strip().lower(): value.strip(" \"'") for key, value in _FIELD.findall(match[1])
-        }
+        fields = _fields(match[1])
         text = text[match.end() :]
     blocks = Blocks(options.max_chars)
-    _Reader(blocks).read(_MANY_MARKERS.sub("> ", text))
+    add_markdown(blocks, text)
     return ExtractedDocument(
         media_type=media.MARKDOWN,
         title=str(fields.pop("title", "")),
-        metadata=fields,
+        metadata=metadata(fields),
         blocks=tuple(blocks.items),
     )
+
+
+def add_markdown(blocks: Blocks, text: str) -> None:
+    """Add the blocks of a Markdown text."""
+    _Reader(blocks).read(_MANY_MARKERS.sub("> ", text))
+
+
+def _fields(front: str) -> dict[str, Any]:
+    """Return the fields of a front matter, lists ("- item" lines too) among them."""
+    fields: dict[str, Any] = {}
+    for match in _FIELD.finditer(front):
+        name = match[1].strip().lower()
+        items = [item.strip(" \"'") for item in _ITEM.findall(match[3])]
+        value: Any = items or match[2].strip(" \"'")
+        if value:
+            fields.setdefault(_NAMES.get(name, name), value)
+    return fields
 
 
 class _Reader:
@@ -109,13 +134,15 @@ class _Reader:
             self._items.append(indent + (self._marker or "  ") + " ".join(text.split()))
             self._marker = ""
         else:
-            self._blocks.add("paragraph", text)
+            images = all(t.type == "image" or not t.content.strip() for t in token.children or [])
+            self._blocks.add("image" if images else "paragraph", text)
 
     def _on_fence(self, token: Any) -> None:
         if self._lists:
             self._items.append(token.content.rstrip("\n"))
         else:
-            self._blocks.add("code", token.content)
+            info = token.info.split()[0].strip("{}.") if token.info.strip() else ""
+            self._blocks.add("code", token.content, info=info)
 
     _on_code_block = _on_fence
 

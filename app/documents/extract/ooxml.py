@@ -12,6 +12,7 @@ from typing import Any
 
 from app.documents.archive import damaged
 from app.documents.errors import DocumentError
+from app.documents.extract.metadata import metadata
 from app.documents.text import one_line
 
 #: Namespaces of the "strict" variant, which the libraries do not know, and those they know.
@@ -90,7 +91,7 @@ def core_properties(path: Path) -> tuple[str, dict[str, Any]]:
         value = one_line(element.text or "")
         if name and value and value.lower() not in _MADE_BY_PROGRAMS:
             found[name] = value
-    return found.pop("title", ""), found
+    return found.pop("title", ""), metadata(found)
 
 
 def _reason(error: Exception) -> str:

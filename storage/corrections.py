@@ -45,14 +45,9 @@ class Corrections:
     #: Text of the document at the place of a chunk whose content is another, by ordinal.
     sources: Mapping[int, str] = field(default_factory=dict)
 
-    def __bool__(self) -> bool:
-        return bool(self.edits)
-
 
 def keep(session: Session, version: DocumentVersion, corrections: Corrections) -> None:
-    """Write the row of a version that was just made, where it has edits."""
-    if not corrections:
-        return
+    """Write the row of a version that was just made."""
     disabled = {
         str(ordinal): {name: getattr(chunk, name) for name in _CHUNK_FIELDS}
         for ordinal, chunk in corrections.disabled.items()

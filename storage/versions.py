@@ -190,8 +190,7 @@ class History:
         `within` is called with the session, the change and the number of chunks at the end of the
         transaction: what it writes is committed along, what it raises undoes everything.
         """
-        kept = corrections or Corrections()
-        _identify(kb_id, version, chunks, kept)
+        _identify(kb_id, version, chunks, corrections or Corrections())
         rows = _vector_rows(model, vectors)
         with self._db.write() as session:
             base = commits.lock_base(session, kb_id)
@@ -200,7 +199,7 @@ class History:
             commit, change = head, cast(Change, "unchanged")
             if before != version.id:
                 check_unmoved(session, version.document_id, before, over, exact=exact)
-                self._keep_version(session, version, chunks, model, rows, kept)
+                self._keep_version(session, version, chunks, model, rows, corrections)
                 edit = _Edit(version.document_id, before, version.id, author, message)
                 commit, change = self._advance(session, base, ref, head, edit), edit.change
             if within is not None:
@@ -296,7 +295,7 @@ class History:
         chunks: Sequence[Chunk],
         model: str,
         vectors: list[dict[str, object]],
-        kept: Corrections,
+        kept: Corrections | None,
     ) -> None:
         self._db.insert_missing(session, Vector, vectors)
         if session.get(DocumentVersion, version.id) is not None:
@@ -315,7 +314,8 @@ class History:
         session.connection().execute(insert(DocumentVersion), [_row(version)])
         if chunks:
             session.connection().execute(insert(Chunk), [_row(chunk) for chunk in chunks])
-        corrected.keep(session, version, kept)
+        if kept is not None:
+            corrected.keep(session, version, kept)
 
     def _advance(
         self, session: Session, base: KnowledgeBase, ref: str, head: Commit, edit: _Edit

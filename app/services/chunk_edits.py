@@ -20,6 +20,8 @@ from storage.ids import text_hash
 Op = Literal["replace", "split", "merge", "disable", "enable"]
 Edit = dict[str, Any]
 
+#: Where a version's facts list the edits that could not be repeated, and count those that were.
+EDIT_CONFLICTS, EDITS = "edit_conflicts", "edits"
 #: Most corrections of one document: they are kept, and repeated, as a whole.
 MOST_EDITS = 2_000
 
@@ -90,6 +92,16 @@ def carry(edits: Sequence[Mapping[str, Any]], chunks: Sequence[Chunk]) -> Carrie
         else:
             kept.append(settled)
     return Carried(passages, kept, conflicts)
+
+
+def noted(meta: Mapping[str, Any], carried: Carried) -> dict[str, Any]:
+    """Facts of a version with what became of its edits."""
+    facts = {key: value for key, value in meta.items() if key not in (EDITS, EDIT_CONFLICTS)}
+    if carried.edits:
+        facts[EDITS] = len(carried.edits)
+    if carried.conflicts:
+        facts[EDIT_CONFLICTS] = carried.conflicts
+    return facts
 
 
 def nearest(passages: Sequence[Passage], edit: Mapping[str, Any]) -> int | None:

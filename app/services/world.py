@@ -6,10 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.engine.context import IndexReport, SearchOutcome, SearchRequest, Workflows
 from app.engine.values import Chunk, Document
+from app.services.chunk_changes import Passage
+from app.services.chunk_edits import EDIT_CONFLICTS, Carried, carry, noted
 from app.services.files import FileService
 from app.services.indexer import Indexer
 from app.services.lexicon import Lexicon
@@ -19,14 +21,26 @@ from app.services.search import SearchService
 from app.services.threads import call
 from app.services.web import WebService
 from storage import ids, tables
+from storage.corrections import Corrections, VersionMoved
 from storage.knowledge import KnowledgeRepository
 
 if TYPE_CHECKING:
     import numpy as np
+    from pydantic import SecretStr
+    from sqlmodel import Session
 
 #: Texts handed to the embedder at once: small enough for progress to move.
 _EMBED_GROUP = 64
 _PAGE = 500
+
+
+class Stored(NamedTuple):
+    """What became of a version: its commit, what it changed, how many chunks, how many embedded."""
+
+    commit: tables.Commit
+    change: str
+    chunks: int
+    embedded: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +53,10 @@ class Origin:
     #: Where the document goes and its id there, when that was looked up already.
     base: tables.KnowledgeBase | None = None
     document_id: str | None = None
+    #: Takes part in the transaction that commits the document: see `commit_document`.
+    within: Callable[[Session, str, int], None] | None = None
+    #: Opens an encrypted file; it is kept in memory alone.
+    password: SecretStr | None = None
 
 
 class WorldKnowledge:
@@ -130,32 +148,78 @@ class WorldKnowledge:
         chosen = row.config["embedding_model"]
         model = await self._models.vector_name(chosen)
         settings = dict(origin.processing or processing or {})
-        vectors = await self._embed_new(chunks, chosen, model, progress)
         document_id = origin.document_id
         if document_id is None:
             found = await call(self._repository.ensure_document, row.id, document.filename)
             document_id = found.id
-        version = _version(row.id, document_id, document, settings, model)
+        while True:
+            before = await call(self._repository.corrected_head, row.id, ref, document_id)
+            carried = await call(self._carry, before, chunks)
+            version = _version(row.id, document_id, document, settings, model)
+            try:
+                stored = await self.store(
+                    row, ref, version, carried, over=None if before is None else before.id,
+                    author=origin.author, message=document.filename, progress=progress,
+                )  # fmt: skip
+            except VersionMoved:
+                continue  # Corrected by somebody meanwhile: that is carried along too.
+            break
+        return IndexReport(
+            document_id=document_id,
+            filename=document.filename,
+            change=stored.change,
+            chunks=stored.chunks,
+            embedded=stored.embedded,
+            commit=stored.commit.id,
+        )
+
+    def _carry(self, before: tables.DocumentVersion | None, chunks: Sequence[Chunk]) -> Carried:
+        """Repeat what people corrected in the version before, or list it as conflicts."""
+        if before is None:
+            return Carried([Passage(chunk) for chunk in chunks], [], [])
+        edits = self._repository.corrections(before.id).edits
+        return carry([*edits, *before.meta.get(EDIT_CONFLICTS, ())], chunks)
+
+    async def store(
+        self,
+        row: tables.KnowledgeBase,
+        ref: str,
+        version: tables.DocumentVersion,
+        carried: Carried,
+        *,
+        over: str | None,
+        author: str,
+        message: str,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Stored:
+        """Embed what is new of a version with corrections, and commit it to `ref`.
+
+        `over` is the version that the corrections were made on. Raises VersionMoved.
+        """
+        chosen = row.config["embedding_model"]
+        model = await self._models.vector_name(chosen)
+        found = [passage.chunk for passage in carried.passages if not passage.disabled]
+        vectors = await self._embed_new(found, chosen, model, progress)
+        version.meta = noted(version.meta, carried)
+        version.config_hash = ids.config_hash(
+            version.processing, model, [*carried.edits, *carried.conflicts]
+        )
         commit, change = await call(
             self._repository.commit_document,
             row.id,
             ref,
             version,
-            [_row(chunk) for chunk in chunks],
+            [_row(chunk) for chunk in found],
             vectors,
             model,
-            origin.author,
-            document.filename,
+            author,
+            message,
+            corrections=_corrections(carried),
+            over=over,
+            exact=over is not None,
         )
         self._indexer.touch(row.id)
-        return IndexReport(
-            document_id=document_id,
-            filename=document.filename,
-            change=change,
-            chunks=len(chunks),
-            embedded=len(vectors),
-            commit=commit.id,
-        )
+        return Stored(commit, change, len(found), len(vectors))
 
     async def _embed_new(
         self,
@@ -227,7 +291,8 @@ class ServiceWorld:
 
     def bound(self, origin: Origin) -> ServiceWorld:
         """The same world, on behalf of somebody."""
-        return replace(self, knowledge=self.knowledge.bound(origin))
+        files = self.files if origin.password is None else self.files.unlocked(origin.password)
+        return replace(self, knowledge=self.knowledge.bound(origin), files=files)
 
 
 def _embedded_text(chunk: Chunk) -> str:
@@ -242,7 +307,7 @@ def _version(
         document_id=document_id,
         knowledge_base_id=kb_id,
         content_hash=document.blob,
-        config_hash=ids.config_hash(processing, model),
+        config_hash="",
         processing=processing,
         embedding_model=model,
         media_type=document.media_type,
@@ -252,6 +317,16 @@ def _version(
         title=document.title,
         meta=document.metadata,
         created_at=time.time(),
+    )
+
+
+def _corrections(carried: Carried) -> Corrections | None:
+    if not carried.edits and not carried.conflicts:
+        return None
+    return Corrections(
+        carried.edits,
+        {n: _row(p.chunk) for n, p in enumerate(carried.passages) if p.disabled},
+        {n: p.source for n, p in enumerate(carried.passages) if p.source is not None},
     )
 
 

@@ -20,6 +20,8 @@ from app.documents.worker import HEADER
 
 log = logging.getLogger(__name__)
 
+#: Seconds a document may take at most, however often its reader says that it goes on.
+LONGEST_S = 3_600.0
 #: What a worker inherits of the environment: no keys, no settings of the server.
 _INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "HOME", "VIRTUAL_ENV", "TZ")
 
@@ -27,7 +29,9 @@ _INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "HOME", "VIRTUAL_E
 class ParseLimits(Frozen):
     """What one parse may use."""
 
-    timeout_s: float = Field(120.0, gt=0, description="Wall clock of one document.")
+    timeout_s: float = Field(
+        120.0, gt=0, description="Wall clock of one document, of a scan of each of its pages."
+    )
     memory_mb: int = Field(1536, ge=256, description="Address space of a worker process.")
     max_answer_mb: int = Field(256, ge=1, description="Size of the extracted document as JSON.")
 
@@ -40,7 +44,8 @@ class _Failure(Frozen):
 
 class _Answer(Frozen):
     """One message. Blocks come in batches, the document without them comes last: parsing a large
-    one at once would hold the interpreter, and with it the event loop, for too long.
+    one at once would hold the interpreter, and with it the event loop, for too long. An empty one
+    says that the reader is at work.
     """
 
     blocks: tuple[Block, ...] = ()
@@ -108,7 +113,8 @@ class WorkerProcess:
         """
         self.jobs += 1
         self._fit = False  # until it has answered
-        deadline = time.monotonic() + self._limits.timeout_s
+        started = time.monotonic()
+        deadline = started + self._limits.timeout_s
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(HEADER.pack(len(request)) + request)
@@ -129,6 +135,7 @@ class WorkerProcess:
                 self._fit = answer.fit
                 raise DocumentError(answer.error.code, answer.error.message, answer.error.fix)
             blocks += answer.blocks
+            deadline = min(time.monotonic(), started + LONGEST_S) + self._limits.timeout_s
             if answer.document is not None:
                 self._fit = True
                 return answer.document.model_copy(update={"blocks": tuple(blocks)})

@@ -36,8 +36,10 @@ def main() -> None:
     _die_with_parent(settings["parent"])
     _limit(settings["memory_bytes"])
     # Only now: what is imported before the limits is this package and the standard library.
+    from app.documents.alive import listen
     from app.documents.worker_task import run
 
+    listen(lambda: _write(answers, [b"{}"], settings["max_answer_bytes"]))
     sys.addaudithook(_refuse)
     while (request := _read(requests)) is not None:
         messages, go_on = run(request)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from app.documents.alive import alive
 from app.documents.extract.options import ExtractOptions
 from app.documents.model import Block, ExtractedDocument
 
@@ -28,12 +29,21 @@ def _print(options: ExtractOptions) -> str:
     return "print"
 
 
+def _slowly(options: ExtractOptions) -> str:
+    """Take longer than a worker may without a sign of life, and give signs of life."""
+    for _ in range(8):
+        time.sleep(0.5)
+        alive()
+    return "slowly"
+
+
 def _forever(n: int) -> int:
     return _forever(n + 1) + 1
 
 
 ORDERS: dict[str, Callable[[ExtractOptions], object]] = {
     "hang": lambda options: time.sleep(600),
+    "slowly": _slowly,
     "crash": lambda options: ctypes.string_at(0),
     "hoard": lambda options: "x" * 4_000_000_000,
     "shout": lambda options: "x" * 30_000_000,

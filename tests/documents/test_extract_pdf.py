@@ -11,6 +11,8 @@ from app.documents.errors import DocumentError
 from app.documents.extract import extract
 from app.documents.extract.options import ExtractOptions
 from app.documents.extract.pdf_fallback import extract_with_pypdf
+from app.documents.extract.pdf_metadata import about, iso_date
+from app.documents.guard import WorkerPool
 from app.documents.model import ExtractedDocument
 
 Read = Callable[..., ExtractedDocument]
@@ -142,6 +144,73 @@ def test_a_scan_says_so(shared_data: Path) -> None:
         extract(shared_data / "docling-docs/ocr/ocr_test.pdf")
     assert caught.value.code == "no_text"
     assert "OCR" in caught.value.fix
+    assert "Switch" in caught.value.fix
+
+
+@pytest.mark.parametrize("turn", ["", "_rotated_90", "_rotated_180", "_rotated_270"])
+async def test_a_scan_is_read_whichever_way_up(
+    pool: WorkerPool, shared_data: Path, turn: str
+) -> None:
+    document = await pool.extract(
+        shared_data / f"docling-docs/ocr/ocr_test{turn}.pdf", options={"ocr": "auto"}
+    )
+    assert " ".join(document.text.split()) == (
+        "Docling bundles PDF document conversion to JSON and Markdown in an easy self contained "
+        "package"
+    )
+    assert document.metadata["pages_read_by_ocr"] == [1]
+    boxes = document.blocks[0].boxes
+    assert len(boxes) == 3
+    # Places are those on the page as it is shown: three lines near the edge that was its top.
+    sides = {
+        "": max(box.y1 for box in boxes) < 0.25,
+        "_rotated_90": max(box.x1 for box in boxes) < 0.25,
+        "_rotated_180": min(box.y0 for box in boxes) > 0.75,
+        "_rotated_270": min(box.x0 for box in boxes) > 0.75,
+    }
+    assert sides[turn], boxes
+
+
+def test_only_scanned_pages_are_recognised_and_within_their_time(
+    read: Read, shared_data: Path
+) -> None:
+    pdf = simple_pdf(page_of("Some words here."), "", page_of("And more."))
+    document = read("a.pdf", pdf, ocr="auto")
+    assert "pages_read_by_ocr" not in document.metadata
+    assert document.metadata["pages_without_text"] == [2]
+    forced = read("a.pdf", pdf, ocr="force")
+    assert forced.metadata["pages_read_by_ocr"] == [1, 3]
+    assert forced.text == "Some words here.\n\nAnd more."
+    late = read("a.pdf", pdf, ocr="force", ocr_seconds=0)
+    assert late.metadata["pages_without_time_for_ocr"] == [1, 2, 3]
+    with pytest.raises(DocumentError, match="reads as text") as caught:
+        read("b.pdf", simple_pdf(""), ocr="auto")
+    assert caught.value.code == "no_text"
+
+
+def test_a_page_of_absurd_size_is_recognised_at_a_bounded_one(read: Read) -> None:
+    content = "BT /F1 900 Tf 2000 9000 Td (Huge words) Tj ET\n"
+    pdf = simple_pdf(content).replace(b"[0 0 600 800]", b"[0 0 14400 14400]")
+    assert read("a.pdf", pdf, ocr="force").text == "Huge words"
+
+
+def test_what_a_file_says_about_itself() -> None:
+    assert about(
+        {
+            "Author": "A. Writer ",
+            "Subject": "unspecified",
+            "Keywords": "birds; ponds,  ducks",
+            "CreationDate": "D:20240103093826+01'00'",
+            "ModDate": "D:20241399",
+        }
+    ) == {
+        "author": "A. Writer",
+        "keywords": ["birds", "ponds", "ducks"],
+        "created": "2024-01-03T09:38:26+01:00",
+    }
+    assert iso_date("D:20080201104500Z") == "2008-02-01T10:45:00+00:00"
+    assert iso_date("D:2008") == "2008-01-01"
+    assert iso_date("yesterday") == ""
 
 
 def test_a_locked_file_asks_for_its_password(shared_data: Path) -> None:

@@ -105,6 +105,16 @@ async def test_a_hanging_file_is_given_up(order: Callable[[str], Path]) -> None:
         pool.close()
 
 
+async def test_a_slow_file_that_shows_signs_of_life_is_waited_for(
+    order: Callable[[str], Path],
+) -> None:
+    pool = WorkerPool(1, ParseLimits(timeout_s=3))
+    try:
+        assert (await pool.extract(order("slowly"))).text == "slowly"
+    finally:
+        pool.close()
+
+
 async def test_workers_are_kept_warm_and_know_no_secrets(
     strict: WorkerPool, order: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,12 @@ class ExtractOptions(Frozen):
         description="Text recognition: auto reads images and pages without a text layer, force "
         "reads every page as an image.",
     )
+    ocr_seconds: float = Field(
+        900.0,
+        ge=0,
+        le=3_600,
+        description="Time for text recognition in one PDF; the pages left are listed.",
+    )
     extra: dict[str, Any] = Field(
         default_factory=dict, description="Options of extractors from other packages."
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,14 @@ from app.documents.extract.builder import Blocks
 from app.documents.extract.options import ExtractOptions
 from app.documents.extract.pdf_layout import Layout, TableArea, add_page, normalised, study
 from app.documents.extract.pdf_lines import PageLines, read_page
+from app.documents.extract.pdf_metadata import about
+from app.documents.extract.pdf_scan import Scans
 from app.documents.extract.pdf_tables import find_tables, looks_tabular
 from app.documents.model import ExtractedDocument
 from app.documents.text import one_line
 
 #: pdfium's FPDF_ERR_PASSWORD.
 _PASSWORD_NEEDED = 4
-#: What programs write where nobody filled in a field.
-_SAYS_NOTHING = frozenset({"", "anonymous", "unspecified", "untitled", "unknown"})
-_DATE = re.compile(r"^D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?")
 #: Entries of an outline that are looked at.
 _MAX_OUTLINE = 5_000
 
@@ -64,30 +62,24 @@ def _read(
     document: Any, path: Path, options: ExtractOptions, password: str | None
 ) -> ExtractedDocument:
     check_pages(len(document), options)
-    pages, unreadable = _pages(document)
-    info = {key: one_line(value) for key, value in document.get_metadata_dict().items()}
-    metadata: dict[str, Any] = {
-        name: info[key]
-        for key, name in (("Author", "author"), ("Subject", "subject"), ("Keywords", "keywords"),
-                          ("CreationDate", "created"), ("ModDate", "modified"))
-        if info.get(key, "").strip("()") not in _SAYS_NOTHING
-    }  # fmt: skip
-    for name in ("created", "modified"):
-        if name in metadata:
-            metadata[name] = _iso_date(metadata[name])
+    scans = Scans(options)
+    pages, unreadable = _pages(document, scans)
+    info = document.get_metadata_dict()
+    metadata = about(info)
     without_text = [page.number for page in pages if not page.lines]
     if len(without_text) == len(pages):
-        raise no_text(len(document))
+        raise no_text(len(document), tried=options.ocr != "off")
     if without_text:
         metadata["pages_without_text"] = without_text
     if unreadable:
         metadata["unreadable_pages"] = unreadable
+    metadata |= scans.report()
     layout = study(pages, _outline(document))
     tables: dict[int, list[TableArea]] = {}
     if options.tables:
         tables, skipped = find_tables(
             path,
-            [page for page in pages if looks_tabular(page)],
+            [page for page in pages if page.number not in scans.read and looks_tabular(page)],
             password=password,
             seconds=options.table_seconds,
         )
@@ -98,7 +90,7 @@ def _read(
         add_page(blocks, page, layout, tables.get(page.number, ()))
     return ExtractedDocument(
         media_type=media.PDF,
-        title=_title(info.get("Title", ""), layout, blocks),
+        title=_title(one_line(info.get("Title", "")), layout, blocks),
         pages=len(document),
         metadata=metadata,
         blocks=tuple(blocks.items),
@@ -119,22 +111,28 @@ def check_pages(count: int, options: ExtractOptions) -> None:
         )
 
 
-def no_text(pages: int) -> DocumentError:
-    """Return the error for a document of pictures."""
+def no_text(pages: int, *, tried: bool = False) -> DocumentError:
+    """Return the error for a document of pictures; `tried`: text recognition found none."""
+    if tried:
+        return DocumentError(
+            "no_text",
+            f"Neither text nor anything that reads as text is on the {pages:,} page(s) of this PDF.",
+            "Upload a better scan, or a document that holds text.",
+        )
     return DocumentError(
         "no_text",
         f"None of the {pages:,} page(s) of this PDF holds text: it is probably a scan.",
-        "Run it through text recognition (OCR) and upload the result.",
+        "Switch text recognition (OCR) on in the processing settings and upload it again.",
     )
 
 
-def _pages(document: Any) -> tuple[list[PageLines], list[int]]:
+def _pages(document: Any, scans: Scans) -> tuple[list[PageLines], list[int]]:
     import pypdfium2
 
     pages, unreadable = [], []
     for index in range(len(document)):
         try:
-            pages.append(read_page(document, index))
+            pages.append(scans.page(document, read_page(document, index)))
         except pypdfium2.PdfiumError:
             unreadable.append(index + 1)
     return pages, unreadable
@@ -159,17 +157,6 @@ def _outline(document: Any) -> dict[int, dict[str, int]]:
     except (pypdfium2.PdfiumError, ValueError):
         return found
     return found
-
-
-def _iso_date(date: str) -> str:
-    """Return a PDF date ("D:20240103093826+01'00'") as ISO 8601, others unchanged."""
-    match = _DATE.match(date)
-    if match is None:
-        return date
-    year, month, day, hour, minute, second = (part or "" for part in match.groups())
-    return f"{year}-{month or '01'}-{day or '01'}" + (
-        f"T{hour}:{minute or '00'}:{second or '00'}" if hour else ""
-    )
 
 
 def _title(declared: str, layout: Layout, blocks: Blocks) -> str:

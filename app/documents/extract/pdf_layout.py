@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from app.documents.extract.builder import Blocks
+from app.documents.extract.ocr import turned
 from app.documents.extract.pdf_lines import Line, PageLines
 from app.documents.model import Box
 
@@ -18,7 +19,7 @@ MAX_HEADING_CHARS = 160
 #: Share of the page's height at top and bottom in which repeated lines are running heads.
 MARGIN = 0.09
 
-_BULLET = re.compile(r"^(?:[•▪◦–‣●○■□·∙*-]|\(?\d{1,2}[.)]|\(?[a-z][.)])\s+\S")
+_BULLET = re.compile(r"^(?:[•▪◦‣●○■□∙]\s*|(?:[–·*-]|\(?\d{1,2}[.)]|\(?[a-z][.)])\s+)\S")
 _DIGITS = re.compile(r"\d+")
 _SENTENCE_END = re.compile(r"[.!?:;…。！？][\"'”’)\]]*$")
 _PAGE_NUMBER = re.compile(r"^[-–—\s]*(?:\d{1,4}|[ivxlc]{1,7})[-–—\s]*$")
@@ -231,15 +232,16 @@ def join_lines(lines: Sequence[Line]) -> str:
 
 def _box(page: PageLines, area: Line | TableArea) -> Box:
     def share(value: float, whole: float) -> float:
-        return round(min(1.0, max(0.0, value / whole)), 4) if whole else 0.0
+        return min(1.0, max(0.0, value / whole)) if whole else 0.0
 
-    return Box(
-        page=page.number,
-        x0=share(area.x0, page.width),
-        y0=share(area.y0, page.height),
-        x1=share(area.x1, page.width),
-        y1=share(area.y1, page.height),
+    box = (
+        share(area.x0, page.width),
+        share(area.y0, page.height),
+        share(area.x1, page.width),
+        share(area.y1, page.height),
     )
+    x0, y0, x1, y1 = (round(value, 4) for value in turned(box, -page.turns))
+    return Box(page=page.number, x0=x0, y0=y0, x1=x1, y1=y1)
 
 
 def table_runs(lines: Sequence[Line]) -> Iterator[list[Line]]:

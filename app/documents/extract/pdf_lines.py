@@ -12,12 +12,18 @@ from typing import Any
 _PIXELS = 20_000
 #: Text of one line, with what ends it: a line break, or pdfium's mark of a word cut by a hyphen.
 _LINE = re.compile("([^\r\n\ufffe\x02]*)(\r\n|\n|\r|\ufffe|\x02|$)")
-#: Paths looked at for ruling lines; maps and plots have many thousands.
-_MAX_PATHS = 3_000
+#: Objects of a page looked at for ruling lines and pictures; maps have many thousands.
+_MAX_OBJECTS = 3_000
+#: Pictures of a page that are kept; some are cut into hundreds of strips.
+_MAX_PICTURES = 500
 #: Rows of dots that lead to a page number.
 _LEADERS = re.compile(r"(?:\s?[.·…_]){5,}\s?")
 #: Names of bold faces, those of TeX among them.
 _BOLD = re.compile(r"bold|black|heavy|(?:^|\+)(?:cmb|cmssbx|sfbx|sfsx|sfb)", re.IGNORECASE)
+
+
+#: left, top, right, bottom
+Rectangle = tuple[float, float, float, float]
 
 
 @dataclass(slots=True)
@@ -55,6 +61,10 @@ class PageLines:
     lines: list[Line]
     #: Thin straight strokes and boxes: what tables are ruled with.
     rules: int
+    #: Pictures: left, top, right, bottom in points from the top left.
+    pictures: list[Rectangle] = field(default_factory=list)
+    #: Quarter turns to the left after which the page as shown is as these places have it.
+    turns: int = 0
 
 
 def read_page(document: Any, index: int) -> PageLines:
@@ -68,8 +78,8 @@ def read_page(document: Any, index: int) -> PageLines:
             lines = list(_lines(textpage, place))
         finally:
             textpage.close()
-        rules = _count_rules(page) if any(len(line.runs) > 1 for line in lines) else 0
-        return PageLines(index + 1, width, height, lines, rules)
+        rules, pictures = _drawn(page, place)
+        return PageLines(index + 1, width, height, lines, rules, pictures)
     finally:
         page.close()
 
@@ -164,18 +174,25 @@ def _face(textpage: Any, index: int) -> tuple[str, bool]:
     return name, bool(_BOLD.search(name)) or raw.FPDFText_GetFontWeight(textpage, index) >= 600
 
 
-def _count_rules(page: Any) -> int:
-    """Count thin straight paths."""
+def _drawn(page: Any, place: _Place) -> tuple[int, list[Rectangle]]:
+    """Count thin straight paths, and find the pictures."""
     from pypdfium2 import raw
 
     box = [ctypes.c_float() for _ in range(4)]
     rules = 0
-    for i in range(min(raw.FPDFPage_CountObjects(page), _MAX_PATHS)):
+    pictures: list[Rectangle] = []
+    for i in range(min(raw.FPDFPage_CountObjects(page), _MAX_OBJECTS)):
         item = raw.FPDFPage_GetObject(page, i)
-        if raw.FPDFPageObj_GetType(item) != raw.FPDF_PAGEOBJ_PATH:
+        kind = raw.FPDFPageObj_GetType(item)
+        if kind not in (raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_IMAGE):
             continue
-        if raw.FPDFPageObj_GetBounds(item, *box):
-            left, bottom, right, top = (value.value for value in box)
-            thin = min(right - left, top - bottom) < 2.5 and max(right - left, top - bottom) > 20
-            rules += thin or (right - left > 20 and top - bottom > 8)
-    return rules
+        if not raw.FPDFPageObj_GetBounds(item, *box):
+            continue
+        left, bottom, right, top = (value.value for value in box)
+        if kind == raw.FPDF_PAGEOBJ_IMAGE:
+            if len(pictures) < _MAX_PICTURES:
+                pictures.append(place.rectangle(left, bottom, right, top))
+            continue
+        thin = min(right - left, top - bottom) < 2.5 and max(right - left, top - bottom) > 20
+        rules += thin or (right - left > 20 and top - bottom > 8)
+    return rules, pictures

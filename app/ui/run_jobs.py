@@ -47,7 +47,7 @@ class _Badge:
     def __init__(self) -> None:
         self._shown: list[tuple[str, str]] = []
         with ui.button(color=None).classes("rl-quiet rl-hidden").mark("run-jobs") as self.button:
-            self._spinner = ui.spinner(size="16px")
+            self._spinner = parts.at_work()
             self._hand = ui.icon("front_hand").classes("rl-warn rl-hidden")
             self._words = parts.tag("span", "", "rl-small rl-wide-only").style("margin-left: 8px")
             with ui.menu():

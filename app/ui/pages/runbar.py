@@ -65,6 +65,7 @@ class RunBar:
         self._values: dict[str, Any] = {}
         self._inputs: tuple[RunInput, ...] | None = None
         self._drawn: Any = None
+        self._said: Any = None
         self._ways: list[tuple[ui.menu_item, Way]] = []
         with parts.div("rl-runbar").props("data-covers-canvas"):
             with parts.div("rl-runbar-result rl-hidden") as self._result:
@@ -214,9 +215,13 @@ class RunBar:
         asks = run.asks()
         names = {step: run.steps[step].name for step in asks}
         self._asks.show(run.run_id, asks, names)
-        self._status.clear()
-        with self._status:
-            self._status_words(run, next_node)
+        at_work = tuple(s.name for s in run.steps.values() if s.status == "running")
+        said = (run.run_id, run.status, next_node, at_work, bool(run.steps)) if run.live else None
+        if said is None or said != self._said:
+            self._status.clear()
+            with self._status:
+                self._status_words(run, next_node)
+        self._said = said
         drawn = (run.run_id, run.status, len(run.tokens), run.tokens and run.tokens[next(reversed(run.tokens))])  # fmt: skip
         if drawn == self._drawn and run.live:
             return
@@ -266,7 +271,7 @@ class RunBar:
             ui.icon("front_hand").classes("rl-warn").style("font-size: 18px")
             parts.label("Waits for a person", "rl-muted rl-small rl-ellipsis")
         elif run.status == "running":
-            ui.spinner(size="16px")
+            parts.at_work()
             names = [s.name for s in run.steps.values() if s.status == "running"]
             words = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             parts.label(

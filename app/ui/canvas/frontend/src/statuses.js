@@ -1,7 +1,11 @@
 import { ref, shallowReactive } from 'vue'
 
 // State of the last run by node id. A node's status line and its wires read only their own key,
-// so an update never re-renders whole cards.
+// so an update never re-renders whole cards. What moves while a node works follows `now`: animations
+// of the style sheet would have the page painted anew sixty times a second, on every screen.
+const TICK_MS = 125
+const STILL = window.matchMedia('(prefers-reduced-motion: reduce)').matches
+
 export function useStatuses() {
   const map = shallowReactive(new Map())
   const now = ref(performance.now())
@@ -12,7 +16,7 @@ export function useStatuses() {
   }
   const watchRunning = () => {
     const running = [...map.values()].some((s) => s.state === 'running')
-    if (running && timer === null) timer = setInterval(tick, 100)
+    if (running && timer === null) timer = setInterval(tick, TICK_MS)
     if (!running && timer !== null) {
       clearInterval(timer)
       timer = null
@@ -22,6 +26,8 @@ export function useStatuses() {
   return {
     map,
     now,
+    /** Where something that takes `period` ms to come round again is by now, 0..1. */
+    phase: (period) => (STILL ? 0 : (now.value % period) / period),
     set(statuses, replace = false) {
       tick()
       if (replace) map.clear()

@@ -127,6 +127,29 @@ class VectorsMissing(StorageError):
         self.text_hashes = text_hashes
 
 
+#: What to do where a knowledge base and an embedding model do not fit.
+REEMBED = (
+    "Embed the documents anew on a branch: POST /api/v1/knowledge_bases/{id}/reembed with "
+    '{"embedding_model": "…", "branch": "…"}. Nothing is parsed again, and the branch can be '
+    "searched beside this one."
+)
+
+
+class ModelMismatch(StorageError):
+    """A model gives vectors that do not fit those stored under its name."""
+
+    code = "model_mismatch"
+
+    def __init__(self, model: str, stored: int, given: int) -> None:
+        super().__init__(
+            f"The embedding model “{model}” gives vectors of {given} numbers now; the documents "
+            f"were embedded with {stored}.",
+            f"Bring back the model that was there. Or: {REEMBED}",
+        )
+        self.stored = stored
+        self.given = given
+
+
 _FULL_SIGNS = (
     "no space left",
     "disk is full",

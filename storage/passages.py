@@ -11,8 +11,8 @@ from sqlmodel import col, select
 
 from storage.errors import NotFound
 from storage.lru import Lru
+from storage.model_use import ModelUse
 from storage.tables import Chunk, Document, DocumentVersion, Vector
-from storage.versions import History
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,7 @@ class _Totals(NamedTuple):
     languages: dict[str, int]
 
 
-class Passages(History):
+class Passages(ModelUse):
     """Chunks and vectors; part of `KnowledgeRepository`."""
 
     def __init__(self, db: Database) -> None:
@@ -82,18 +82,31 @@ class Passages(History):
             return {key: _vector(data) for key, data in session.exec(query)}
 
     def chunk_vectors(self, chunk_ids: Collection[str], model: str) -> dict[str, np.ndarray]:
-        """Stored unit vectors (float32, read-only) by chunk id."""
+        """Unit vectors (float32, read-only) by chunk id, of the chunks that `model` embeds."""
         ids, matrix = self.chunk_matrix(chunk_ids, model)
         return dict(zip(ids, matrix, strict=True))
 
     def chunk_matrix(self, chunk_ids: Collection[str], model: str) -> tuple[list[str], np.ndarray]:
-        """Ids of those chunks that have a vector of `model`, and the vectors: (n, dim), float32."""
+        """Ids of those chunks that `model` embeds, and the vectors: (n, dim), float32."""
         return self._matrix(Chunk.id, chunk_ids, model)
+
+    def nearby_vectors(self, chunk_ids: Collection[str]) -> dict[str, np.ndarray]:
+        """Unit vectors (float32, read-only) by chunk id, of the model that embeds most of the
+        chunks: vectors of different models do not compare."""
+        versions = select(Chunk.version_id, Chunk.language).where(
+            self._db.among(Chunk.id, chunk_ids)
+        )
+        with self._db.read() as session:
+            rows = session.exec(versions).all()
+        shares = self.shares({version for version, _ in rows})
+        models = Counter(shares[version].vectors(language) for version, language in rows)
+        return self.chunk_vectors(chunk_ids, models.most_common(1)[0][0]) if models else {}
 
     def version_vectors(
         self, version_ids: Collection[str], model: str
     ) -> tuple[list[str], np.ndarray]:
-        """Ids of all chunks of versions and their unit vectors: (n, dim), float32."""
+        """Ids of the chunks of versions that `model` embeds and their unit vectors: (n, dim),
+        float32."""
         return self._matrix(Chunk.version_id, version_ids, model)
 
     def version_members(self, chunk_ids: Collection[str]) -> dict[str, str]:
@@ -142,16 +155,10 @@ class Passages(History):
             text = select(func.coalesce(func.sum(func.length(Chunk.content)), 0)).where(
                 self._db.among(Chunk.version_id, versions)
             )
-            models = (
-                select(DocumentVersion.embedding_model, func.sum(DocumentVersion.chunk_count))
-                .where(self._db.among(DocumentVersion.id, versions))
-                .group_by(col(DocumentVersion.embedding_model))
-            )
             with self._db.read() as session:
                 total = session.exec(text).one()
-                for model, chunks in session.exec(models):
-                    dim = select(Vector.dim).where(col(Vector.model) == model).limit(1)
-                    total += chunks * (session.exec(dim).first() or 0) * _FLOAT_BYTES
+            for model, chunks in self.model_counts(versions).items():
+                total += chunks * (self.vector_dim(model) or 0) * _FLOAT_BYTES
             return int(total)
 
         return self._bytes.get((kb_id, *heads), measure)
@@ -182,9 +189,21 @@ class Passages(History):
     ) -> tuple[list[str], np.ndarray]:
         import numpy as np
 
-        chunks = select(Chunk.id, Chunk.text_hash).where(self._db.among(column, ids))
+        chunks = select(Chunk.id, Chunk.text_hash, Chunk.version_id, Chunk.language).where(
+            self._db.among(column, ids)
+        )
         with self._db.read() as session:
-            keys = session.connection().execute(chunks).all()
+            rows = session.connection().execute(chunks).all()
+        shares = self.shares({version for _, _, version, _ in rows})
+        if all(share.single == model for share in shares.values()):
+            keys = [(id, key) for id, key, _, _ in rows]
+        else:
+            keys = [
+                (id, key)
+                for id, key, version, language in rows
+                if shares[version].vectors(language) == model
+            ]
+        with self._db.read() as session:
             # Not one join: SQLite would walk through all vectors of the model.
             vectors = select(Vector.text_hash, Vector.data).where(
                 col(Vector.model) == model,

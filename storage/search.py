@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from storage.errors import ModelMismatch
 from storage.filters import Candidates
 from storage.knowledge import KnowledgeRepository
 from storage.lru import Lru
@@ -61,12 +62,15 @@ class ChunkSearch:
         k: int,
         candidates: Candidates | None = None,
     ) -> Hits:
-        """The `k` chunks nearest to a unit vector (float32, one dimension)."""
+        """The `k` chunks nearest to a unit vector (float32, one dimension), of those that `model`
+        embeds. Raises ModelMismatch when their vectors have another dimension."""
         if candidates is not None and len(candidates) <= EXACT_LIMIT:
             key = model, candidates.version_ids, candidates.chunk_ids
             ids, matrix = self._scored.get(key, lambda: self._candidate_matrix(candidates, model))
-            return _score(ids, matrix, vector, k)
+            return _score(ids, matrix, vector, k, model)
         members = self._members(commit_id, candidates)
+        if (users := self._knowledge.users(commit_id, model)) is not None:
+            members &= users
         held, absent = self._held_and_absent("vectors", kb_id, commit_id)
         hits = self._exact(members & absent, candidates, model, vector, k) if absent else []
 
@@ -187,7 +191,7 @@ class ChunkSearch:
         for start in range(0, len(ordered), _VERSIONS_AT_A_TIME):
             batch = ordered[start : start + _VERSIONS_AT_A_TIME]
             ids, matrix = self._knowledge.version_vectors(batch, model)
-            scored = _score(ids, matrix, vector, len(ids) if chosen is not None else k)
+            scored = _score(ids, matrix, vector, len(ids) if chosen is not None else k, model)
             hits = _best(hits + [hit for hit in scored if chosen is None or hit[0] in chosen], k)
         return hits
 
@@ -225,12 +229,14 @@ def _best(hits: Hits, k: int) -> Hits:
     return sorted(hits, key=lambda hit: (-hit[1], hit[0]))[:k]
 
 
-def _score(ids: Sequence[str], matrix: np.ndarray, vector: np.ndarray, k: int) -> Hits:
+def _score(ids: Sequence[str], matrix: np.ndarray, vector: np.ndarray, k: int, model: str) -> Hits:
     """The `k` best rows of a matrix."""
     import numpy as np
 
     if not ids:
         return []
+    if matrix.shape[1] != vector.shape[0]:
+        raise ModelMismatch(model, matrix.shape[1], vector.shape[0])
     scores = matrix @ vector
     rows = range(len(ids)) if k >= len(ids) else np.argpartition(scores, -k)[-k:].tolist()
     return _best([(ids[row], float(scores[row])) for row in rows], k)

@@ -38,6 +38,8 @@ class Ref(SQLModel, table=True):
     name: str = Field(primary_key=True)
     commit_id: str
     updated_at: float
+    #: {"embedding_model", "language_models"} for what comes to the branch, where it has its own.
+    models: dict[str, Any] | None = Field(default=None, sa_column=_json(nullable=True))
 
 
 class Commit(SQLModel, table=True):
@@ -92,7 +94,10 @@ class DocumentVersion(SQLModel, table=True):
     content_hash: str
     config_hash: str
     processing: dict[str, Any] = Field(default_factory=dict, sa_column=_json())
+    #: Name of the vectors of every chunk that `models` has no other model for.
     embedding_model: str
+    #: See `storage.embedding`; None in versions that were made before there were several models.
+    models: dict[str, Any] | None = Field(default=None, sa_column=_json(nullable=True))
     media_type: str = ""
     size: int = 0
     pages: int | None = None

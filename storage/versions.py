@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
@@ -16,6 +17,7 @@ from storage import commits, manifests
 from storage import corrections as corrected
 from storage.corrections import Corrections, check_unmoved
 from storage.database import Database
+from storage.embedding import Embedding, Share
 from storage.errors import Conflict, NotFound, VectorsMissing
 from storage.ids import chunk_id, text_hash, version_id
 from storage.lru import Lru
@@ -141,9 +143,15 @@ class History:
             query = select(Ref).where(col(Ref.knowledge_base_id) == kb_id).order_by(col(Ref.name))
             return list(session.exec(query).all())
 
-    def create_branch(self, kb_id: str, name: str, from_ref: str = "main") -> Ref:
+    def create_branch(
+        self,
+        kb_id: str,
+        name: str,
+        from_ref: str = "main",
+        models: Mapping[str, Any] | None = None,
+    ) -> Ref:
         """Start a branch at a branch or commit. Costs one row, plus one line of the index log for
-        each version there that no branch held any more."""
+        each version there that no branch held any more. `models` are for what comes later."""
         if not _BRANCH.fullmatch(name) or _COMMIT_PREFIX.fullmatch(name):
             raise Conflict(
                 f"'{name}' cannot name a branch: use letters, digits and . _ / -, beginning with a "
@@ -157,7 +165,13 @@ class History:
             now = time.time()
             for version in sorted(self._held_by_no_branch(session, kb_id, start)):
                 commits.log_line(session, kb_id, "add", version, now)
-            ref = Ref(knowledge_base_id=kb_id, name=name, commit_id=start.id, updated_at=now)
+            ref = Ref(
+                knowledge_base_id=kb_id,
+                name=name,
+                commit_id=start.id,
+                updated_at=now,
+                models=None if models is None else dict(models),
+            )
             session.add(ref)
         return ref
 
@@ -175,11 +189,13 @@ class History:
         corrections: Corrections | None = None,
         over: str | None = None,
         exact: bool = False,
+        others: Mapping[str, Mapping[str, np.ndarray]] | None = None,
         within: Callable[[Session, str, int], None] | None = None,
     ) -> tuple[Commit, Change]:
         """Make `version` the state of its document on a branch, in one transaction.
 
-        `vectors` holds the unit embeddings (float32, one dimension) that are new, by text hash.
+        `vectors` holds the unit embeddings (float32, one dimension) that are new, by text hash;
+        `others` those of other models, by model, where the version has one for each language.
         Ids of the version and its chunks follow from their content and are filled in here. Calling
         it again with the same version changes nothing. Raises VectorsMissing when a chunk has
         neither a new nor a stored vector.
@@ -190,8 +206,10 @@ class History:
         `within` is called with the session, the change and the number of chunks at the end of the
         transaction: what it writes is committed along, what it raises undoes everything.
         """
-        _identify(kb_id, version, chunks, corrections or Corrections())
-        rows = _vector_rows(model, vectors)
+        identify(kb_id, version, chunks, corrections or Corrections())
+        rows = vector_rows(model, vectors)
+        for other, more in (others or {}).items():
+            rows += vector_rows(other, more)
         with self._db.write() as session:
             base = commits.lock_base(session, kb_id)
             head = commits.require_head(session, kb_id, ref)
@@ -199,9 +217,10 @@ class History:
             commit, change = head, cast(Change, "unchanged")
             if before != version.id:
                 check_unmoved(session, version.document_id, before, over, exact=exact)
-                self._keep_version(session, version, chunks, model, rows, corrections)
-                edit = _Edit(version.document_id, before, version.id, author, message)
-                commit, change = self._advance(session, base, ref, head, edit), edit.change
+                self._keep_version(session, version, chunks, rows, corrections)
+                edit = Edit(version.document_id, before, version.id)
+                commit = self._advance(session, base, ref, head, [edit], author, message)
+                change = edit.change
             if within is not None:
                 within(session, change, len(chunks))
             return commit, change
@@ -230,8 +249,8 @@ class History:
             check_unmoved(session, document_id, before, expected, exact=True)
             if before == version_id:
                 return head
-            edit = _Edit(document_id, before, version_id, author, message)
-            return self._advance(session, base, ref, head, edit)
+            edit = Edit(document_id, before, version_id)
+            return self._advance(session, base, ref, head, [edit], author, message)
 
     def corrections(self, version_id: str) -> Corrections:
         """What people corrected in a version; empty where nothing."""
@@ -276,8 +295,8 @@ class History:
             before = manifests.lookup(session, head.manifest_id, document_id)
             if before is None:
                 raise NotFound("document", document_id)
-            edit = _Edit(document_id, before, None, author, message)
-            return self._advance(session, base, ref, head, edit)
+            edit = Edit(document_id, before, None)
+            return self._advance(session, base, ref, head, [edit], author, message)
 
     def _held_by_no_branch(self, session: Session, kb_id: str, commit: Commit) -> set[str]:
         heads = commits.head_manifests(session, kb_id)
@@ -293,43 +312,59 @@ class History:
         session: Session,
         version: DocumentVersion,
         chunks: Sequence[Chunk],
-        model: str,
         vectors: list[dict[str, object]],
         kept: Corrections | None,
     ) -> None:
-        self._db.insert_missing(session, Vector, vectors)
+        if vectors:
+            self._db.insert_missing(session, Vector, vectors)
         if session.get(DocumentVersion, version.id) is not None:
             return
         document = session.get(Document, version.document_id)
         if document is None or document.knowledge_base_id != version.knowledge_base_id:
             raise NotFound("document", version.document_id)
-        hashes = {chunk.text_hash for chunk in chunks}
-        known = session.exec(
-            select(Vector.text_hash).where(
-                col(Vector.model) == model, self._db.among(Vector.text_hash, hashes)
-            )
-        )
-        if missing := hashes - set(known):
-            raise VectorsMissing(model, sorted(missing))
+        self._check_embedded(session, version, chunks)
         session.connection().execute(insert(DocumentVersion), [_row(version)])
         if chunks:
             session.connection().execute(insert(Chunk), [_row(chunk) for chunk in chunks])
         if kept is not None:
             corrected.keep(session, version, kept)
 
+    def _check_embedded(
+        self, session: Session, version: DocumentVersion, chunks: Sequence[Chunk]
+    ) -> None:
+        """Raise VectorsMissing unless each chunk has a vector of its model."""
+        share = Share.of(Embedding.of_version(version), version.language)
+        wanted: defaultdict[str, set[str]] = defaultdict(set)
+        for chunk in chunks:
+            wanted[share.vectors(chunk.language)].add(chunk.text_hash)
+        for model, hashes in wanted.items():
+            known = session.exec(
+                select(Vector.text_hash).where(
+                    col(Vector.model) == model, self._db.among(Vector.text_hash, hashes)
+                )
+            )
+            if missing := hashes - set(known):
+                raise VectorsMissing(model, sorted(missing))
+
     def _advance(
-        self, session: Session, base: KnowledgeBase, ref: str, head: Commit, edit: _Edit
+        self,
+        session: Session,
+        base: KnowledgeBase,
+        ref: str,
+        head: Commit,
+        edits: Sequence[Edit],
+        author: str,
+        message: str,
     ) -> Commit:
-        """Write what one edit changes: a bucket, a manifest, a commit, the branch, the log."""
-        document = edit.document_id
-        manifest_id = manifests.replace(self._db, session, head.manifest_id, {document: edit.after})
+        """Write what edits change: buckets, a manifest, a commit, the branch, the log."""
+        manifest_id = manifests.replace(
+            self._db, session, head.manifest_id, {edit.document_id: edit.after for edit in edits}
+        )
+        summary: defaultdict[str, list[str]] = defaultdict(list)
+        for edit in edits:
+            summary[edit.kind].append(edit.document_id)
         commit = commits.new_commit(
-            base.id,
-            [head],
-            manifest_id,
-            summary={edit.kind: [document]},
-            author=edit.author,
-            message=edit.message,
+            base.id, [head], manifest_id, summary=dict(summary), author=author, message=message
         )
         session.add(commit)
         session.flush()
@@ -337,38 +372,40 @@ class History:
         branch.commit_id = commit.id
         branch.updated_at = base.updated_at = commit.created_at
         others = commits.head_manifests(session, base.id, but=ref)
-        elsewhere = {manifests.lookup(session, manifest, document) for manifest in others}
-        if edit.before is not None and edit.before not in elsewhere:
-            commits.log_line(session, base.id, "remove", edit.before, commit.created_at)
-        if edit.after is not None and edit.after not in elsewhere:
-            commits.log_line(session, base.id, "add", edit.after, commit.created_at)
+        for edit in edits:
+            elsewhere = {manifests.lookup(session, other, edit.document_id) for other in others}
+            if edit.before is not None and edit.before not in elsewhere:
+                commits.log_line(session, base.id, "remove", edit.before, commit.created_at)
+            if edit.after is not None and edit.after not in elsewhere:
+                commits.log_line(session, base.id, "add", edit.after, commit.created_at)
         return commit
 
 
 @dataclass(frozen=True)
-class _Edit:
+class Edit:
     """One document's step from a version (None: absent) to another."""
 
     document_id: str
     before: str | None
     after: str | None
-    author: str
-    message: str
 
     @property
     def kind(self) -> str:
+        """Where a commit's summary lists it."""
         if self.before is None:
             return "added"
         return "removed" if self.after is None else "changed"
 
     @property
     def change(self) -> Change:
+        """What became of the document."""
         return "added" if self.before is None else "updated"
 
 
-def _identify(
+def identify(
     kb_id: str, version: DocumentVersion, chunks: Sequence[Chunk], kept: Corrections
 ) -> None:
+    """Fill in the ids of a version and its chunks, which follow from their content."""
     version.id = version_id(version.document_id, version.content_hash, version.config_hash)
     version.knowledge_base_id = kb_id
     version.chunk_count = len(chunks)
@@ -381,7 +418,8 @@ def _identify(
         chunk.text_hash = text_hash(chunk.content if chunk.embed_text is None else chunk.embed_text)
 
 
-def _vector_rows(model: str, vectors: Mapping[str, np.ndarray]) -> list[dict[str, object]]:
+def vector_rows(model: str, vectors: Mapping[str, np.ndarray]) -> list[dict[str, object]]:
+    """Rows of unit vectors, given by text hash."""
     # Sorted, so that two PostgreSQL transactions take their rows in the same order.
     return [
         {

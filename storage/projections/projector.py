@@ -7,7 +7,6 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
-from sqlalchemy import func
 from sqlmodel import select
 
 from storage.database import Database
@@ -15,7 +14,7 @@ from storage.knowledge import KnowledgeRepository
 from storage.projections.keywords import KeywordIndex
 from storage.projections.log import PROJECTIONS, Entry, ProjectionLog, ProjectionName
 from storage.projections.vectors import VectorIndex
-from storage.tables import Chunk, DocumentVersion
+from storage.tables import Chunk
 
 log = logging.getLogger(__name__)
 
@@ -157,21 +156,16 @@ class Projector:
     def _agrees(self, projection: ProjectionName, kb_id: str) -> bool:
         """Whether a projection that is caught up holds as many chunks as SQL says."""
         versions = self._log.contents(projection, kb_id).versions
-        query = (
-            select(DocumentVersion.embedding_model, func.sum(DocumentVersion.chunk_count))
-            .where(self._db.among(DocumentVersion.id, versions))
-            .group_by(DocumentVersion.embedding_model)
-        )
-        with self._db.read() as session:
-            expected = dict(session.exec(query).all())
+        expected = self._knowledge.model_counts(versions)
         if projection == "keywords":
             return self.keywords.count(kb_id) == sum(expected.values())
         return all(self.vectors.count(kb_id, model) == count for model, count in expected.items())
 
     def _by_model(self, versions: Sequence[str]) -> dict[str, list[str]]:
         found: defaultdict[str, list[str]] = defaultdict(list)
-        for version in self._knowledge.versions(versions):
-            found[version.embedding_model].append(version.id)
+        for version, share in self._knowledge.shares(versions).items():
+            for model in share.embedding.models:
+                found[model.vectors].append(version)
         return found
 
     def _chunk_ids(self, versions: Sequence[str]) -> list[str]:

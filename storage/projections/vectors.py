@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import re
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from storage.errors import full_index_as_error
+from storage.errors import ModelMismatch, full_index_as_error
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,13 +96,21 @@ class VectorIndex:
                 collection.delete(ids=list(ids[start : start + step]))
 
     def query(self, kb_id: str, model: str, vector: np.ndarray, n: int) -> list[tuple[str, float]]:
-        """The `n` nearest chunks and their cosines, best first."""
+        """The `n` nearest chunks and their cosines, best first. Raises ModelMismatch."""
+        from chromadb.errors import InvalidArgumentError
+
         collection = self._collection(kb_id, model, create=False)
         if collection is None:
             return []
-        found = collection.query(
-            query_embeddings=vector.reshape(1, -1), n_results=n, include=["distances"]
-        )
+        try:
+            found = collection.query(
+                query_embeddings=vector.reshape(1, -1), n_results=n, include=["distances"]
+            )
+        except InvalidArgumentError as error:
+            sizes = [int(size) for size in re.findall(r"dimension of (\d+)", str(error))]
+            if not sizes:
+                raise
+            raise ModelMismatch(model, sizes[0], vector.shape[0]) from error
         return [
             (id, 1.0 - distance)
             for id, distance in zip(found["ids"][0], found["distances"][0], strict=True)

@@ -149,6 +149,14 @@ class KnowledgeRepository(Filters):
                 raise NotFound("knowledge base", kb_id)
             return ensure_document(self._db, session, kb_id, filename)
 
+    def find_document(self, kb_id: str, filename: str) -> Document | None:
+        """The document of that file name, if there is one."""
+        query = select(Document).where(
+            col(Document.knowledge_base_id) == kb_id, col(Document.filename) == filename
+        )
+        with self._db.read() as session:
+            return session.exec(query).first()
+
     def document(self, kb_id: str, document_id: str) -> Document:
         """A document by id; raises NotFound."""
         with self._db.read() as session:

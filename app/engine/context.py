@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -53,6 +53,19 @@ class SearchOutcome(BaseModel):
     took_ms: float
 
 
+class IndexPreview(BaseModel):
+    """What indexing one document would change in it, in chunks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    same: int
+    changed: int
+    added: int
+    removed: int
+    #: Texts whose vectors are not known yet, and their length in tokens of the default embedder.
+    to_embed: int
+    tokens: int
+
+
 class IndexReport(BaseModel):
     """What indexing one document did."""
 
@@ -64,7 +77,10 @@ class IndexReport(BaseModel):
     chunks: int
     #: Texts whose vectors were computed now (the others were known already).
     embedded: int
+    #: The commit; the one there is already where nothing is written.
     commit: str
+    #: Set where nothing was written; `change` and `embedded` are what would be, then.
+    preview: IndexPreview | None = None
 
 
 class KnowledgeBases(Protocol):
@@ -225,6 +241,14 @@ class World(Protocol):
     @property
     def web(self) -> Web:
         """Web servers."""
+
+
+@runtime_checkable
+class CanTry(Protocol):
+    """A world that can be used without changing anything."""
+
+    def trying(self) -> World:
+        """The same world, where indexing writes nothing and tells what it would do."""
 
 
 #: Asks a person: (run id, node id, message, form) -> decision

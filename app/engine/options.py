@@ -39,6 +39,8 @@ class RunOptions(BaseModel):
     pin: dict[str, dict[str, Any]] = {}
     #: Nodes whose kept results are not used; `start_from` is one of them.
     fresh: tuple[str, ...] = ()
+    #: Nothing is written: nodes that fill a knowledge base tell what they would do.
+    dry: bool = False
 
     def mentioned(self) -> set[str]:
         """Ids of every node the options speak of."""

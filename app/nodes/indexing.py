@@ -13,6 +13,7 @@ from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import NodeFailed
 from app.engine.values import Chunk as ChunkValue
 from app.engine.values import Chunks, Document, Documents, Table
+from app.nodes.knowledge_bases import knowledge_base_problems, no_knowledge_base
 
 
 class QualityCheck(Node["QualityCheck.Config"]):
@@ -92,7 +93,8 @@ class Index(Node["Index.Config"]):
     """Embed chunks and put them into a knowledge base.
 
     Each document becomes one commit. Text whose embedding is known already is not embedded again,
-    and a document that did not change makes no commit.
+    and a document that did not change makes no commit. Where a run only tries, nothing is written,
+    and the report tells which chunks would change and how much would be embedded.
     """
 
     type, version, title, family, icon = "index", 1, "Embed and index", "documents", "storage"
@@ -124,7 +126,10 @@ class Index(Node["Index.Config"]):
     class Outputs(NodeOutputs):
         """What was done."""
 
-        report: Table = Field(description="For each document: change, chunks, commit.")
+        report: Table = Field(
+            description="For each document: change, chunks, commit; what would change in a run "
+            "that only tries."
+        )
 
     async def run(
         self,
@@ -134,11 +139,7 @@ class Index(Node["Index.Config"]):
     ) -> Outputs:
         """Index document by document."""
         if not self.config.knowledge_base:
-            raise NodeFailed(
-                "No knowledge base is chosen.",
-                code="missing_setting",
-                fix="Choose one in the node's settings.",
-            )
+            raise no_knowledge_base()
         by_document: dict[str, list[ChunkValue]] = {d.document_id: [] for d in documents.items}
         for chunk in chunks.items:
             if chunk.document_id not in by_document:
@@ -183,6 +184,11 @@ class Index(Node["Index.Config"]):
         return ""
 
     @classmethod
+    def problems(cls, config: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+        """A knowledge base must be chosen."""
+        return knowledge_base_problems(config)
+
+    @classmethod
     def summary(cls, config: Mapping[str, Any]) -> str:
         """One line in words."""
         name = config.get("knowledge_base") or "no knowledge base yet"
@@ -191,8 +197,28 @@ class Index(Node["Index.Config"]):
 
 
 def _report(reports: Sequence[IndexReport]) -> Table:
+    if any(report.preview is not None for report in reports):
+        return _previews(reports)
     columns = ("document_id", "filename", "change", "chunks", "embedded", "commit")
     return Table(
         columns=columns,
         rows=tuple(tuple(getattr(report, column) for column in columns) for report in reports),
     )
+
+
+#: What a run that only tries tells of each document.
+_WOULD = (
+    "filename", "would be", "chunks", "same", "changed", "added", "removed", "to embed", "tokens",
+)  # fmt: skip
+
+
+def _previews(reports: Sequence[IndexReport]) -> Table:
+    rows = tuple(
+        (
+            report.filename, report.change, report.chunks, p.same, p.changed, p.added, p.removed,
+            p.to_embed, p.tokens,
+        )
+        for report in reports
+        if (p := report.preview) is not None
+    )  # fmt: skip
+    return Table(columns=_WOULD, rows=rows)

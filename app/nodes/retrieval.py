@@ -9,8 +9,8 @@ from pydantic import Field
 
 from app.engine.context import NodeContext, SearchRequest, SearchType, World
 from app.engine.node import Node, NodeConfig, NodeOutputs
-from app.engine.problems import NodeFailed
 from app.engine.values import Chunk, Chunks, Query
+from app.nodes.knowledge_bases import knowledge_base_problems, no_knowledge_base
 from app.retrieval.mmr import mmr
 
 RefName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -111,12 +111,13 @@ class Retrieve(Node["Retrieve.Config"]):
 
     def _knowledge_base(self) -> str:
         if not self.config.knowledge_base:
-            raise NodeFailed(
-                "No knowledge base is chosen.",
-                code="missing_setting",
-                fix="Choose one in the node's settings.",
-            )
+            raise no_knowledge_base()
         return self.config.knowledge_base
+
+    @classmethod
+    def problems(cls, config: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+        """A knowledge base must be chosen."""
+        return knowledge_base_problems(config)
 
     @classmethod
     def summary(cls, config: Mapping[str, Any]) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.engine.codec import tagged
+from app.engine.context import CanTry, World
 from app.engine.graph import Graph
 from app.engine.options import RunOptions
 from app.engine.plan import Plan
-from app.engine.problems import InvalidWorkflow
+from app.engine.problems import InvalidWorkflow, RagloomError
 from app.engine.registry import Registry
 from storage.errors import NotFound
 
@@ -146,7 +147,16 @@ def repeated(
     # What is asked to run, or to run otherwise, is not to stay as it was pinned.
     held = {node: outputs for node, outputs in past.pin.items() if node not in {start, *config}}
     pins = {node: dict(outputs) for node, outputs in {**held, **pin}.items()}
-    return RunOptions(start_from=start, config=settings, pin=pins)
+    return RunOptions(start_from=start, config=settings, pin=pins, dry=past.dry)
+
+
+def world_for(options: RunOptions, world: World) -> World:
+    """The world of a run; for one that only tries, where nothing is written."""
+    if not options.dry:
+        return world
+    if not isinstance(world, CanTry):
+        raise RagloomError("Nothing can be tried here without writing.", code="not_supported")
+    return world.trying()
 
 
 def dump_options(options: RunOptions, *, use_cache: bool) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from app.services.run_options import (
     repeated,
     unread_inputs,
     with_given,
+    world_for,
 )
 from app.services.run_watch import RunWatch
 from app.services.run_writer import RunWriter
@@ -223,7 +224,7 @@ class RunService:
             options=dump_options(asked, use_cache=use_cache),
             warnings=unread_inputs(plan, data) if asked == _NOTHING and trigger != "chat" else (),
         )
-        self._launch(run, plan, use_cache=use_cache, step=step)
+        self._launch(run, plan, options, use_cache=use_cache, step=step)
         return run.id
 
     async def rerun(
@@ -441,12 +442,15 @@ class RunService:
         sums: list[dict[str, float]] = [{}, {}]
         for step in done:
             sums = [added(sums[0], step.usage), added(sums[1], step.saved)]
-        self._launch(run, plan, use_cache=use_cache, kept=[s.node_id for s in done], sums=sums)
+        self._launch(
+            run, plan, options, use_cache=use_cache, kept=[s.node_id for s in done], sums=sums
+        )
 
     def _launch(
         self,
         run: Run,
         plan: Plan,
+        options: RunOptions,
         *,
         use_cache: bool,
         step: bool = False,
@@ -471,7 +475,7 @@ class RunService:
         cache = self._cache if use_cache else None
         runner = Runner(
             self._registry,
-            self._world,
+            world_for(options, self._world),
             cache,
             approvals=execution.approval,
             watch=self._watch,

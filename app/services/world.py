@@ -13,6 +13,7 @@ from app.engine.values import Chunk, Document
 from app.services.chunk_changes import Passage
 from app.services.chunk_edits import EDIT_CONFLICTS, Carried, carry, noted
 from app.services.files import FileService
+from app.services.index_preview import preview
 from app.services.indexer import Indexer
 from app.services.lexicon import Lexicon
 from app.services.models import ModelService
@@ -57,6 +58,8 @@ class Origin:
     within: Callable[[Session, str, int], None] | None = None
     #: Opens an encrypted file; it is kept in memory alone.
     password: SecretStr | None = None
+    #: Nothing is written: indexing tells what it would do.
+    dry: bool = False
 
 
 class WorldKnowledge:
@@ -85,6 +88,10 @@ class WorldKnowledge:
         return WorldKnowledge(
             self._repository, self._search, self._models, self._indexer, origin, self._lexicons
         )
+
+    def trying(self) -> WorldKnowledge:
+        """The same knowledge bases, where indexing writes nothing and tells what it would do."""
+        return self.bound(replace(self._origin, dry=True))
 
     async def resolve(self, kb: str, ref: str = "main") -> tuple[str, str]:
         """Return (knowledge base id, commit id)."""
@@ -130,6 +137,8 @@ class WorldKnowledge:
     ) -> IndexReport:
         """Embed what is new and commit the document's version to `ref`, in one transaction."""
         with in_own_words():
+            if self._origin.dry:
+                return await self._preview(kb, document, chunks, ref)
             return await self._index(kb, document, chunks, ref, processing, progress)
 
     async def _index(
@@ -172,6 +181,18 @@ class WorldKnowledge:
             embedded=stored.embedded,
             commit=stored.commit.id,
         )
+
+    async def _preview(
+        self, kb: str, document: Document, chunks: Sequence[Chunk], ref: str
+    ) -> IndexReport:
+        row = await call(self._repository.find, kb)
+        known = await call(self._repository.find_document, row.id, document.filename)
+        before = None
+        if known is not None:
+            before = await call(self._repository.corrected_head, row.id, ref, known.id)
+        carried = await call(self._carry, before, chunks)
+        found = [passage.chunk for passage in carried.passages if not passage.disabled]
+        return await preview(self._repository, self._models, row, document, found, ref)
 
     def _carry(self, before: tables.DocumentVersion | None, chunks: Sequence[Chunk]) -> Carried:
         """Repeat what people corrected in the version before, or list it as conflicts."""
@@ -288,6 +309,10 @@ class ServiceWorld:
     web: WebService = field(default_factory=WebService)
     #: Stored workflows, for nodes that run one; None where there are none.
     workflows: Workflows | None = None
+
+    def trying(self) -> ServiceWorld:
+        """The same world, where indexing writes nothing and tells what it would do."""
+        return replace(self, knowledge=self.knowledge.trying())
 
     def bound(self, origin: Origin) -> ServiceWorld:
         """The same world, on behalf of somebody."""

@@ -78,3 +78,16 @@ def test_every_number_has_bounds(cls: type[Node[Any]]) -> None:
     for number in numbers(cls.Config.model_json_schema()):
         assert {"minimum", "exclusiveMinimum"} & set(number), number
         assert {"maximum", "exclusiveMaximum"} & set(number) or number.get("default") == 0, number
+
+
+@pytest.mark.parametrize("kind", ["retrieve", "index"])
+def test_a_node_without_a_knowledge_base_warns(kind: str) -> None:
+    cls = next(c for c in CLASSES if c.type == kind)
+    (told,) = cls.problems({"knowledge_base": "  "})
+    code, message, fix, severity = told
+    assert (code, message, severity) == (
+        "missing_setting", "No knowledge base is chosen.", "warning",
+    )  # fmt: skip
+    assert fix
+    assert cls.problems({"knowledge_base": "Docs"}) == []
+    assert cls.problems({"knowledge_base": {"$": "inputs.base"}}) == []

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from app.api import (
     automation,
     chat,
+    chunks,
     docs,
     documents,
     history,
@@ -60,7 +61,7 @@ def make_server(settings: Settings) -> FastAPI:
     problems.install(app)
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)])
     for module in (
-        knowledge, documents, importing, history, automation, chat, workflows, system,
+        knowledge, documents, chunks, importing, history, automation, chat, workflows, system,
     ):  # fmt: skip
         api.include_router(module.router)
     app.include_router(api)

@@ -25,13 +25,19 @@ class Passage:
 
     chunk: Chunk
     disabled: bool = False
-    #: The text of the document at its place, where the content is another.
+    #: The text of the document at its place, where the content is another; and with the white
+    #: space behind it, where a cut by a person left some.
     source: str | None = None
 
     @property
     def original(self) -> str:
         """The text of the document at its place."""
         return self.chunk.content if self.source is None else self.source
+
+    @property
+    def rewritten(self) -> bool:
+        """Whether its text is another than the document's."""
+        return self.source is not None and self.source.rstrip() != self.chunk.content
 
 
 def checked_text(text: str) -> str:
@@ -61,7 +67,7 @@ def replaced(passage: Passage, text: str) -> Passage:
         update={
             "content": text,
             "embed_text": _embedded(chunk, text),
-            "metadata": _marked(chunk.metadata, text != original),
+            "metadata": _marked(chunk.metadata, text != original.rstrip()),
         }
     )
     return replace(passage, chunk=changed, source=None if text == original else original)
@@ -76,12 +82,12 @@ def split(passage: Passage, at: int) -> list[Passage]:
             "There is no text on one side of that place.",
             f"Split between 1 and {len(chunk.content) - 1} characters from the beginning.",
         )
-    place = at if passage.source is None else _place_in(original, chunk.content, at)
-    left = original[:place].rstrip()
+    place = _place_in(original, chunk.content, at) if passage.rewritten else at
     right = original[place:].lstrip()
+    left = original[: len(original) - len(right)]
     start, end = chunk.start, chunk.end
-    middle = None if start is None or end is None else min(end, start + len(left))
-    again = None if start is None or end is None else max(start, end - len(right))
+    middle = None if start is None or end is None else min(end, start + len(left.rstrip()))
+    again = None if start is None or end is None else max(start, end - len(right.rstrip()))
     boxes = _split_boxes(chunk.boxes, place / max(1, len(original)))
     return [
         part(passage, first, left, start, middle, boxes[0]),
@@ -114,13 +120,14 @@ def merged(one: Passage, two: Passage) -> Passage:
     if one.disabled or two.disabled:
         raise bad_edit("A disabled chunk cannot be merged.", "Enable it first.")
     a, b = one.chunk, two.chunk
-    gap = 1 if a.end is None or b.start is None else b.start - a.end
-    between = "\n\n" if gap > _GAP else "\n" * max(gap, 0)
+    tail = one.original[len(one.original.rstrip()) :]
+    gap = 1 if a.end is None or b.start is None else b.start - a.end - len(tail)
+    between = tail + ("\n\n" if gap > _GAP else "\n" * max(gap, 0))
     shared = max(0, -gap)
     source = one.original + ("\n" * max(gap, 0)) + two.original[shared:]
     # Where the second was rewritten, what it shares with the first is not known any more.
-    content = a.content + between + (b.content[shared:] if two.source is None else b.content)
-    if two.source is not None and not between:
+    content = a.content + between + (b.content if two.rewritten else b.content[shared:])
+    if two.rewritten and not between:
         content = f"{a.content}\n{b.content}"
     if len(content) > MOST_CHARACTERS:
         raise bad_edit(

@@ -94,6 +94,19 @@ def carry(edits: Sequence[Mapping[str, Any]], chunks: Sequence[Chunk]) -> Carrie
     return Carried(passages, kept, conflicts)
 
 
+def joined(edits: Sequence[Edit], edit: Edit) -> list[Edit]:
+    """Edits with one more; what only takes the last one back, or goes on with it, is one with it."""
+    if edits and (edit["start"], edit["end"]) == (edits[-1]["start"], edits[-1]["end"]):
+        last = edits[-1]
+        ops = last["op"], edit["op"]
+        if ops == ("replace", "replace") and last["text"] == edit["was"]:
+            back = edit["text"] == last["was"]
+            return [*edits[:-1], *([] if back else [{**last, "text": edit["text"]}])]
+        if sorted(ops) == ["disable", "enable"] and last["was"] == edit["was"]:
+            return list(edits[:-1])
+    return [*edits, edit]
+
+
 def noted(meta: Mapping[str, Any], carried: Carried) -> dict[str, Any]:
     """Facts of a version with what became of its edits."""
     facts = {key: value for key, value in meta.items() if key not in (EDITS, EDIT_CONFLICTS)}
@@ -193,7 +206,7 @@ def _find_cut(passages: Sequence[Passage], edit: Edit) -> tuple[int, bool]:
         chunk = passage.chunk
         if chunk.start is None or chunk.end is None:
             continue
-        if chunk.start < place < chunk.end and passage.source is None and not passage.disabled:
+        if chunk.start < place < chunk.end and not passage.rewritten and not passage.disabled:
             before, after = (
                 chunk.content[: place - chunk.start],
                 chunk.content[place - chunk.start :],
@@ -218,11 +231,7 @@ def _cut_out(
         if chunk.start is None or chunk.end is None or chunk.end <= start or chunk.start >= end:
             done.append(passage)
             continue
-        if (
-            passage.disabled
-            or passage.source is not None
-            or len(chunk.content) != chunk.end - chunk.start
-        ):
+        if passage.disabled or passage.rewritten or len(chunk.content) != chunk.end - chunk.start:
             raise _Lost("Another correction holds a part of this place.")
         rest = passage
         if chunk.start < start and chunk.content[: start - chunk.start].strip():

@@ -14,6 +14,7 @@ from app.nodes import register_all
 from app.services.batches import BatchService
 from app.services.chats import ChatService
 from app.services.compare import CompareService
+from app.services.corrections import CorrectionService
 from app.services.durable import Durability
 from app.services.exports import ExportService
 from app.services.files import FileService
@@ -69,6 +70,7 @@ class Services:
     files: FileService
     indexer: Indexer
     knowledge: KnowledgeService
+    corrections: CorrectionService
     pipelines: PipelineService
     ingest: IngestService
     search: SearchService
@@ -236,6 +238,7 @@ def _wire(
         files=files,
         indexer=indexer,
         knowledge=knowledge,
+        corrections=CorrectionService(repository, world.knowledge),
         pipelines=PipelineService(repository, knowledge, workflows, registry),
         ingest=ingest,
         search=search,

@@ -177,9 +177,10 @@ class KnowledgeService:
         return commit_view(commit)
 
     async def chunks(
-        self, kb: str, document_id: str, limit: int = 100, offset: int = 0, ref: str = "main"
-    ) -> Page[ChunkView]:
-        """Chunks of a document in reading order."""
+        self, kb: str, document_id: str, limit: int = 100, offset: int = 0, ref: str = "main",
+        *, disabled: bool = False,
+    ) -> Page[ChunkView]:  # fmt: skip
+        """Chunks of a document in reading order; with `disabled`, those left out of search too."""
 
         def read() -> Page[ChunkView]:
             row = self._repository.find(kb)
@@ -187,8 +188,13 @@ class KnowledgeService:
             version = self._version(row.id, document_id, ref)
             if version is None:
                 return Page(items=[], total=0)
-            chunks, total = self._repository.chunks(version.id, limit, offset)
-            return Page(items=[chunk_view(c, document.filename) for c in chunks], total=total)
+            if disabled:
+                rows, total = self._repository.chunk_window(version.id, limit, offset)
+            else:
+                chunks, total = self._repository.chunks(version.id, limit, offset)
+                rows = [(chunk, False) for chunk in chunks]
+            views = [chunk_view(c, document.filename, disabled=off) for c, off in rows]
+            return Page(items=views, total=total)
 
         return await call(read)
 
@@ -220,7 +226,7 @@ class KnowledgeService:
         return await call(read)
 
     async def text(self, kb: str, document_id: str, ref: str = "main") -> DocumentText:
-        """The extracted text, with its chunks as offsets in it."""
+        """The extracted text, with its chunks (disabled ones too) as offsets in it."""
 
         def read() -> DocumentText:
             row = self._repository.find(kb)
@@ -228,12 +234,13 @@ class KnowledgeService:
             version = self._version(row.id, document_id, ref)
             if version is None:
                 raise NotFound("document", document_id)
-            chunks, _ = self._repository.chunks(version.id, _ALL_CHUNKS, 0)
+            rows, _ = self._repository.chunk_window(version.id, _ALL_CHUNKS, 0)
+            sources = self._repository.corrections(version.id).sources
             return DocumentText(
                 document_id=document_id,
                 filename=document.filename,
-                text=_joined(chunks),
-                chunks=[chunk_view(chunk, document.filename) for chunk in chunks],
+                text=_joined([chunk for chunk, _ in rows], sources),
+                chunks=[chunk_view(chunk, document.filename, disabled=off) for chunk, off in rows],
             )
 
         return await call(read)
@@ -377,10 +384,11 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _joined(chunks: Sequence[tables.Chunk]) -> str:
+def _joined(chunks: Sequence[tables.Chunk], sources: Mapping[int, str]) -> str:
     """The text that the chunks were cut from: every chunk at its place, new lines between them.
 
-    Chunks cover a document but for white space and what the quality check left out.
+    Chunks cover a document but for white space and what the quality check left out. `sources` has
+    the text, by ordinal, of chunks whose content is another.
     """
     parts: list[str] = []
     at = 0
@@ -389,7 +397,7 @@ def _joined(chunks: Sequence[tables.Chunk]) -> str:
         if start > at:
             parts.append("\n" * (start - at))
             at = start
-        fresh = chunk.content[at - start :]
+        fresh = sources.get(chunk.ordinal, chunk.content)[at - start :]
         parts.append(fresh)
         at += len(fresh)
     return "".join(parts)

@@ -25,7 +25,7 @@ _STATUS: dict[str, DocumentStatus] = {
 }
 
 
-def chunk_view(row: tables.Chunk, filename: str) -> ChunkView:
+def chunk_view(row: tables.Chunk, filename: str, *, disabled: bool = False) -> ChunkView:
     """A stored chunk."""
     return ChunkView(
         chunk_id=row.id,
@@ -42,6 +42,7 @@ def chunk_view(row: tables.Chunk, filename: str) -> ChunkView:
         metadata=row.meta,
     )
 
+        disabled=disabled,
 
 def commit_view(row: tables.Commit) -> CommitView:
     """A commit."""

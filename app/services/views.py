@@ -99,6 +99,8 @@ class ChunkView(View):
     end: int | None = None
     language: str | None = None
     metadata: dict[str, Any] = {}
+    #: Left out of every search by a person.
+    disabled: bool = False
 
 
 class DocumentText(View):
@@ -121,6 +123,25 @@ class CommitView(View):
     added: int = 0
     changed: int = 0
     removed: int = 0
+
+
+class DocumentCommitView(CommitView):
+    """A commit that touched a document, and the version it left; None where it removed it."""
+
+    version_id: str | None = None
+
+
+class CorrectionView(View):
+    """What a correction of chunks did: its commit, and the chunks that came of it.
+
+    Ids of chunks belong to a version. Restoring `previous_version_id` undoes the correction.
+    """
+
+    commit: CommitView
+    document_id: str
+    version_id: str
+    previous_version_id: str
+    chunks: list[ChunkView] = []
 
 
 class TaskView(View):

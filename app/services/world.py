@@ -243,6 +243,10 @@ class WorldKnowledge:
         return Stored(commit, change, len(found), len(vectors))
 
     async def _embed_new(
+    async def touch(self, kb: str) -> None:
+        """Bring the indexes of a knowledge base up to what was committed."""
+        self._indexer.touch((await call(self._repository.find, kb)).id)
+
         self,
         chunks: Sequence[Chunk],
         chosen: str,

@@ -86,6 +86,18 @@ class KnowledgeConfig(Processing):
     embedding_model: str = Field(
         "default", min_length=1, description="Name of the embedding model."
     )
+    language_models: dict[str, str] = Field(
+        {},
+        max_length=50,
+        description="Embedding models of languages (ISO 639-1), “*” for every other one; what is "
+        "in none of them is embedded by embedding_model.",
+    )
+    embedding_batch_size: int | None = Field(
+        None,
+        ge=1,
+        le=2_048,
+        description="Most texts that a provider of an embedding model is sent at once.",
+    )
     search_engine: str = Field("embedded", description="Keyword search engine.")
     vector_store: str = Field("embedded", description="Vector store.")
     languages: list[str] = Field(

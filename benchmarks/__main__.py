@@ -14,6 +14,7 @@ ALL = {
     "startup": "time to /health and to the first page, memory when idle",
     "engine_overhead": "cost per no-op node beside a bare asyncio loop and peers",
     "search": "a hybrid query at 5,000 chunks beside embedding plus a bare Chroma query",
+    "documents": "words, table cells and a book as they are read, beside other tools",
     "ingest": "ingestion throughput beside the embedder alone",
     "canvas": "500 nodes and 800 edges: loading, dragging, statuses, edits",
     "running": "running again after a change, a map of 1,000 items, 200 runs at once",

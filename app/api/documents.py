@@ -145,9 +145,10 @@ async def list_chunks(
     ref: Ref = "main",
     limit: Limit = 100,
     offset: Offset = 0,
+    disabled: Annotated[bool, Query(description="With those left out of search.")] = False,
 ) -> Page[ChunkView]:
     """Chunks of a document in reading order."""
-    return await services.knowledge.chunks(kb, document_id, limit, offset, ref)
+    return await services.knowledge.chunks(kb, document_id, limit, offset, ref, disabled=disabled)
 
 
 @router.get(_DOCUMENTS + "/{document_id}/text")

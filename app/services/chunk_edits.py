@@ -104,6 +104,10 @@ def joined(edits: Sequence[Edit], edit: Edit) -> list[Edit]:
             return [*edits[:-1], *([] if back else [{**last, "text": edit["text"]}])]
         if sorted(ops) == ["disable", "enable"] and last["was"] == edit["was"]:
             return list(edits[:-1])
+        if ops == ("split", "merge") and len(edit["parts"]) == 2:
+            pieces = "".join(part["was"] for part in edit["parts"])
+            if "".join(pieces.split()) == "".join(last["was"].split()):
+                return list(edits[:-1])
     return [*edits, edit]
 
 

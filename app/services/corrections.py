@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from app.services.chunk_changes import Passage, bad_edit, checked_text
+from app.services.chunk_changes import Passage, bad_edit, checked_text, replaced
 from app.services.chunk_edits import (
     EDIT_CONFLICTS,
     MOST_EDITS,
@@ -306,7 +306,10 @@ def _done(
         if edit["op"] in ("disable", "enable"):
             now = edit_of(edit["op"], passages, index)  # as its text is by now
         passages = apply(passages, now, index)
-        made = joined(made, now)
+        before, made = made, joined(made, now)
+        if now["op"] == "merge" and len(made) < len(before):
+            # What was split last is whole again, with the white space it was split at.
+            passages[index] = replaced(passages[index], before[-1]["was"])
     left = state.conflicts if conflicts is None else conflicts
     return _Change(passages, made, left, message, touched)
 

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import Select, func, update
+from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from storage.errors import NotFound, TaskGone
@@ -122,8 +123,15 @@ class JobRepository(JobControl):
         return task
 
     def _next(self, session: Session, attempts: int, now: float) -> str | None:
-        query = (
-            select(Task.id, Task.job_id, Task.document_id, Task.attempts, Task.deferred, Job.pauses)
+        query: Select[Any] = (
+            columns(
+                col(Task.id).label("id"),
+                col(Task.job_id).label("job_id"),
+                col(Task.document_id).label("document_id"),
+                col(Task.attempts).label("attempts"),
+                col(Task.deferred).label("deferred"),
+                col(Job.pauses).label("pauses"),
+            )
             .join(Job, col(Job.id) == col(Task.job_id))
             .where(
                 col(Task.status) == "queued",
@@ -141,7 +149,8 @@ class JobRepository(JobControl):
         at_work = select(Task.job_id).where(col(Task.status) == "running").distinct()
         probing = set(session.exec(at_work).all())
         offset = 0
-        while rows := session.exec(query.limit(_CANDIDATES).offset(offset)).all():
+        connection = session.connection()
+        while rows := connection.execute(query.limit(_CANDIDATES).offset(offset)).all():
             waiting = self._ranks(session, {row.document_id for row in rows})
             for row in rows:
                 if row.pauses and row.job_id in probing:
@@ -199,7 +208,7 @@ class JobRepository(JobControl):
     ) -> Task:
         """A task succeeded; `change` is added, updated or unchanged.
 
-        One that was cancelled stays so: it would have been committed otherwise.
+        One that has ended stays as it is: see `finishing`.
         """
         with self._db.write() as session:
             task = get_task(session, task_id, lock=True)
@@ -222,6 +231,8 @@ class JobRepository(JobControl):
     def recover(self) -> int:
         """Queue again what a dead process left running; returns how many tasks.
 
+        Jobs that the system had paused are tried at once: what kept them may be mended.
+
         Only the owner of the data folder calls this, before its workers start.
         """
         with self._db.write() as session:
@@ -235,6 +246,7 @@ class JobRepository(JobControl):
             session.flush()
             for job_id in {task.job_id for task in left}:
                 settle(session, job_id)
+        self.retry_paused_now()
         return len(left)
 
     def job(self, job_id: str) -> Job:

@@ -7,8 +7,11 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
+
+from pydantic import SecretStr
 
 from app.documents.extract.options import ExtractOptions
 from app.documents.guard import ParseLimits, WorkerPool
@@ -43,6 +46,13 @@ class FileService:
             ParseLimits(timeout_s=settings.parse_timeout_s, memory_mb=settings.parse_memory_mb),
         )
         self._render_slots = asyncio.Semaphore(_RENDERERS)
+        self._password: SecretStr | None = None
+
+    def unlocked(self, password: SecretStr) -> FileService:
+        """The same files, opened with a password where they need one."""
+        unlocked = copy(self)
+        unlocked._password = password
+        return unlocked
 
     async def path(self, blob: str) -> Path:
         """Local path of an original. Raises RagloomError “not_found”."""
@@ -57,7 +67,7 @@ class FileService:
         path = await self.path(document.blob)
         tables = options.get("extraction_strategy") != "fast"
         chosen = self._options.model_copy(
-            update={"tables": tables, "password": options.get("password")}
+            update={"tables": tables, "password": options.get("password") or self._password}
         )
         with in_own_words():
             extracted = await self._pool.extract(path, document.filename, chosen)

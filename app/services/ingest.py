@@ -7,21 +7,20 @@ is read while another is embedded.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import SecretStr
+
 from app.engine.problems import RagloomError
 from app.engine.registry import Registry
-from app.services.broadcast import Broadcast, Watcher
-from app.services.ingest_worker import IngestWorkers, TaskUpdate
+from app.services.ingest_watch import ENDED, IngestWatch
+from app.services.ingest_worker import IngestWorkers
 from app.services.processing import KnowledgeConfig, read_processing
-from app.services.rows import job_view, task_view
 from app.services.threads import call
-from app.services.uploads import IncomingFile, StoredFile, UploadLimits, store
-from app.services.views import JobView, TaskView
+from app.services.uploads import IncomingFile, StoredFile, UploadLimits, store_all
+from app.services.views import JobView
 from app.services.world import ServiceWorld
 from storage import tables
 from storage.blobs import Blobs
@@ -31,10 +30,9 @@ from storage.knowledge import KnowledgeRepository
 
 __all__ = ["IncomingFile", "IngestLimits", "IngestService"]
 
-_ENDED = ("completed", "failed", "cancelled")
-_GOING = ("queued", "running")
-#: Another process may finish a job without this one hearing of it.
-_POLL_S = 2.0
+#: Ends of a parse that a password may mend.
+LOCKED = ("encrypted", "wrong_password")
+_MAX_PASSWORD = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class IngestLimits:
     timeout_s: float = 3_600.0
 
 
-class IngestService:
+class IngestService(IngestWatch):
     """Takes uploads, runs them in the background, and tells how far they are."""
 
     def __init__(
@@ -60,17 +58,16 @@ class IngestService:
         world: ServiceWorld,
         limits: IngestLimits | None = None,
     ) -> None:
-        self._jobs = jobs
-        self._repository = repository
+        super().__init__(jobs, repository)
         self._blobs = blobs
         self.limits = limits or IngestLimits()
-        self._updates: Broadcast[TaskUpdate] = Broadcast()
         self._workers = IngestWorkers(
             jobs,
             repository,
             registry,
             world,
             self._updates,
+            self._changes,
             count=self.limits.workers,
             timeout_s=self.limits.timeout_s,
         )
@@ -83,6 +80,7 @@ class IngestService:
         """Stop the workers; what is under way starts over at the next start."""
         await self._workers.close()
         self._updates.close()
+        self._changes.close()
 
     async def submit(
         self,
@@ -92,109 +90,119 @@ class IngestService:
         *,
         branch: str = "main",
         author: str = "",
+        unpack: bool = True,
     ) -> JobView:
         """Take files in. When this returns, no crash loses them.
 
-        A file that is refused (empty, too large) is an error of its own in the results. Raises
-        NotFound, RagloomError “invalid_config”, “no_files” or “too_many_files”, StorageFull.
+        A zip of files becomes one file for each of its members unless `unpack` is off. A file that
+        is refused (empty, too large) is an error of its own in the results. Raises NotFound,
+        RagloomError “invalid_config”, “no_files” or “too_many_files”, StorageFull, StorageReadOnly.
         """
         row = await call(self._repository.find, kb)
         await call(self._repository.resolve, row.id, branch)
-        base = KnowledgeConfig(**row.config).processing()
-        processing, warnings = read_processing(processing_config, base)
+        settings = _settings(row, processing_config)
         limits = UploadLimits(self.limits.file_bytes, self.limits.request_bytes, self.limits.files)
         limits.check_count(len(files))
-        stored = [await store(file, self._blobs, limits) for file in files]
-        settings = {**processing.model_dump(), **({"warnings": warnings} if warnings else {})}
-        job = await call(
-            self._jobs.create, row.id, [_task(file, settings) for file in stored], branch, author
+        stored = await store_all(files, self._blobs, limits, unpack=unpack)
+        return await self._begin(
+            row, [_task(f, settings) for f in stored], branch, author, "upload"
         )
-        self._workers.wake()
-        return await self.job(job.id)
 
-    async def job(self, job_id: str) -> JobView:
-        """A job with the state of each file. Raises NotFound."""
-        return await call(self._job, job_id)
+    async def reprocess(
+        self,
+        kb: str,
+        document_ids: Sequence[str] | None = None,
+        processing_config: Mapping[str, Any] | None = None,
+        author: str = "",
+        *,
+        branch: str = "main",
+    ) -> JobView:
+        """Process documents of a branch anew, all of them with None, with other settings.
 
-    async def wait(self, job_id: str, timeout_s: float | None = None) -> JobView:
-        """The job once it has ended, or as it is after `timeout_s`."""
-        watcher = self._updates.join(lambda update: update.job_id == job_id)
-        try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
-                    while (view := await self.job(job_id)).status not in _ENDED:
-                        async for _ in self._until_ended(watcher, view):
-                            pass
-                    return view
-            return await self.job(job_id)
-        finally:
-            self._updates.leave(watcher)
-
-    async def _until_ended(
-        self, watcher: Watcher[TaskUpdate], view: JobView
-    ) -> AsyncIterator[TaskView]:
-        """Changes of a job until its files seem to have ended, or nothing was heard for a while.
-
-        The job is not looked up in between: with many files that would cost more than the files.
+        What people corrected in their chunks is kept, or listed as a conflict. Documents that would
+        become what they are stay untouched. Raises NotFound, RagloomError “invalid_config”,
+        “no_documents”.
         """
-        going = {r.task_id for r in view.results if r.status in _GOING}
-        while going and not watcher.closed:
-            await watcher.changed(_POLL_S)
-            updates = watcher.take()
-            for update in updates:
-                yield update.view
-                if update.view.status not in _GOING:
-                    going.discard(update.view.task_id)
-            if not updates:
-                return
-
-    async def watch(
-        self, kb: str | None = None, job_id: str | None = None
-    ) -> AsyncIterator[TaskView]:
-        """States of files as they change, beginning with those they have now.
-
-        Ends with the job when `job_id` is given; goes on until the server stops otherwise.
-        """
-        kb_id = None if kb is None else (await call(self._repository.find, kb)).id
-        watcher = self._updates.join(
-            lambda update: (
-                (job_id is None or update.job_id == job_id)
-                and (kb_id is None or update.kb_id == kb_id)
+        row = await call(self._repository.find, kb)
+        settings = _settings(row, processing_config)
+        found = await call(self._there, row.id, branch, document_ids)
+        if not found:
+            raise RagloomError(
+                "There are no documents to process.",
+                code="no_documents",
+                fix="Upload some first, or name documents of this knowledge base.",
             )
-        )
-        try:
-            if job_id is not None:
-                for view in (await self.job(job_id)).results:
-                    yield view
-                while (job := await self.job(job_id)).status not in _ENDED and not watcher.closed:
-                    async for view in self._until_ended(watcher, job):
-                        yield view
-                # What changed between the last look and the end of the job.
-                for view in job.results:
-                    yield view
-                return
-            if kb_id is not None:
-                for task in await call(self._jobs.open_tasks, kb_id):
-                    yield task_view(self._workers.live(task))
-            while not watcher.closed:
-                await watcher.changed(None)
-                for update in watcher.take():
-                    yield update.view
-        finally:
-            self._updates.leave(watcher)
+        tasks = [
+            {
+                "filename": document.filename,
+                "media_type": version.media_type,
+                "blob": version.content_hash,
+                "size": version.size,
+                "processing": settings,
+            }
+            for document, version in found
+        ]
+        return await self._begin(row, tasks, branch, author, "reprocess")
+
+    async def pause(self, job_id: str) -> JobView:
+        """Stop working on a job until it is resumed; files under way start over then.
+
+        Raises NotFound, RagloomError “conflict” where it has ended.
+        """
+        self._must_be_open(await self.brief(job_id), "paused")
+        await self._workers.stop(await call(self._jobs.pause, job_id))
+        self._workers.pace.forget(job_id)
+        return await self._told(job_id)
+
+    async def resume(self, job_id: str) -> JobView:
+        """Go on with a paused job at once, whoever paused it. Raises as `pause` does."""
+        self._must_be_open(await self.brief(job_id), "resumed")
+        await call(self._jobs.resume, job_id)
+        self._workers.wake()
+        return await self._told(job_id)
 
     async def cancel(self, job_id: str) -> JobView:
-        """Stop a job; files that are in already stay."""
+        """Stop a job; files that are in already stay, nothing comes in any more."""
         running = await call(self._jobs.cancel, job_id)
         await self._workers.stop(running)
-        job, tasks = await call(lambda: (self._jobs.job(job_id), self._jobs.tasks(job_id)))
-        for task in tasks:
-            self._updates.publish(task.id, TaskUpdate.of(task))
-        return job_view(job, tasks)
+        self._workers.pace.forget(job_id)
+        return await self._told(job_id)
+
+    async def retry_failed(self, job_id: str) -> JobView:
+        """Try the failed files of a job once more. Raises NotFound, RagloomError “conflict”."""
+        if not await call(self._jobs.retry_failed, job_id):
+            raise RagloomError(
+                "No file of this job can be tried again: none failed whose original was kept.",
+                code="conflict",
+                fix="Upload the files again.",
+            )
+        self._workers.wake()
+        return await self._told(job_id)
 
     async def retry(self, kb: str, document_id: str) -> JobView:
         """Try a failed or cancelled file once more. Raises NotFound, RagloomError “conflict”."""
+        return await self._retry(await call(self._latest, kb, document_id))
+
+    async def give_password(self, kb: str, document_id: str, password: str) -> JobView:
+        """Try an encrypted file once more with its password, which is kept in memory alone.
+
+        Raises NotFound, RagloomError “not_encrypted” or “invalid_password”.
+        """
         task = await call(self._latest, kb, document_id)
+        if task.status != "error" or (task.error or {}).get("code") not in LOCKED:
+            raise RagloomError(
+                f"{task.filename} waits for no password.",
+                code="not_encrypted",
+                fix="Look at the document: it says what it needs.",
+            )
+        if not 0 < len(password) <= _MAX_PASSWORD:
+            raise RagloomError(
+                f"A password has 1 to {_MAX_PASSWORD:,} characters.", code="invalid_password"
+            )
+        self._workers.unlock(task.id, SecretStr(password))
+        return await self._retry(task)
+
+    async def _retry(self, task: tables.Task) -> JobView:
         if task.status not in ("error", "cancelled") or not task.blob:
             raise RagloomError(
                 f"{task.filename} cannot be tried again: "
@@ -217,9 +225,46 @@ class IngestService:
         for job_id in {task.job_id for task in await call(self._jobs.open_tasks, kb_id)}:
             await self._workers.stop(await call(self._jobs.cancel, job_id))
 
-    def _job(self, job_id: str) -> JobView:
-        job, tasks = self._jobs.job(job_id), self._jobs.tasks(job_id)
-        return job_view(job, [self._workers.live(task) for task in tasks])
+    async def _begin(
+        self,
+        row: tables.KnowledgeBase,
+        tasks: Sequence[Mapping[str, Any]],
+        branch: str,
+        author: str,
+        kind: str,
+    ) -> JobView:
+        job = await call(self._jobs.create, row.id, tasks, branch, author, kind)
+        self._workers.wake()
+        self._workers.tell_job(row.id, job.id)
+        return await self.job(job.id)
+
+    async def _told(self, job_id: str) -> JobView:
+        """The job after it was steered; whoever watches hears of it and its files."""
+        for task in await call(self._jobs.tasks, job_id):
+            self._workers.tell(self._workers.live(task))
+        return await self.job(job_id)
+
+    def _must_be_open(self, job: JobView, what: str) -> None:
+        if job.status in ENDED:
+            raise RagloomError(
+                f"The job has {job.status} and cannot be {what}.".replace("has failed", "failed"),
+                code="conflict",
+                fix="Retry its failed files, or upload them again.",
+            )
+
+    def _there(
+        self, kb_id: str, branch: str, document_ids: Sequence[str] | None
+    ) -> list[tuple[tables.Document, tables.DocumentVersion]]:
+        """Documents of a branch with their versions. Raises NotFound."""
+        manifest = self._repository.manifest(self._repository.resolve(kb_id, branch).id)
+        wanted = list(manifest) if document_ids is None else list(dict.fromkeys(document_ids))
+        for document_id in wanted:
+            if document_id not in manifest:
+                raise NotFound("document", document_id)
+        versions = {v.document_id: v for v in self._repository.versions(list(manifest.values()))}
+        documents = self._repository.documents(wanted)
+        found = [(document, versions[document.id]) for document in documents]
+        return sorted(found, key=lambda pair: pair[0].filename)
 
     def _latest(self, kb: str, document_id: str) -> tables.Task:
         row = self._repository.find(kb)
@@ -228,6 +273,15 @@ class IngestService:
         if task is None:
             raise NotFound("upload of document", document_id)
         return task
+
+
+def _settings(
+    row: tables.KnowledgeBase, processing_config: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What tasks are given: settings, and warnings about them. Raises “invalid_config”."""
+    base = KnowledgeConfig(**row.config).processing()
+    processing, warnings = read_processing(processing_config, base)
+    return {**processing.model_dump(), **({"warnings": warnings} if warnings else {})}
 
 
 def _task(file: StoredFile, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,14 +8,15 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.engine.events import Event, RunFinished
 from app.engine.graph import Graph
-from app.engine.problems import Problem
 from app.engine.registry import Registry
 from app.engine.runner import Runner
 from app.services.broadcast import Broadcast
+from app.services.ingest_pace import Pace
+from app.services.ingest_pauses import PAUSING, STORAGE, Blocked, Pauses
 from app.services.kb_pipeline import graph_for, identity_of
 from app.services.pipeline import first_row, stage_of
 from app.services.problems import explain
@@ -29,6 +30,9 @@ from storage.errors import NotFound
 from storage.jobs import JobRepository
 from storage.knowledge import KnowledgeRepository
 
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -38,11 +42,10 @@ _CONTENDED_S = 0.5
 #: A file that was under way at two deaths of the process gets its last chance only after the
 #: process has lived this long: that it was stopped over and over says nothing about the file.
 _SETTLED_S = 5.0
-#: Between attempts to write down how a file ended, while the disk is full.
-_BACKOFF_S = (0.2, 1.0, 5.0, 15.0)
 #: Time for a cancelled document to let go of its threads.
 _GRACE_S = 2.0
 _KNOWN_JOBS = 100
+_KNOWN_PASSWORDS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,14 @@ class TaskUpdate:
         return cls(task.knowledge_base_id, task.job_id, task_view(task))
 
 
+@dataclass(frozen=True, slots=True)
+class JobChange:
+    """Something about a job is not as it was."""
+
+    kb_id: str
+    job_id: str
+
+
 class IngestWorkers:
     """Claims queued files, and keeps a few documents under way at once."""
 
@@ -69,6 +80,7 @@ class IngestWorkers:
         registry: Registry,
         world: ServiceWorld,
         updates: Broadcast[TaskUpdate],
+        changes: Broadcast[JobChange],
         *,
         count: int,
         timeout_s: float,
@@ -78,6 +90,13 @@ class IngestWorkers:
         self._registry = registry
         self._world = world
         self._updates = updates
+        self._changes = changes
+        self.pauses = Pauses()
+        self.pace = Pace()
+        self._blocked: Blocked | None = None
+        self._try_again = asyncio.Event()
+        #: Task -> password of its file, until it ended.
+        self._passwords: dict[str, SecretStr] = {}
         self._slots = asyncio.Semaphore(count)
         self._timeout_s = timeout_s
         self._wake = asyncio.Event()
@@ -105,8 +124,15 @@ class IngestWorkers:
         await asyncio.gather(*self._processing, return_exceptions=True)
 
     def wake(self) -> None:
-        """There is something to do."""
+        """There is something to do, or what kept it may be over."""
         self._wake.set()
+        self._try_again.set()
+
+    def unlock(self, task_id: str, password: SecretStr) -> None:
+        """Try a password when the task is next processed; it is forgotten when the task ends."""
+        while len(self._passwords) >= _KNOWN_PASSWORDS:
+            del self._passwords[next(iter(self._passwords))]
+        self._passwords[task_id] = password
 
     async def stop(self, task_ids: Collection[str]) -> None:
         """Break off documents that are under way here."""
@@ -121,11 +147,37 @@ class IngestWorkers:
         known = self._live.get(task.id)
         return known if known is not None and task.status == "running" else task
 
+    def under_way(self, job_id: str) -> list[tables.Task]:
+        """The tasks of a job that run here, with their progress."""
+        return [task for task in list(self._live.values()) if task.job_id == job_id]
+
+    def shown(self, job: tables.Job) -> tables.Job:
+        """The job, paused where the database does not take down that nothing can go on."""
+        blocked = self._blocked
+        if blocked is None or job.status not in ("queued", "running"):
+            return job
+        values = {
+            "status": "paused",
+            "reason": dict(blocked.reason),
+            "paused_at": blocked.since,
+            "retry_at": blocked.retry_at,
+        }
+        return tables.Job(**{**job.model_dump(), **values})
+
+    def tell(self, task: tables.Task) -> None:
+        """Publish the state of a task."""
+        self._updates.publish(task.id, TaskUpdate.of(task))
+        self.tell_job(task.knowledge_base_id, task.job_id)
+
+    def tell_job(self, kb_id: str, job_id: str) -> None:
+        """Publish that something about a job changed."""
+        self._changes.publish(job_id, JobChange(kb_id, job_id))
+
     async def _dispatch(self) -> None:
         while True:
             await self._slots.acquire()
             self._wake.clear()
-            task = await self._insist("take a file from the queue", self._claim)
+            task, retry_at = await self._insist("take a file from the queue", self._claim)
             if task is not None and not await self._postponed(task):
                 work = asyncio.create_task(self._process(task), name=f"process {task.id}")
                 self._processing.add(work)
@@ -140,12 +192,16 @@ class IngestWorkers:
             idle = _CONTENDED_S if self._processing else _IDLE_S
             if not self._settled():
                 idle = min(idle, _SETTLED_S)
+            if retry_at is not None:
+                idle = min(idle, max(0.01, retry_at - time.time()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(idle):
                     await self._wake.wait()
 
-    def _claim(self) -> tables.Task | None:
-        return self._jobs.claim(last_chances=self._settled())
+    def _claim(self) -> tuple[tables.Task | None, float | None]:
+        """A task, or when to look for one of a job that is paused until then."""
+        task = self._jobs.claim(last_chances=self._settled())
+        return task, self._jobs.next_retry() if task is None else None
 
     def _settled(self) -> bool:
         return time.monotonic() - self._began > _SETTLED_S
@@ -171,15 +227,15 @@ class IngestWorkers:
         run = asyncio.create_task(self._ingest(task), name=f"ingest {task.id}")
         self._running[task.id] = run
         self._live[task.id] = task
-        self._updates.publish(task.id, TaskUpdate.of(task))
+        self.pace.begin(task.job_id)
+        self.tell(task)
+        started = time.monotonic()
         try:
             await asyncio.wait([run])
             if run.cancelled():
-                # Cancelled by its job, which has noted that already.
-                return
-            if error := run.exception():
-                report = explain(error)
-                await self._end(task, lambda: self._jobs.fail(task.id, report.data()))
+                await self._stopped(task)
+            elif error := run.exception():
+                await self._failed(task, explain(error).data(), started)
         except asyncio.CancelledError:
             run.cancel()
             await asyncio.wait([run], timeout=_GRACE_S)
@@ -188,21 +244,38 @@ class IngestWorkers:
         finally:
             self._running.pop(task.id, None)
             self._live.pop(task.id, None)
+            self.pace.drop(task.id)
+
+    async def _stopped(self, task: tables.Task) -> None:
+        """Its job was cancelled, which is noted already, or paused: then it goes back."""
+
+        def release() -> tables.Task:
+            self._jobs.release(task.id)
+            return self._jobs.task(task.id)
+
+        await self._end(task, release)
 
     async def _ingest(self, task: tables.Task) -> None:
-        started = time.monotonic()
+        started, at = time.monotonic(), time.time()
         base, job = await call(self._context, task)
         processing = stored_processing(task.processing)
-        model = await self._world.models.vector_name(base.config["embedding_model"])
+        embedding = await self._world.knowledge.embeddings.of_branch(base, job.branch)
         identity = identity_of(base, processing)
-        known = await call(self._known, task, job.branch, identity, model)
+        known = await call(self._known, task, job.branch, identity, embedding.key)
         if known is not None:
             await self._finish(task, "unchanged", known.chunk_count, started)
             return
         graph = await graph_for(
             base, job.branch, processing, self._timeout_s, self._world.workflows
         )
-        origin = Origin(job.author, identity, base, task.document_id)
+        origin = Origin(
+            job.author,
+            identity,
+            base,
+            task.document_id,
+            within=self._jobs.finishing(task.id, at),
+            password=self._passwords.get(task.id),
+        )
         runner = Runner(self._registry, self._world.bound(origin), payloads=False)
         finished = await runner.run(
             graph,
@@ -211,7 +284,9 @@ class IngestWorkers:
             lambda event: self._follow(task, event, graph),
         )
         if finished.problem is not None:
-            await self._fail(task, finished.problem, started)
+            problem = finished.problem
+            error = {"code": problem.code, "message": problem.message, "fix": problem.fix}
+            await self._failed(task, error, started)
         else:
             await self._succeed(task, finished, started)
 
@@ -236,7 +311,9 @@ class IngestWorkers:
         return found[0] if current == found[0].id else None
 
     async def _succeed(self, task: tables.Task, finished: RunFinished, started: float) -> None:
-        row = first_row(finished.outputs)
+        """It ended with its commit; one that had nothing to commit ends here."""
+        rows = finished.outputs["report"]["rows"]
+        row = first_row(finished.outputs) if rows else {"change": "unchanged", "chunks": 0}
         await self._finish(task, row["change"], row["chunks"], started)
 
     async def _finish(self, task: tables.Task, change: str, chunks: int, started: float) -> None:
@@ -248,32 +325,69 @@ class IngestWorkers:
             ),
         )
 
-    async def _fail(self, task: tables.Task, problem: Problem, started: float) -> None:
-        error = {"code": problem.code, "message": problem.message, "fix": problem.fix}
+    async def _failed(self, task: tables.Task, error: dict[str, Any], started: float) -> None:
         took = time.monotonic() - started
-        await self._end(task, lambda: self._jobs.fail(task.id, error, processing_time=took))
+        if error["code"] not in PAUSING:
+            await self._end(task, lambda: self._jobs.fail(task.id, error, processing_time=took))
+            return
+        pauses = self.pauses
+
+        def suspend() -> tables.Task:
+            first, longest = pauses.first_s, pauses.longest_s
+            return self._jobs.suspend(task.id, error, first_s=first, longest_s=longest)[0]
+
+        log.warning("An upload is paused: %s", error["message"])
+        self.pace.forget(task.job_id)
+        await self._end(task, suspend)
 
     async def _end(self, task: tables.Task, write: Callable[[], tables.Task]) -> None:
         try:
             ended = await self._insist(f"note how {task.filename} ended", write)
         except NotFound:
             return  # Its knowledge base was deleted meanwhile.
+        if ended.status in ("success", "error"):
+            self.pace.ended(task.job_id, task.id, ended.chunks_created)
+        if ended.status != "queued":
+            self._passwords.pop(task.id, None)
         self._live.pop(task.id, None)
-        self._updates.publish(ended.id, TaskUpdate.of(ended))
+        self.tell(ended)
 
     async def _insist(self, what: str, write: Callable[[], T]) -> T:
         """Write to the database, as often as it takes while the disk is full or it is away."""
         attempt = 0
         while True:
             try:
-                return await call(write)
+                written = await call(write)
             except NotFound:
                 raise
             except Exception as error:
-                pause = _BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)]
+                waits = self.pauses.writing_s
+                pause = waits[min(attempt, len(waits) - 1)]
                 log.warning("Could not %s, trying again: %s", what, error)
-                await asyncio.sleep(pause)
+                self._block(error, pause)
+                self._try_again.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._try_again.wait()
                 attempt += 1
+            else:
+                if self._blocked is not None:
+                    self._blocked = None
+                    self._tell_all()
+                return written
+
+    def _block(self, error: Exception, pause_s: float) -> None:
+        if getattr(error, "code", None) not in STORAGE:
+            return
+        now = time.time()
+        since = now if self._blocked is None else self._blocked.since
+        self._blocked = Blocked(explain(error).data(), since, now + pause_s)
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        """What is the matter with the database concerns every job."""
+        for job in self._known_jobs.values():
+            self.tell_job(job.knowledge_base_id, job.id)
 
     def _follow(self, task: tables.Task, event: Event, graph: Graph) -> None:
         stage = stage_of(event, graph)
@@ -281,7 +395,9 @@ class IngestWorkers:
         if stage is not None and live is not None:
             live.stage, live.done, live.total = stage
             live.updated_at = event.at
-            self._updates.publish(task.id, TaskUpdate.of(live))
+            if live.stage in ("embed", "index"):
+                self.pace.embedded(task.job_id, task.id, live.done)
+            self.tell(live)
 
 
 def _reference(task: tables.Task) -> dict[str, Any]:

@@ -29,6 +29,7 @@ _OUTCOMES: dict[str, tuple[int, int]] = {
     "port_in_use": (409, EXIT_IN_USE),
     "not_running": (409, EXIT_FAILED),
     "storage_full": (507, EXIT_DISK),
+    "storage_read_only": (507, EXIT_DISK),
     "too_large": (413, EXIT_USAGE),
     "too_many_files": (413, EXIT_USAGE),
     "unsupported_type": (415, EXIT_USAGE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from app.engine.values import Box
@@ -11,6 +12,7 @@ from app.services.views import (
     CommitView,
     DocumentStatus,
     DocumentView,
+    JobProgress,
     JobView,
     TaskView,
 )
@@ -40,9 +42,9 @@ def chunk_view(row: tables.Chunk, filename: str, *, disabled: bool = False) -> C
         end=row.end,
         language=row.language,
         metadata=row.meta,
+        disabled=disabled,
     )
 
-        disabled=disabled,
 
 def commit_view(row: tables.Commit) -> CommitView:
     """A commit."""
@@ -101,13 +103,19 @@ def task_view(row: tables.Task) -> TaskView:
     )
 
 
-def job_view(row: tables.Job, tasks: list[tables.Task]) -> JobView:
-    """A batch of files."""
+def job_view(row: tables.Job, tasks: Sequence[tables.Task], progress: JobProgress) -> JobView:
+    """A batch of files; without tasks for a list."""
     return JobView(
         job_id=row.id,
         knowledge_base_id=row.knowledge_base_id,
+        kind=row.kind,
+        branch=row.branch,
+        author=row.author,
         status=cast(Any, row.status),
         results=[task_view(task) for task in tasks],
+        progress=progress,
+        reason=row.reason,
+        resumes_at=None if row.retry_at is None else iso(row.retry_at),
         created_at=iso(row.created_at),
         finished_at=None if row.finished_at is None else iso(row.finished_at),
         warnings=next(

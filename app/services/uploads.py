@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import re
+import tempfile
 import unicodedata
-from collections.abc import AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.engine.problems import RagloomError
 from app.services.threads import call
 from storage.blobs import Blobs
-from storage.errors import TooLarge
+from storage.errors import TooLarge, full_disk_as_error
+
+if TYPE_CHECKING:
+    from app.documents.errors import DocumentError
 
 _PIECE = 1 << 20
 _MAX_NAME_BYTES = 255
+#: Files written side by side.
+_TOGETHER = 8
 _DRIVE = re.compile(r"^[A-Za-z]:")
+
+
+class _Unreadable(Exception):
+    """The file that comes in cannot be read, which is not the fault of where it goes to."""
 
 
 @dataclass(slots=True)
@@ -92,6 +102,70 @@ def _shortened(name: str) -> str:
     return stem.encode()[:room].decode("utf-8", "ignore") + dot + suffix
 
 
+async def store_all(
+    files: Sequence[IncomingFile], blobs: Blobs, limits: UploadLimits, *, unpack: bool = True
+) -> list[StoredFile]:
+    """Put files into the blob folder, in their order; members of archives in place of those.
+
+    Raises StorageFull, StorageReadOnly.
+    """
+    stored: list[StoredFile] = []
+    # Most of the time of a small file is waiting for the disk: some wait together.
+    for at in range(0, len(files), _TOGETHER):
+        group = files[at : at + _TOGETHER]
+        for found in await asyncio.gather(*(_opened(f, blobs, limits, unpack) for f in group)):
+            stored += found
+    return stored
+
+
+async def _opened(
+    file: IncomingFile, blobs: Blobs, limits: UploadLimits, unpack: bool
+) -> list[StoredFile]:
+    stored = await store(file, blobs, limits)
+    if not unpack or stored.error or not await call(_is_archive, blobs.path(stored.blob)):
+        return [stored]
+    folder = blobs.root.parent / "uploads"
+    await call(folder.mkdir, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="unpack-", dir=folder) as into:
+        return await _members(stored, blobs, limits, Path(into))
+
+
+async def _members(
+    archive: StoredFile, blobs: Blobs, limits: UploadLimits, into: Path
+) -> list[StoredFile]:
+    from app.documents.errors import DocumentError
+    from app.documents.unpack import UnpackLimits, unpack
+
+    room = max(1, limits.request_bytes - limits.used)
+    bounds = UnpackLimits(max_members=limits.files, max_bytes=room)
+    try:
+        with full_disk_as_error(into):
+            members = await call(unpack, blobs.path(archive.blob), into, bounds)
+    except DocumentError as error:
+        archive.blob, archive.error = "", _as_data(error)
+        return [archive]
+    found = []
+    for member in members:
+        name = f"{archive.filename}/{member.name}"
+        if member.error is not None:
+            refused = StoredFile(safe_filename(name), error=_as_data(member.error))
+            found.append(refused)
+        else:
+            found.append(await store(IncomingFile(name, path=member.path), blobs, limits))
+            await call(member.path.unlink)
+    return found
+
+
+def _is_archive(path: Path) -> bool:
+    from app.documents.unpack import is_archive
+
+    return is_archive(path)
+
+
+def _as_data(error: DocumentError) -> dict[str, Any]:
+    return {"code": error.code, "message": error.message, "fix": error.fix}
+
+
 async def store(file: IncomingFile, blobs: Blobs, limits: UploadLimits) -> StoredFile:
     """Put one file into the blob folder; a refusal is a result, a full disk an error.
 
@@ -106,10 +180,10 @@ async def store(file: IncomingFile, blobs: Blobs, limits: UploadLimits) -> Store
         )
     except TooLarge:
         stored.error = _too_large(limits) if limit < room else _upload_too_large(limits)
-    except OSError as error:
+    except _Unreadable as error:
         stored.error = {
             "code": "unreadable",
-            "message": f"{stored.filename} cannot be read: {error.strerror or error}.",
+            "message": f"{stored.filename} cannot be read: {error}.",
             "fix": "Check that the file exists and may be read.",
         }
     else:
@@ -129,9 +203,12 @@ def _pieces(file: IncomingFile, loop: asyncio.AbstractEventLoop) -> Iterator[byt
     if file.data is not None:
         yield from _sliced(file.data)
     elif file.path is not None:
-        with file.path.open("rb") as source:
-            while piece := source.read(_PIECE):
-                yield piece
+        try:
+            with file.path.open("rb") as source:
+                while piece := source.read(_PIECE):
+                    yield piece
+        except OSError as error:
+            raise _Unreadable(error.strerror or str(error)) from error
     elif file.chunks is not None:
         stream = aiter(file.chunks)
 

@@ -161,13 +161,42 @@ class TaskView(View):
     error: dict[str, Any] | None = None
 
 
+class JobProgress(View):
+    """How far a job is; rates and time are None while too little is known."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    #: Stage -> files that are in it now.
+    stages: dict[str, int] = {}
+    #: Over the last minute.
+    files_per_s: float | None = None
+    chunks_per_s: float | None = None
+    #: Seconds until nothing is left to do, at these rates.
+    eta_s: float | None = None
+
+
+JobStatus = Literal["queued", "running", "paused", "completed", "failed", "cancelled"]
+
+
 class JobView(View):
     """A batch of files on its way into a knowledge base."""
 
     job_id: str
     knowledge_base_id: str
-    status: Literal["queued", "running", "completed", "failed", "cancelled"]
-    results: list[TaskView]
+    #: upload, or reprocess: documents that are there, with other settings
+    kind: str = "upload"
+    branch: str = "main"
+    author: str = ""
+    status: JobStatus
+    #: Left empty in lists.
+    results: list[TaskView] = []
+    progress: JobProgress = JobProgress()
+    #: {"code", "message", "fix"} where the system paused it.
+    reason: dict[str, Any] | None = None
+    #: When a paused job goes on by itself; None: when a person resumes it.
+    resumes_at: str | None = None
     created_at: str
     finished_at: str | None = None
     #: Settings that were replaced by what is available here, in words.

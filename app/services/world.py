@@ -238,6 +238,7 @@ class WorldKnowledge:
             corrections=_corrections(carried),
             over=over,
             exact=over is not None,
+            within=self._origin.within,
         )
         self._indexer.touch(row.id)
         return Stored(commit, change, len(found), len(vectors))

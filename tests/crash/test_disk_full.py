@@ -14,8 +14,10 @@ from sqlalchemy import event, text
 
 from app.services.container import Services
 from app.services.ingest import IncomingFile
+from app.services.ingest_pauses import Pauses
 from app.services.problems import explain
-from storage.errors import StorageFull
+from app.services.views import JobView
+from storage.errors import StorageFull, StorageReadOnly
 from tests.crash.bad_nodes import Bad, workflow
 from tests.services.conftest import opened
 
@@ -50,9 +52,26 @@ def little_room_for_rows(services: Services, pages: int) -> Iterator[None]:
         engine.dispose()
 
 
-def long_text() -> bytes:
+@contextmanager
+def read_only(services: Services) -> Iterator[None]:
+    """SQLite takes no writes, and says what it says in a folder that cannot be written to."""
+    engine = services.database.engine
+
+    def limit(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA query_only = ON")
+
+    event.listen(engine, "connect", limit)
+    engine.dispose()
+    try:
+        yield
+    finally:
+        event.remove(engine, "connect", limit)
+        engine.dispose()
+
+
+def long_text(seed: int) -> bytes:
     return "\n\n".join(
-        f"Line {n} of the ledger says that {n * 3} sacks of grain went to mill {n * 7}."
+        f"Line {seed + n} of the ledger says that {n * 3} sacks of grain went to mill {n * 7}."
         for n in range(300)
     ).encode()
 
@@ -71,23 +90,63 @@ async def test_no_room_for_the_original(tmp_path: Path) -> None:
         assert list((tmp_path / "blobs" / "tmp").iterdir()) == []
 
 
-async def test_no_room_for_the_rows_is_an_error_that_a_retry_mends(tmp_path: Path) -> None:
+async def test_no_room_for_the_rows_pauses_the_job_until_there_is(tmp_path: Path) -> None:
     async with opened(tmp_path) as services:
+        workers = services.ingest._workers
+        workers.pauses = Pauses(first_s=0.05, longest_s=0.1)
         kb = (await services.knowledge.create("Docs")).knowledge_base_id
         with little_room_for_rows(services, 12):
-            job = await services.ingest.submit(kb, [IncomingFile("a.txt", data=long_text())])
-            done = await services.ingest.wait(job.job_id, 60)
-            failed = done.results[0]
-            assert failed.status == "error"
-            assert failed.error is not None
-            assert failed.error["code"] == "storage_full"
-            assert "space" in failed.error["fix"]
+            files = [IncomingFile(f"{n}.txt", data=long_text(n)) for n in range(3)]
+            job = await services.ingest.submit(kb, files)
+            paused = await pause_of(services, job.job_id)
+            assert paused.reason is not None
+            assert paused.reason["code"] == "storage_full"
+            assert "space" in paused.reason["fix"]
+            assert paused.resumes_at is not None
+            # Tried again by itself, more than once, and no file is blamed.
+            await pause_of(services, job.job_id, pauses=3)
+            waiting = await services.ingest.job(job.job_id)
+            assert {r.status for r in waiting.results} <= {"queued", "running"}
             stats = await services.knowledge.stats(kb)
             assert (stats.document_count, stats.chunk_count, stats.commits) == (0, 0, 1)
-        again = await services.ingest.retry(kb, failed.document_id)
-        mended = await services.ingest.wait(again.job_id, 60)
-        assert mended.results[0].status == "success"
-        assert (await services.knowledge.stats(kb)).chunk_count == mended.results[0].chunks_created
+        done = await services.ingest.wait(job.job_id, 60)
+        assert (done.status, done.reason) == ("completed", None)
+        assert {r.status for r in done.results} == {"success"}
+        chunks = sum(r.chunks_created for r in done.results)
+        assert (await services.knowledge.stats(kb)).chunk_count == chunks
+
+
+async def test_no_room_even_to_say_so(tmp_path: Path) -> None:
+    """Not one more page: nothing can be written down, and yet whoever looks is told."""
+    async with opened(tmp_path) as services:
+        workers = services.ingest._workers
+        workers.pauses = Pauses(writing_s=(30.0,))
+        kb = (await services.knowledge.create("Docs")).knowledge_base_id
+        job = await services.ingest.submit(kb, [IncomingFile("a.txt", data=long_text(1))])
+        with read_only(services):
+            paused = await pause_of(services, job.job_id, pauses=0)
+            assert paused.reason is not None
+            assert paused.reason["code"] == "storage_read_only"
+            assert "data folder" in paused.reason["fix"]
+            listed = (await services.ingest.jobs(kb)).items[0]
+            assert (listed.status, listed.reason) == ("paused", paused.reason)
+            with pytest.raises(StorageReadOnly):
+                await services.ingest.submit(kb, [IncomingFile("b.txt", data=b"text")])
+        # It would wait for half a minute; a person need not.
+        await services.ingest.resume(job.job_id)
+        done = await services.ingest.wait(job.job_id, 20)
+        assert done.status == "completed"
+
+
+async def pause_of(services: Services, job_id: str, pauses: int = 1) -> JobView:
+    """The job once it is paused, for that many times at least."""
+    async with asyncio.timeout(60):
+        while True:
+            view = await services.ingest.brief(job_id)
+            row = services.ingest._jobs.job(job_id)
+            if view.status == "paused" and row.pauses >= pauses:
+                return view
+            await asyncio.sleep(0.01)
 
 
 async def test_no_room_for_the_upload_itself(tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""How fast jobs move: files and chunks a second over the last while."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+#: Seconds that rates look back; further where little happened in them.
+_WINDOW_S = 60.0
+_LEAST = 8
+#: Rates over less than this many seconds say nothing.
+_SHORTEST_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Files and chunks a second; None while too little is known."""
+
+    files_per_s: float | None = None
+    chunks_per_s: float | None = None
+
+
+@dataclass(slots=True)
+class _Track:
+    since: float
+    #: (time, files, chunks), oldest first
+    events: deque[tuple[float, int, int]] = field(default_factory=deque)
+
+
+class Pace:
+    """What ended when, by job. Used from the event loop only."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._tracks: dict[str, _Track] = {}
+        #: Chunks of a task that were counted while it was still under way.
+        self._counted: dict[str, int] = {}
+
+    def begin(self, job_id: str) -> None:
+        """A file of a job was begun: from the first one on, time counts."""
+        self._tracks.setdefault(job_id, _Track(self._clock()))
+
+    def embedded(self, job_id: str, task_id: str, chunks: int) -> None:
+        """So many chunks of a file have been embedded by now."""
+        fresh = chunks - self._counted.get(task_id, 0)
+        if fresh > 0:
+            self._counted[task_id] = chunks
+            self._note(job_id, 0, fresh)
+
+    def ended(self, job_id: str, task_id: str, chunks: int) -> None:
+        """A file ended, with so many chunks."""
+        fresh = chunks - self._counted.pop(task_id, 0)
+        self._note(job_id, 1, max(0, fresh))
+
+    def forget(self, job_id: str) -> None:
+        """A job ended or stands still."""
+        self._tracks.pop(job_id, None)
+
+    def drop(self, task_id: str) -> None:
+        """A file goes back to the queue: what was counted of it is counted anew."""
+        self._counted.pop(task_id, None)
+
+    def rates(self, job_id: str) -> Rates:
+        """The rates of a job now."""
+        track = self._tracks.get(job_id)
+        if track is None:
+            return Rates()
+        now = self._clock()
+        while len(track.events) > _LEAST and track.events[0][0] < now - _WINDOW_S:
+            track.since = track.events.popleft()[0]
+        took = now - track.since
+        files = sum(event[1] for event in track.events)
+        chunks = sum(event[2] for event in track.events)
+        if took < _SHORTEST_S:
+            return Rates()
+        return Rates(files / took if files > 1 else None, chunks / took if chunks else None)
+
+    def _note(self, job_id: str, files: int, chunks: int) -> None:
+        self.begin(job_id)
+        self._tracks[job_id].events.append((self._clock(), files, chunks))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,8 @@ from app.engine.node import input_ports, output_ports
 from app.engine.registry import AnyNode, Registry
 from app.engine.values import Documents, PortValue
 from app.engine.wiring import Wiring
+
+log = logging.getLogger(__name__)
 
 #: Node type inside a body that hands out a value of the node around it.
 INLET = "inlet"
@@ -153,4 +156,5 @@ def _reads(spec: NodeSpec, cls: AnyNode) -> tuple[str, ...] | None:
     try:
         return cls.reads(cls.Config.model_validate(spec.config))
     except Exception:  # a node's own code, over settings of any shape
+        log.debug("What %s (%s) reads is not known", spec.id, spec.type, exc_info=True)
         return None

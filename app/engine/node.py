@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import inspect
+import logging
 import types
 import typing
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict
 
 from app.engine.context import NodeContext, World
 from app.engine.values import PortValue
+
+log = logging.getLogger(__name__)
 
 
 class NodeConfig(BaseModel):
@@ -251,6 +254,7 @@ def input_ports(cls: type[Node[Any]], config: Mapping[str, Any]) -> dict[str, Po
     try:
         return cls.inputs_for(config)
     except Exception:  # a node's own code, over settings of any shape
+        log.debug("No inputs of %s for these settings", cls.type, exc_info=True)
         return cls.input_ports()
 
 
@@ -259,6 +263,7 @@ def output_ports(cls: type[Node[Any]], config: Mapping[str, Any]) -> dict[str, P
     try:
         return cls.outputs_for(config)
     except Exception:  # a node's own code, over settings of any shape
+        log.debug("No outputs of %s for these settings", cls.type, exc_info=True)
         return cls.output_ports()
 
 

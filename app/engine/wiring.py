@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,8 @@ from app.engine.node import (
 )
 from app.engine.registry import AnyNode, Registry
 from app.engine.values import PortValue, accepts
+
+log = logging.getLogger(__name__)
 
 #: Type of each output port, by (node id, port).
 OutputTypes = dict[tuple[str, str], type[PortValue]]
@@ -84,6 +87,7 @@ class Wiring:
         try:
             return migrated_config(spec, cls)
         except Exception:  # a node's own code, over settings of any shape
+            log.debug("Settings of %s (%s) stay as they are", node_id, cls.type, exc_info=True)
             return spec.config
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ from app.engine import expressions
 from app.engine.graph import Graph, NodeSpec
 from app.engine.registry import AnyNode, Registry
 from app.engine.wiring import resolve_types
+
+log = logging.getLogger(__name__)
 
 #: Measures of a card on the canvas, in pixels.
 WIDTH, HEAD, SUMMARY, ROW, PAD = 240.0, 40.0, 24.0, 24.0, 8.0
@@ -152,6 +155,7 @@ def _summary(cls: AnyNode | None, spec: NodeSpec) -> str:
     try:
         return str(cls.summary(expressions.in_words(spec.config)))
     except Exception:  # settings may be of any shape
+        log.debug("No summary of node %s (%s)", spec.id, spec.type, exc_info=True)
         return ""
 
 

@@ -12,6 +12,7 @@ from app.engine.registry import Registry
 from app.engine.validation import validate
 from app.services import seed_form
 from app.services.clock import iso
+from app.services.sub_workflows import SubWorkflows
 from app.services.threads import call
 from app.services.views import Page, WorkflowView
 from storage.errors import NotFound
@@ -131,11 +132,14 @@ class WorkflowService:
 
     async def validate(self, workflow: str | Mapping[str, Any]) -> Problems:
         """All problems of a workflow (id) or a graph, warnings among them."""
+        own = workflow if isinstance(workflow, str) else ""
         if isinstance(workflow, str):
             graph_data = (await self.get(workflow)).graph or {}
         else:
             graph_data, _ = await self.parse(workflow)
-        return await call(lambda: validate(Graph.parse(graph_data), self._registry))
+        graph = Graph.parse(graph_data)
+        inside = await SubWorkflows(self._registry, self.graph).problems(graph, own)
+        return [*await call(validate, graph, self._registry), *inside]
 
     def _read_file(self, data: Any) -> tuple[Graph, Notes]:
         graph = Graph.parse(data)

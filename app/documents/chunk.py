@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
@@ -29,7 +29,9 @@ class ChunkConfig(Frozen):
     """How to cut. Sizes are tokens of the embedding model."""
 
     strategy: str = Field(
-        "recursive", description="recursive, fixed, sentence, semantic, or a registered chunker."
+        "recursive",
+        description="recursive, fixed, sentence, semantic, document_aware, parent_child, "
+        "table_rows, question_answer, page, or a registered chunker.",
     )
     chunk_size: int = Field(256, ge=16, le=8192, description="Most tokens of a chunk.")
     chunk_overlap: int = Field(
@@ -37,6 +39,13 @@ class ChunkConfig(Frozen):
     )
     heading_context: bool = Field(
         True, description="Embed each chunk with the headings it stands under."
+    )
+    parent_size: int = Field(
+        1200, ge=16, le=32_768,
+        description="parent_child: most tokens of a parent. page: most tokens of a page kept whole.",
+    )  # fmt: skip
+    preserve_code_blocks: bool = Field(
+        False, description="Keep a code block whole up to twice `chunk_size`."
     )
     breakpoint_percentile: float = Field(
         90.0, ge=50, le=99.9,
@@ -82,9 +91,30 @@ class ChunkInput:
         """The headings each block stands under; a heading's own path ends with itself."""
         return heading_paths(self.blocks)
 
+    def with_config(self, config: ChunkConfig) -> ChunkInput:
+        """The same document to be cut otherwise; what is known of it is not found out again."""
+        other = ChunkInput(self.blocks, config, self.tokenizer, self.embed)
+        other.__dict__["text"] = self.text
+        other.__dict__["starts"] = self.starts
+        other.__dict__["tokens"] = self.tokens
+        return other
 
-#: Returns the spans of the chunks; together they must cover every character but white space.
-Chunker = Callable[[ChunkInput], Iterable[Span]]
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A span, and what its chunker knows about it besides."""
+
+    start: int
+    end: int
+    #: Joins the chunk's metadata.
+    metadata: dict[str, Any] = field(default_factory=dict)
+    #: Put in front of the text that is embedded.
+    before: str = ""
+
+
+#: Returns the spans of the chunks in order (as pairs or as `Cut`); together they must cover every
+#: character but white space.
+Chunker = Callable[[ChunkInput], Iterable[Span | Cut]]
 
 _chunkers: Plugins[Chunker] = Plugins("ragloom.chunkers")
 
@@ -109,10 +139,11 @@ def chunk(
 ) -> list[Piece]:
     """Cut a document (or its blocks) into pieces, in reading order. Blocks (CPU).
 
-    `tokenizer` defaults to the embedded model's; `embed` is needed by "semantic" only.
+    Blocks of different languages never share a piece. `tokenizer` defaults to the embedded
+    model's; `embed` is needed by "semantic" only.
 
     Raises:
-        ValueError: the strategy is unknown, or needs `embed` and has none.
+        ValueError: the strategy is unknown, needs `embed` and has none, or cut outside the text.
     """
     blocks = document.blocks if isinstance(document, ExtractedDocument) else tuple(document)
     config = config or ChunkConfig()
@@ -122,9 +153,41 @@ def chunk(
         raise ValueError(
             f"unknown chunking strategy “{config.strategy}”; there are: {', '.join(chunker_names())}"
         )
-    source = ChunkInput(blocks, config, tokenizer or default_tokenizer(), embed)
-    pieces = (_piece(source, start, end) for start, end in chunker(source))
-    return [piece for piece in pieces if piece is not None]
+    whole = ChunkInput(blocks, config, tokenizer or default_tokenizer(), embed)
+    runs = language_runs(blocks)
+    pieces: list[Piece] = []
+    for run in runs:
+        source = whole if len(runs) == 1 else _part(whole, run)
+        shift = whole.starts[run.start]
+        for item in chunker(source):
+            cut = item if isinstance(item, Cut) else Cut(*item)
+            if not 0 <= cut.start <= cut.end <= len(source.text):
+                raise ValueError(
+                    f"the strategy “{config.strategy}” cut at {cut.start}..{cut.end} of a text of "
+                    f"{len(source.text)} characters"
+                )
+            piece = _piece(whole, source, cut, shift)
+            if piece is not None:
+                pieces.append(piece)
+    return pieces
+
+
+def language_runs(blocks: Sequence[Block]) -> list[range]:
+    """Return the runs of blocks between changes of language; one without a language joins any."""
+    runs: list[range] = []
+    start, current = 0, None
+    for index, block in enumerate(blocks):
+        if block.language is not None and current not in (None, block.language):
+            runs.append(range(start, index))
+            start = index
+        current = block.language or current
+    return [*runs, range(start, len(blocks))] if blocks else []
+
+
+def _part(whole: ChunkInput, run: range) -> ChunkInput:
+    return ChunkInput(
+        whole.blocks[run.start : run.stop], whole.config, whole.tokenizer, whole.embed
+    )
 
 
 def heading_paths(blocks: Sequence[Block]) -> list[tuple[str, ...]]:
@@ -141,7 +204,9 @@ def heading_paths(blocks: Sequence[Block]) -> list[tuple[str, ...]]:
     return paths
 
 
-def _piece(source: ChunkInput, start: int, end: int) -> Piece | None:
+def _piece(source: ChunkInput, part: ChunkInput, cut: Cut, shift: int) -> Piece | None:
+    """The piece of the whole document (`source`) that a cut of a part of it at `shift` means."""
+    start, end = cut.start + shift, cut.end + shift
     content = source.text[start:end]
     trimmed = content.strip()
     if not trimmed:
@@ -159,6 +224,17 @@ def _piece(source: ChunkInput, start: int, end: int) -> Piece | None:
         for i in inside
         for box in boxes_of_span(source.blocks[i], start - source.starts[i], end - source.starts[i])
     ]
+    metadata: dict[str, Any] = {
+        "tokens": part.tokens.count(start - shift, end - shift),
+        "kinds": sorted({block.kind for block in blocks}),
+    }
+    if code := [_code(source, i, start, end) for i in inside if source.blocks[i].kind == "code"]:
+        metadata["code"] = code
+    if parent := cut.metadata.get("parent"):
+        parent = {**parent, "start": parent["start"] + shift, "end": parent["end"] + shift}
+        if shift:
+            parent["id"] = f"{shift}:{parent['id']}"
+        metadata["parent"] = parent
     return Piece(
         content=trimmed,
         start=start,
@@ -166,12 +242,22 @@ def _piece(source: ChunkInput, start: int, end: int) -> Piece | None:
         page=next((block.page for block in blocks if block.page is not None), None),
         headings=headings,
         boxes=tuple(merge_boxes(boxes)),
-        embed_text=_embed_text(source, first, start, trimmed, headings),
-        metadata={
-            "tokens": source.tokens.count(start, end),
-            "kinds": sorted({block.kind for block in blocks}),
-        },
+        embed_text=_embed_text(source, first, start, trimmed, headings, cut.before),
+        language=next((block.language for block in blocks if block.language is not None), None),
+        metadata={**cut.metadata, **metadata},
     )
+
+
+def _code(source: ChunkInput, index: int, start: int, end: int) -> dict[str, Any]:
+    """Where a code block is in a piece: offsets of the document, and whether it is all there."""
+    block, at = source.blocks[index], source.starts[index]
+    first, last = max(start, at), min(end, at + len(block.text))
+    whole = first <= at + _margin(block.text) and last >= at + len(block.text.rstrip())
+    return {"start": first, "end": last, "info": block.info, "whole": whole}
+
+
+def _margin(text: str) -> int:
+    return len(text) - len(text.lstrip())
 
 
 def _common(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
@@ -185,7 +271,12 @@ def _common(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _embed_text(
-    source: ChunkInput, first: int, start: int, content: str, headings: tuple[str, ...]
+    source: ChunkInput,
+    first: int,
+    start: int,
+    content: str,
+    headings: tuple[str, ...],
+    before: str,
 ) -> str | None:
     """Put in front of `content` what it needs to be understood alone."""
     context: list[str] = []
@@ -197,24 +288,27 @@ def _embed_text(
             path.pop(0)
         if path:
             context.append(" > ".join(path))
+    if before:
+        context.append(before)
     if (header := _table_header(source.blocks[first], start - source.starts[first])) is not None:
         context.append(header)
     return "\n".join([*context, content]) if context else None
 
 
 def _table_header(block: Block, offset: int) -> str | None:
-    """Return the head of the Markdown table that the piece starts in the middle of."""
+    """Return the head of the table that the piece starts in the middle of."""
     if block.kind != "table" or offset == 0:
         return None
     lines = block.text.split("\n", 2)
-    if len(lines) < 3 or not lines[1].startswith("| ---") or offset <= len(lines[0]):
-        return None
-    return f"{lines[0]}\n{lines[1]}"
+    if len(lines) > 2 and "-" in lines[1] and set(lines[1]) <= set("|-: "):
+        return f"{lines[0]}\n{lines[1]}" if offset > len(lines[0]) else None
+    # Not written as Markdown: the cells know the header.
+    return " | ".join(block.cells[0]) if len(block.cells) > 1 and len(lines) > 1 else None
 
 
 def _load_builtin() -> None:
     from app.documents.chunkers import BUILTIN
 
     for name, chunker in BUILTIN.items():
-        if _chunkers.get(name) is None:
+        if not _chunkers.has(name):
             _chunkers.register(name, chunker)

@@ -23,6 +23,14 @@ class Plugins(Generic[T]):
         """Add `item`, or replace what goes by `name`."""
         self._items[name] = item
 
+    def unregister(self, name: str) -> None:
+        """Take away what goes by `name`."""
+        self._items.pop(name, None)
+
+    def has(self, name: str) -> bool:
+        """Whether something was registered as `name`; entry points are not looked at."""
+        return name in self._items
+
     def get(self, name: str) -> T | None:
         """Return what goes by `name`."""
         if name not in self._items:

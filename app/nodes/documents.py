@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from app.engine.context import NodeContext
+from app.engine.context import NodeContext, World
 from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import NodeFailed, RagloomError
-from app.engine.values import Box, Chunks, Document, Documents, Table
 from app.engine.values import Chunk as ChunkValue
+from app.engine.values import Chunks, Document, Documents, Table
+from app.nodes.cutting import WITHOUT_MODEL, ThreadEmbed, cut
 from app.nodes.files import FileRef, read_files
 
 T = TypeVar("T")
@@ -95,6 +96,12 @@ class Extract(Node["Extract.Config"]):
             description="“comprehensive” also looks for tables in PDF files; “fast” takes the "
             "text alone; “auto” looks for tables where there are signs of one.",
         )
+        ocr: Literal["off", "auto", "force"] = Field(
+            "off",
+            title="Text recognition (OCR)",
+            description="“auto” reads images and pages without a text layer, “force” reads every "
+            "page as an image. Slow.",
+        )
         on_error: Literal["fail", "skip"] = Field(
             "fail",
             title="When a file cannot be read",
@@ -111,7 +118,7 @@ class Extract(Node["Extract.Config"]):
         self, documents: Annotated[Documents, "The files to read."], ctx: NodeContext
     ) -> Outputs:
         """Read every file."""
-        options = {"extraction_strategy": self.config.strategy}
+        options = {"extraction_strategy": self.config.strategy, "ocr": self.config.ocr}
         slots = asyncio.Semaphore(_AT_ONCE)
         total, done = len(documents.items), 0
         ctx.progress(0, total)
@@ -164,8 +171,11 @@ class Chunk(Node["Chunk.Config"]):
             min_length=1,
             max_length=64,
             title="Where to cut",
-            description="“recursive” cuts at headings, paragraphs and sentences; “fixed” at a "
-            "length.",
+            description="“recursive” cuts at headings, paragraphs and sentences; “document_aware” "
+            "at every heading, with tables and code kept whole; “sentence” at sentences; "
+            "“semantic” where the topic changes; “fixed” at a length; “parent_child” makes small "
+            "chunks that know the larger one they stand in; “table_rows” a chunk of each row; "
+            "“question_answer” of each question with its answer; “page” of each page or slide.",
             json_schema_extra={"widget": "chunker"},
         )
         chunk_size: int = Field(
@@ -178,11 +188,62 @@ class Chunk(Node["Chunk.Config"]):
             title="Overlap (tokens)",
             description="Tokens that a chunk repeats of the one before.",
         )
+        parent_size: int = Field(
+            1_200,
+            ge=16,
+            le=32_768,
+            title="Parent size (tokens)",
+            description="Most tokens of a parent, or of a page that is kept whole.",
+            json_schema_extra={"shown_for": {"strategy": ["parent_child", "page"]}},
+        )
+        breakpoint_percentile: float = Field(
+            90.0,
+            ge=50,
+            le=99.9,
+            title="Change of topic (percentile)",
+            description="Two sentences further apart than this share of all neighbours are two "
+            "topics. Lower makes more, smaller chunks.",
+            json_schema_extra={"shown_for": {"strategy": ["semantic"]}},
+        )
+        breakpoint_model: str = Field(
+            "default",
+            min_length=1,
+            max_length=300,
+            title="Model that compares sentences",
+            description="Embedding model by which changes of topic are found.",
+            json_schema_extra={
+                "widget": "embedding_model",
+                "shown_for": {"strategy": ["semantic"]},
+            },
+        )
+        heading_context: bool = Field(
+            True,
+            title="Embed with headings",
+            description="Embed each chunk with the headings it stands under in front.",
+        )
+        preserve_code_blocks: bool = Field(
+            False,
+            title="Keep code whole",
+            description="Keep a code block whole up to twice the size of a chunk.",
+        )
+        split_languages: bool = Field(
+            False,
+            title="Split by language",
+            description="Find the language of each paragraph, and cut where it changes.",
+        )
+        languages: list[str] = Field(
+            default_factory=list,
+            max_length=50,
+            description="Languages (ISO 639-1) to choose among when splitting; empty: any.",
+            json_schema_extra={"shown_for": {"split_languages": [True]}},
+        )
 
         @model_validator(mode="after")
         def _fits(self) -> Chunk.Config:
             if self.chunk_overlap >= self.chunk_size:
                 raise ValueError("chunk_overlap must be smaller than chunk_size")
+            if self.strategy == "parent_child" and self.parent_size < self.chunk_size:
+                raise ValueError("parent_size must not be smaller than chunk_size")
             return self
 
     class Outputs(NodeOutputs):
@@ -196,10 +257,20 @@ class Chunk(Node["Chunk.Config"]):
         """Cut every document."""
         total = len(documents.items)
         chunks: list[ChunkValue] = []
-        for done, document in enumerate(documents.items, start=1):
-            chunks.extend(await asyncio.to_thread(cut, document, self.config))
-            ctx.progress(done, total, document.filename)
+        embed = ThreadEmbed(ctx.world.models, self.config.breakpoint_model)
+        try:
+            for done, document in enumerate(documents.items, start=1):
+                chunks.extend(await asyncio.to_thread(cut, document, self.config, embed))
+                ctx.progress(done, total, document.filename)
+        finally:
+            embed.stop()
         return self.Outputs(chunks=Chunks(items=tuple(chunks)))
+
+    async def fingerprint(self, world: World) -> str:
+        """The model that compares sentences, where one does."""
+        if self.config.strategy in WITHOUT_MODEL:
+            return ""
+        return world.models.fingerprint(self.config.breakpoint_model, "embed")
 
     @classmethod
     def summary(cls, config: Mapping[str, Any]) -> str:
@@ -216,41 +287,3 @@ async def _together(reads: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     finally:
         for task in tasks:
             task.cancel()
-
-
-def cut(document: Document, config: Chunk.Config) -> list[ChunkValue]:
-    """Cut one document. Blocks (CPU)."""
-    from app.documents.chunk import ChunkConfig, chunk
-    from app.documents.model import Block
-
-    settings = ChunkConfig(
-        strategy=config.strategy,
-        chunk_size=config.chunk_size,
-        chunk_overlap=config.chunk_overlap,
-    )
-    blocks = [Block.model_validate(block.model_dump()) for block in document.blocks]
-    try:
-        pieces = chunk(blocks, settings)
-    except ValueError as error:
-        raise NodeFailed(
-            f"{document.filename} could not be cut: {error}.",
-            code="bad_setting",
-            fix="Choose another strategy in the chunk node's settings.",
-        ) from error
-    return [
-        ChunkValue(
-            chunk_id=f"{document.document_id}:{ordinal}",
-            document_id=document.document_id,
-            document_name=document.filename,
-            content=piece.content,
-            page=piece.page,
-            headings=piece.headings,
-            boxes=tuple(Box(**box.model_dump()) for box in piece.boxes),
-            start=piece.start,
-            end=piece.end,
-            embed_text=piece.embed_text,
-            language=piece.language or document.language,
-            metadata=piece.metadata,
-        )
-        for ordinal, piece in enumerate(pieces)
-    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -12,31 +12,60 @@ from app.engine.context import IndexReport, NodeContext, World
 from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import NodeFailed
 from app.engine.values import Chunk as ChunkValue
-from app.engine.values import Chunks, Document, Documents, Table
+from app.engine.values import Chunks, Document, Documents, Json, Table
 from app.nodes.knowledge_bases import knowledge_base_problems, no_knowledge_base
 
 
-class QualityCheck(Node["QualityCheck.Config"]):
-    """Leave out chunks that nobody should find.
+def _default_validators() -> dict[str, Literal["flag", "drop", "repair"]]:
+    from app.documents.quality import DEFAULT_ACTIONS
 
-    Chunks without words, with garbled characters, or with the text of another chunk of the same
-    document. What was left out is listed with the reason.
+    return dict(DEFAULT_ACTIONS)
+
+
+class QualityCheck(Node["QualityCheck.Config"]):
+    """Find chunks that nobody should find, and flag them, mend them or leave them out.
+
+    Checks look for chunks without words, repeated or nearly repeated in the same document, in
+    damaged characters, in menus and notices, too short or too long, in an unexpected language,
+    with code that cannot be parsed, or without technical terms. What was found is reported for
+    each document.
     """
 
     type, version, title, family, icon = (
-        "quality_check", 1, "Check quality", "documents", "rule",
+        "quality_check", 2, "Check quality", "documents", "rule",
     )  # fmt: skip
+    timeout_s = 600.0
 
     class Config(NodeConfig):
         """Settings of the check."""
 
         enabled: bool = Field(True, description="Off passes everything on.")
-        min_chunk_size: int = Field(
+        validators: dict[str, Literal["flag", "drop", "repair"]] = Field(
+            default_factory=_default_validators,
+            max_length=50,
+            title="Checks",
+            description="Which checks run, and what happens to a chunk they find: flag reports it, "
+            "drop leaves it out, repair mends its text or, where that fails, leaves it out.",
+            json_schema_extra={"widget": "validators"},
+        )
+        min_chunk_length: int = Field(
             1,
             ge=0,
             le=4_096,
             title="Shortest chunk (characters)",
-            description="Chunks of fewer characters are left out.",
+            description="min_length finds chunks of fewer characters, and those without words.",
+        )
+        max_chunk_length: int = Field(
+            20_000,
+            ge=1,
+            le=1_000_000,
+            title="Longest chunk (characters)",
+            description="max_length finds chunks of more characters.",
+        )
+        languages: list[str] = Field(
+            default_factory=list,
+            max_length=50,
+            description="language finds chunks in others than these (ISO 639-1); empty: any.",
         )
 
     class Outputs(NodeOutputs):
@@ -44,49 +73,105 @@ class QualityCheck(Node["QualityCheck.Config"]):
 
         chunks: Chunks = Field(description="The chunks that are worth keeping.")
         dropped: Table = Field(description="What was left out, and why.")
+        report: Json = Field(description="For each document (by id): what was found.")
 
     async def run(
         self, chunks: Annotated[Chunks, "The chunks to check."], ctx: NodeContext
     ) -> Outputs:
         """Check every chunk."""
-        found = await asyncio.to_thread(self._problems, chunks.items)
-        kept = tuple(c for i, c in enumerate(chunks.items) if i not in found)
-        rows = tuple(
-            (c.document_name, c.page, found[i], " ".join(c.content[:80].split()))
-            for i, c in enumerate(chunks.items)
-            if i in found
-        )
+        if not self.config.enabled:
+            return self.Outputs(
+                chunks=chunks, dropped=Table(columns=_DROPPED), report=Json(data={})
+            )
+        try:
+            kept, rows, reports = await asyncio.to_thread(self._checked, chunks.items)
+        except ValueError as error:
+            raise NodeFailed(
+                f"The chunks could not be checked: {error}.",
+                code="bad_setting",
+                fix="Choose other checks in the node's settings.",
+            ) from error
         return self.Outputs(
             chunks=chunks.model_copy(update={"items": kept}),
-            dropped=Table(columns=("document", "page", "reason", "start"), rows=rows),
+            dropped=Table(columns=_DROPPED, rows=rows),
+            report=Json(data=reports),
         )
 
-    def _problems(self, chunks: Sequence[ChunkValue]) -> dict[int, str]:
-        """Index of each chunk that should go -> why."""
-        if not self.config.enabled:
-            return {}
-        from app.documents.quality import QualityConfig, check
+    def _checked(
+        self, chunks: Sequence[ChunkValue]
+    ) -> tuple[tuple[ChunkValue, ...], tuple[tuple[Any, ...], ...], dict[str, Any]]:
+        """What is kept, the rows of what is not, and each document's report."""
+        from app.documents.quality import QualityConfig, check, summary
 
         by_document: dict[str, list[int]] = {}
         for index, chunk in enumerate(chunks):
             by_document.setdefault(chunk.document_id, []).append(index)
-        settings = QualityConfig(flag=())
-        found: dict[int, str] = {}
-        for indices in by_document.values():
-            report = check([chunks[i].content for i in indices], settings)
-            found |= {indices[f.index]: f.reason for f in report.findings}
-        least = self.config.min_chunk_size
-        for index, chunk in enumerate(chunks):
-            if len(chunk.content) < least:
-                found.setdefault(index, f"shorter than {least} characters")
-        return found
+        settings = QualityConfig(
+            validators=self.config.validators,
+            min_chunk_length=self.config.min_chunk_length,
+            max_chunk_length=self.config.max_chunk_length,
+            languages=tuple(self.config.languages),
+        )
+        kept: dict[int, ChunkValue] = {}
+        rows: list[tuple[Any, ...]] = []
+        reports: dict[str, Any] = {}
+        for document_id, indices in by_document.items():
+            own = [chunks[index] for index in indices]
+            report = check([_passage(chunk) for chunk in own], settings)
+            reports[document_id] = summary(report, [chunk.start for chunk in own])
+            why = {f.index: f.reason for f in report.findings if f.action == "drop"}
+            rows += (
+                (own[i].document_name, own[i].page, why[i], " ".join(own[i].content[:80].split()))
+                for i in sorted(why)
+            )
+            kept |= {indices[i]: _repaired(own[i], report.repaired.get(i)) for i in report.kept}
+        return tuple(kept[index] for index in sorted(kept)), tuple(rows), reports
+
+    @classmethod
+    def migrate(cls, config: dict[str, Any], from_version: int) -> dict[str, Any]:
+        """Version 1 called the shortest chunk min_chunk_size."""
+        if "min_chunk_size" in config:
+            config["min_chunk_length"] = config.pop("min_chunk_size")
+        return config
 
     @classmethod
     def summary(cls, config: Mapping[str, Any]) -> str:
         """One line in words."""
         if not config.get("enabled", True):
             return "off"
-        return "leaves out empty, garbled and repeated chunks"
+        count = len(config.get("validators", _default_validators()))
+        return f"{count} check{'s' * (count != 1)} of every chunk"
+
+
+_DROPPED = ("document", "page", "reason", "start")
+
+
+def _passage(chunk: ChunkValue) -> Any:
+    from app.documents.quality import CodeSpan, Passage
+
+    start = chunk.start or 0
+    code = tuple(
+        CodeSpan(span["start"] - start, span["end"] - start, span["info"], span["whole"])
+        for span in chunk.metadata.get("code", ())
+    )
+    kinds = tuple(chunk.metadata.get("kinds", ()))
+    return Passage(chunk.content, chunk.language, kinds, code)
+
+
+def _repaired(chunk: ChunkValue, text: str | None) -> ChunkValue:
+    """The chunk with a mended text; its source stays in the metadata, its offsets as they are."""
+    if text is None:
+        return chunk
+    embedded = chunk.embed_text
+    if embedded is not None and embedded.endswith(chunk.content):
+        embedded = embedded[: len(embedded) - len(chunk.content)] + text
+    return chunk.model_copy(
+        update={
+            "content": text,
+            "embed_text": embedded,
+            "metadata": {**chunk.metadata, "source_text": chunk.content},
+        }
+    )
 
 
 class Index(Node["Index.Config"]):
@@ -136,6 +221,9 @@ class Index(Node["Index.Config"]):
         documents: Annotated[Documents, "The documents the chunks come from."],
         chunks: Annotated[Chunks, "The chunks to index."],
         ctx: NodeContext,
+        quality: Annotated[
+            Json | None, "What the quality check found, kept with each document."
+        ] = None,
     ) -> Outputs:
         """Index document by document."""
         if not self.config.knowledge_base:
@@ -151,10 +239,12 @@ class Index(Node["Index.Config"]):
             by_document[chunk.document_id].append(chunk)
         before, total = 0, len(chunks.items)
         ctx.progress(0, total)
+        found = quality.data if quality is not None and isinstance(quality.data, dict) else {}
         reports = []
         for document in documents.items:
             own = by_document[document.document_id]
-            reports.append(await self._index(document, own, before, total, ctx))
+            told = _with_quality(document, found.get(document.document_id))
+            reports.append(await self._index(told, own, before, total, ctx))
             before += len(own)
             ctx.progress(before, total, document.filename)
         return self.Outputs(report=_report(reports))
@@ -194,6 +284,13 @@ class Index(Node["Index.Config"]):
         name = config.get("knowledge_base") or "no knowledge base yet"
         ref = config.get("ref", "main")
         return f"into {name}" + (f" on {ref}" if ref != "main" else "")
+
+
+def _with_quality(document: Document, report: Any) -> Document:
+    if not report:
+        return document
+    metadata = {**document.metadata, "quality": report}
+    return document.model_copy(update={"metadata": metadata})
 
 
 def _report(reports: Sequence[IndexReport]) -> Table:

@@ -18,6 +18,12 @@ _STAGES = {
     "enrich": "enrich",
     "index": "embed",
 }
+#: Settings that the nodes know by the same name.
+_CUTTING = (
+    "chunk_size", "chunk_overlap", "parent_size", "breakpoint_percentile", "breakpoint_model",
+    "heading_context", "preserve_code_blocks", "split_languages", "languages",
+)  # fmt: skip
+_CHECKING = ("validators", "min_chunk_length", "max_chunk_length", "languages")
 
 
 def ingestion_graph(
@@ -30,7 +36,7 @@ def ingestion_graph(
             "extract",
             "extract",
             title="Extract text",
-            config={"strategy": processing.extraction_strategy},
+            config={"strategy": processing.extraction_strategy, "ocr": processing.ocr},
         ),
         NodeSpec(
             "chunk",
@@ -38,17 +44,18 @@ def ingestion_graph(
             title="Chunk",
             config={
                 "strategy": processing.chunking_strategy,
-                "chunk_size": processing.chunk_size,
-                "chunk_overlap": processing.chunk_overlap,
+                **{name: getattr(processing, name) for name in _CUTTING},
             },
+            timeout_s=timeout_s,
         ),
         NodeSpec(
             "quality",
             "quality_check",
             title="Check quality",
+            version=2,
             config={
                 "enabled": processing.quality_control,
-                "min_chunk_size": processing.min_chunk_size,
+                **{name: getattr(processing, name) for name in _CHECKING},
             },
         ),
         NodeSpec(
@@ -65,6 +72,7 @@ def ingestion_graph(
         EdgeSpec("chunk", "chunks", "quality", "chunks"),
         EdgeSpec("extract", "documents", "index", "documents"),
         EdgeSpec("quality", "chunks", "index", "chunks"),
+        EdgeSpec("quality", "report", "index", "quality"),
     )
     return Graph(
         name="Ingestion",

@@ -18,11 +18,15 @@ from app.documents.chunk import (
     heading_paths,
     register_chunker,
 )
-from app.documents.model import Block, Box, ExtractedDocument, Piece, full_text
-from app.documents.tokens import CountingTokenizer, default_tokenizer
+from app.documents.chunkers.units import WHOLE_FACTOR
+from app.documents.model import Block, Box, ExtractedDocument, Piece, block_starts, full_text
+from app.documents.tokens import CountingTokenizer, TokenIndex, default_tokenizer
 
 WORDS = CountingTokenizer(lambda word: 1)
-STRATEGIES = ("recursive", "fixed", "sentence", "semantic")
+STRATEGIES = (
+    "recursive", "fixed", "sentence", "semantic", "document_aware", "parent_child", "table_rows",
+    "question_answer", "page",
+)  # fmt: skip
 
 
 def bag_of_letters(texts: Sequence[str]) -> np.ndarray:
@@ -43,13 +47,34 @@ text_strategy = st.text(
     min_size=1,
     max_size=400,
 ).filter(lambda text: text.strip() == text)
+#: Texts of the forms that strategies look for.
+formed_strategy = st.lists(
+    st.sampled_from(
+        [
+            "Q: What is it?", "A: It is a pump.", "Question 2. Why?", "| q | a |", "| --- | --- |",
+            "| Why? | Because. |", "|", "word " * 40 + "end.", "Short one.", "x" * 90, "", "  ind",
+        ]
+    ),
+    min_size=1,
+    max_size=12,
+).map(lambda lines: "\n".join(lines).strip()).filter(bool)  # fmt: skip
 block_strategy = st.builds(
     Block,
-    kind=st.sampled_from(["heading", "paragraph", "list", "table", "code"]),
-    text=text_strategy,
+    kind=st.sampled_from(["heading", "paragraph", "list", "table", "code", "image"]),
+    text=st.one_of(text_strategy, formed_strategy),
     page=st.one_of(st.none(), st.integers(1, 3)),
     level=st.one_of(st.none(), st.integers(1, 3)),
+    language=st.sampled_from([None, None, "en", "de"]),
+    info=st.sampled_from(["", "python"]),
 )
+
+
+def most_tokens(config: ChunkConfig) -> int:
+    """The size no piece may be above."""
+    if config.strategy == "page":
+        return max(config.chunk_size, config.parent_size)
+    keeps = config.preserve_code_blocks or config.strategy == "document_aware"
+    return config.chunk_size * (WHOLE_FACTOR if keeps else 1)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -58,21 +83,55 @@ block_strategy = st.builds(
     blocks=st.lists(block_strategy, max_size=8),
     size=st.integers(16, 60),
     overlap=st.integers(0, 15),
+    parent=st.integers(60, 150),
+    keep=st.booleans(),
+    real=st.booleans(),
 )
 def test_pieces_are_spans_of_the_text_and_cover_it(
-    strategy: str, blocks: list[Block], size: int, overlap: int
+    strategy: str,
+    blocks: list[Block],
+    size: int,
+    overlap: int,
+    parent: int,
+    keep: bool,
+    real: bool,
 ) -> None:
-    for tokenizer in (WORDS, default_tokenizer()):
-        config = ChunkConfig(strategy=strategy, chunk_size=size, chunk_overlap=overlap)
-        pieces = chunk(blocks, config, tokenizer=tokenizer, embed=bag_of_letters)
-        text = full_text(blocks)
-        covered = [False] * len(text)
-        for piece in pieces:
-            assert piece.content == text[piece.start : piece.end]
-            assert piece.metadata["tokens"] <= size
-            covered[piece.start : piece.end] = [True] * (piece.end - piece.start)
-        assert all(done or char.isspace() for char, done in zip(text, covered, strict=True))
-        assert all(a.start < b.start and a.end < b.end for a, b in pairwise(pieces))
+    tokenizer = default_tokenizer() if real else WORDS
+    config = ChunkConfig(
+        strategy=strategy,
+        chunk_size=size,
+        chunk_overlap=overlap,
+        parent_size=parent,
+        preserve_code_blocks=keep and strategy != "fixed",
+    )
+    pieces = chunk(blocks, config, tokenizer=tokenizer, embed=bag_of_letters)
+    assert pieces == chunk(blocks, config, tokenizer=tokenizer, embed=bag_of_letters)
+    text, starts = full_text(blocks), block_starts(blocks)
+    covered = [False] * len(text)
+    for piece in pieces:
+        assert piece.content == text[piece.start : piece.end]
+        assert piece.content == piece.content.strip() != ""
+        assert piece.metadata["tokens"] <= most_tokens(config)
+        if piece.embed_text is not None:
+            assert piece.embed_text.endswith("\n" + piece.content)
+        inside = [
+            block
+            for block, start in zip(blocks, starts, strict=True)
+            if start < piece.end and piece.start < start + len(block.text)
+        ]
+        assert len({block.language for block in inside} - {None}) <= 1
+        for code in piece.metadata.get("code", ()):
+            assert piece.start <= code["start"] < code["end"] <= piece.end
+        if strategy == "parent_child":
+            assert piece.metadata["parent"]["start"] <= piece.start
+            assert piece.end <= piece.metadata["parent"]["end"]
+        covered[piece.start : piece.end] = [True] * (piece.end - piece.start)
+    assert all(done or char.isspace() for char, done in zip(text, covered, strict=True))
+    assert all(a.start < b.start and a.end < b.end for a, b in pairwise(pieces))
+    tokens = TokenIndex(text, tokenizer)
+    for a, b in pairwise(pieces):
+        # A word may be of several tokens: it is repeated whole or not at all.
+        assert tokens.count(b.start, a.end) <= overlap or b.start >= a.end
 
 
 def test_a_chunk_stays_on_its_page_and_knows_its_headings() -> None:
@@ -160,6 +219,174 @@ def test_semantic_cuts_where_the_topic_changes() -> None:
         chunk([block], config)
 
 
+def test_semantic_embeds_every_sentence_once_and_in_small_batches() -> None:
+    batches: list[int] = []
+
+    def counting(texts: Sequence[str]) -> np.ndarray:
+        batches.append(len(texts))
+        return bag_of_letters(texts)
+
+    text = " ".join(f"This sentence has the number {i}." for i in range(300))
+    config = ChunkConfig(strategy="semantic", chunk_size=64, chunk_overlap=0)
+    chunk([Block(kind="paragraph", text=text)], config, tokenizer=WORDS, embed=counting)
+    assert sum(batches) == 300
+    assert max(batches) <= 64
+
+
+def test_sections_tables_and_code_are_kept_whole() -> None:
+    code = Block(kind="code", text="\n".join(f"x{i} = {i} + 1" for i in range(12)), info="python")
+    blocks = [
+        Block(kind="heading", text="Guide", level=1),
+        Block(kind="heading", text="Install", level=2),
+        Block(kind="paragraph", text="Run it."),
+        Block(kind="heading", text="Use", level=2),
+        code,
+        Block(kind="paragraph", text="Done."),
+    ]
+    pieces = cut(blocks, strategy="document_aware", chunk_size=40, chunk_overlap=0)
+    assert [piece.content for piece in pieces] == [
+        "Guide\n\nInstall\n\nRun it.",
+        f"Use\n\n{code.text}",
+        "Done.",
+    ]
+    assert pieces[1].metadata["tokens"] == 61
+    assert pieces[1].metadata["code"] == [
+        {
+            "start": pieces[1].end - len(code.text),
+            "end": pieces[1].end,
+            "info": "python",
+            "whole": True,
+        }
+    ]
+    assert pieces[2].embed_text == "Guide > Use\nDone."
+    usual = cut(blocks, chunk_size=40, chunk_overlap=0)
+    assert any(not c["whole"] for piece in usual for c in piece.metadata.get("code", ()))
+    kept = cut(blocks, chunk_size=40, chunk_overlap=0, preserve_code_blocks=True)
+    assert any(code.text in piece.content for piece in kept)
+
+
+def test_children_know_the_passage_they_stand_in() -> None:
+    blocks = [Block(kind="paragraph", text=f"Part {i} has seven words in it.") for i in range(20)]
+    config = {"strategy": "parent_child", "chunk_size": 16, "parent_size": 50, "chunk_overlap": 0}
+    pieces = cut(blocks, **config)
+    text = full_text(blocks)
+    parents = {p.metadata["parent"]["id"]: p.metadata["parent"] for p in pieces}
+    assert len(parents) == 3
+    for parent in parents.values():
+        children = [p for p in pieces if p.metadata["parent"] == parent]
+        assert len(children) > 1
+        assert (children[0].start, children[-1].end) == (parent["start"], parent["end"])
+        assert len(text[parent["start"] : parent["end"]].split()) <= 50
+
+
+def test_parents_of_two_languages_have_ids_of_their_own() -> None:
+    blocks = [
+        Block(kind="paragraph", text="One two three.", language=language)
+        for language in ("en", "de", "en")
+    ]
+    pieces = cut(blocks, strategy="parent_child", chunk_size=16, parent_size=50, chunk_overlap=0)
+    assert [piece.language for piece in pieces] == ["en", "de", "en"]
+    assert len({piece.metadata["parent"]["id"] for piece in pieces}) == 3
+    for piece in pieces:
+        parent = piece.metadata["parent"]
+        assert (parent["start"], parent["end"]) == (piece.start, piece.end)
+
+
+@pytest.mark.parametrize("markdown", [True, False])
+def test_each_row_of_a_table_is_a_chunk_with_its_header(markdown: bool) -> None:
+    rows = [("name", "count"), ("bolt", "12"), ("nut", "7")]
+    lines = [f"| {a} | {b} |" if markdown else f"{a}\t{b}" for a, b in rows]
+    if markdown:
+        lines.insert(1, "| --- | --- |")
+    blocks = [
+        Block(kind="paragraph", text="Parts:"),
+        Block(kind="table", text="\n".join(lines), cells=tuple(rows)),
+        Block(kind="paragraph", text="That is all."),
+    ]
+    pieces = cut(blocks, strategy="table_rows", chunk_size=40, chunk_overlap=0)
+    assert [piece.content for piece in pieces] == [
+        "Parts:",
+        "\n".join(lines[:-1]),
+        lines[-1],
+        "That is all.",
+    ]
+    head = "\n".join(lines[:2]) if markdown else "name | count"
+    assert pieces[2].embed_text == f"{head}\n{lines[-1]}"
+
+
+def test_questions_stay_with_their_answers() -> None:
+    blocks = [
+        Block(kind="heading", text="FAQ", level=1),
+        Block(kind="paragraph", text="Welcome to the questions."),
+        Block(kind="heading", text="How do I begin?", level=2),
+        Block(kind="paragraph", text="Press start."),
+        Block(kind="heading", text="Note", level=3),
+        Block(kind="paragraph", text="Hold it."),
+        Block(kind="heading", text="Contact", level=2),
+        Block(kind="paragraph", text="Write to us."),
+        Block(kind="paragraph", text="Q: Is it free?\nA: Yes.\nQ2: For ever?\nA2: For ever."),
+        Block(kind="paragraph", text="**Question:** May I copy it?"),
+        Block(kind="paragraph", text="**Answer:** You may."),
+        Block(
+            kind="table",
+            text="| Question | Answer |\n| --- | --- |\n| Where? | Ghent |\n| When? | Now |",
+        ),
+    ]
+    pieces = cut(blocks, strategy="question_answer", chunk_size=60, chunk_overlap=0)
+    assert [(p.metadata.get("question"), p.content.split("\n")[-1]) for p in pieces] == [
+        (None, "Welcome to the questions."),
+        ("How do I begin?", "Hold it."),
+        (None, "Write to us."),
+        ("Is it free?", "A: Yes."),
+        ("For ever?", "A2: For ever."),
+        ("May I copy it?", "**Answer:** You may."),
+        ("Where?", "| Where? | Ghent |"),
+        ("When?", "| When? | Now |"),
+    ]
+
+
+def test_a_long_answer_is_embedded_with_its_question() -> None:
+    blocks = [
+        Block(kind="paragraph", text="Q: How long is it?"),
+        Block(kind="paragraph", text="A: " + "It is quite long. " * 20),
+    ]
+    pieces = cut(blocks, strategy="question_answer", chunk_size=30, chunk_overlap=0)
+    assert len(pieces) > 2
+    assert {p.metadata["question"] for p in pieces} == {"How long is it?"}
+    assert pieces[0].embed_text is None
+    assert all((p.embed_text or "").startswith("How long is it?\n") for p in pieces[1:])
+
+
+def test_one_chunk_a_page_unless_it_is_too_large() -> None:
+    blocks = [
+        Block(kind="heading", text="One", level=1, page=1),
+        Block(kind="paragraph", text="word " * 50, page=1),
+        Block(kind="table", text="a | b", page=None),
+        Block(kind="heading", text="Two", level=1, page=2),
+        Block(kind="paragraph", text="word " * 90, page=3),
+    ]
+    pieces = cut(blocks, strategy="page", chunk_size=32, chunk_overlap=0, parent_size=64)
+    assert [piece.page for piece in pieces] == [1, 2, 3, 3, 3]
+    assert pieces[0].content.endswith("a | b")
+
+
+def test_no_chunk_holds_two_languages_and_headings_stay_known() -> None:
+    blocks = [
+        Block(kind="heading", text="Manual", level=1, language="en"),
+        Block(kind="paragraph", text="Read this first.", language="en"),
+        Block(kind="paragraph", text="Lesen Sie das zuerst.", language="de"),
+        Block(kind="code", text="x = 1"),
+        Block(kind="paragraph", text="Then go on.", language="en"),
+    ]
+    for strategy in STRATEGIES:
+        pieces = cut(blocks, strategy=strategy, chunk_size=100, chunk_overlap=10)
+        german = [piece for piece in pieces if piece.language == "de"]
+        assert german[0].content.startswith("Lesen")
+        assert german[-1].content.endswith("x = 1")
+        assert german[0].headings == ("Manual",)
+        assert pieces[-1].content == "Then go on."
+
+
 def test_heading_paths_follow_levels() -> None:
     levels = [1, 2, 3, 2, 1]
     blocks = [Block(kind="heading", text=f"h{i}", level=n) for i, n in enumerate(levels)]
@@ -195,6 +422,16 @@ def test_other_packages_add_chunkers() -> None:
     assert [piece.content for piece in chunk(document, config)] == ["a", "b"]
     with pytest.raises(ValueError, match=r"unknown chunking strategy “nope”.*letters"):
         chunk(document, ChunkConfig(strategy="nope"))
+
+
+def beyond(source: ChunkInput) -> list[tuple[int, int]]:
+    return [(0, len(source.text) + 1)]
+
+
+def test_a_chunker_that_cuts_outside_the_text_is_named() -> None:
+    register_chunker("beyond", beyond)
+    with pytest.raises(ValueError, match=r"“beyond” cut at 0\.\.4 of a text of 3 characters"):
+        cut([Block(kind="paragraph", text="a b")], strategy="beyond")
 
 
 def test_overlap_must_be_below_size() -> None:

@@ -26,7 +26,7 @@ STABLE = (
 WIDGETS = {
     "knowledge_base", "embedding_model", "llm_model", "reranker", "ref", "files", "filters",
     "template", "slider", "textarea", "chunker", "expression", "cases", "body", "json_schema",
-    "headers", "key_value",
+    "headers", "key_value", "validators",
 }  # fmt: skip
 
 

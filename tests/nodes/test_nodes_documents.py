@@ -211,7 +211,7 @@ async def test_the_quality_check_lists_what_it_left_out(world: SmallWorld) -> No
     assert all(row[2] for row in out.dropped.rows)
     off = await QualityCheck(QualityCheck.Config(enabled=False)).run(chunks, world.context())
     assert off.chunks == chunks
-    short = QualityCheck(QualityCheck.Config(min_chunk_size=1_000))
+    short = QualityCheck(QualityCheck.Config(min_chunk_length=1_000))
     assert (await short.run(chunks, world.context())).chunks.items == ()
 
 

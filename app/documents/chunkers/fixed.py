@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from app.documents.chunkers.units import word_cut
+from app.documents.chunkers.units import word_cut, word_start
 from app.documents.tokens import Span
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ def fixed(source: ChunkInput) -> Iterator[Span]:
         yield start, end
         if end >= len(text):
             return
-        # Back by the overlap, to the start of a word, but always past where this one began.
+        # Back by at most the overlap, to the start of a word, but always past where this one began.
         back = end
         if config.chunk_overlap:
             back = tokens.advance(start, max(1, tokens.count(start, end) - config.chunk_overlap))
-            back = word_cut(text, start, back)
+            back = word_start(text, back, end)
         start, last_end = (back if start < back <= end else end), end

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from app.documents.chunkers.units import Unit, units
+from app.documents.chunkers.units import WHOLE_FACTOR, Unit, units
 from app.documents.text import sentences
 from app.documents.tokens import Span
 
@@ -26,15 +26,22 @@ def sentence(source: ChunkInput) -> Iterator[Span]:
     return pack(source, units(source, whole_blocks=False))
 
 
-def pack(source: ChunkInput, parts: Sequence[Unit]) -> Iterator[Span]:
-    """Yield spans of consecutive units that fit `chunk_size` together."""
+def pack(
+    source: ChunkInput, parts: Sequence[Unit], small_share: float = SMALL_SHARE
+) -> Iterator[Span]:
+    """Yield spans of consecutive units that fit `chunk_size` together.
+
+    A heading ends the chunk before it unless that is below `small_share` of `chunk_size`.
+    """
     held: list[Unit] = []
     for unit in parts:
-        if held:
-            overlap = _overlap_allowed(source, held, unit)
-            if overlap is not None:
-                yield _close(held)
-                held = overlap
+        # Headings that are carried over are looked at again: they may not fit either.
+        while held:
+            overlap = _overlap_allowed(source, held, unit, small_share)
+            if overlap is None:
+                break
+            yield _close(held)
+            held = overlap
         held.append(unit)
     if held:
         yield _close(held)
@@ -44,16 +51,20 @@ def _close(held: Sequence[Unit]) -> Span:
     return held[0].start, held[-1].end
 
 
-def _overlap_allowed(source: ChunkInput, held: list[Unit], unit: Unit) -> list[Unit] | None:
+def _overlap_allowed(
+    source: ChunkInput, held: list[Unit], unit: Unit, small_share: float
+) -> list[Unit] | None:
     """Return None where `unit` joins `held`, else what the next chunk starts with before it."""
     size, blocks = source.config.chunk_size, source.blocks
     used = source.tokens.count(held[0].start, held[-1].end)
+    if unit.tokens > size and all(u.heading for u in held):
+        size *= WHOLE_FACTOR  # a large block takes its headings along
     if blocks[held[-1].block].page != blocks[unit.block].page:
         return []
     if all(u.heading for u in held):
         return None if used + unit.tokens <= size else []
     if unit.heading:
-        return [] if used >= size * SMALL_SHARE or used + unit.tokens > size else None
+        return [] if used >= size * small_share or used + unit.tokens > size else None
     if used + unit.tokens <= size:
         return None
     if len(held) > 1 and held[-1].heading:

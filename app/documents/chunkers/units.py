@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.documents.model import Block
 from app.documents.text import sentences
 from app.documents.tokens import Span, TokenIndex
 
@@ -28,25 +27,39 @@ class Unit:
     solid: bool = False
 
 
-def units(source: ChunkInput, *, whole_blocks: bool) -> list[Unit]:
+#: Tables and code that are to be kept whole are, up to this many times `chunk_size`: an embedder
+#: that reads chunks of that size to their end still sees most of them.
+WHOLE_FACTOR = 2
+
+
+def units(
+    source: ChunkInput, *, whole_blocks: bool, keep: frozenset[str] = frozenset()
+) -> list[Unit]:
     """Return the units of a document, none larger than `chunk_size`.
 
     With `whole_blocks` a paragraph that fits is one unit, otherwise each sentence is one. Tables
-    and code that fit are one unit either way; larger ones are cut between lines.
+    and code that fit are one unit either way; larger ones are cut between lines, but for the kinds
+    in `keep`, which stay whole up to WHOLE_FACTOR times that size.
     """
-    found: list[Unit] = []
-    for index, (block, start) in enumerate(zip(source.blocks, source.starts, strict=True)):
-        found += _block_units(source, index, block, start, whole_blocks=whole_blocks)
-    return found
+    if source.config.preserve_code_blocks:
+        keep |= {"code"}
+    return [
+        unit
+        for index in range(len(source.blocks))
+        for unit in block_units(source, index, whole_blocks=whole_blocks, keep=keep)
+    ]
 
 
-def _block_units(
-    source: ChunkInput, index: int, block: Block, start: int, *, whole_blocks: bool
+def block_units(
+    source: ChunkInput, index: int, *, whole_blocks: bool, keep: frozenset[str] = frozenset()
 ) -> Iterator[Unit]:
+    """Yield the units of one block."""
+    block, start = source.blocks[index], source.starts[index]
     end, size, tokens = start + len(block.text), source.config.chunk_size, source.tokens
     heading, solid = block.kind == "heading", block.kind in ("table", "code")
     count = tokens.count(start, end)
-    if count <= size and (whole_blocks or heading or solid):
+    limit = size * WHOLE_FACTOR if block.kind in keep else size
+    if count <= limit and (whole_blocks or heading or solid):
         if source.text[start:end].strip():
             yield Unit(start, end, count, index, heading, solid)
         return
@@ -92,3 +105,14 @@ def word_cut(text: str, start: int, cut: int) -> int:
         if cut - at > 40:
             return cut
     return at if at > start else cut
+
+
+def word_start(text: str, at: int, end: int) -> int:
+    """Return the first offset in `at`..`end` that begins a word, or `at` if none is near.
+
+    Scripts without spaces between words begin where asked.
+    """
+    for place in range(max(at, 1), min(end, at + 40)):
+        if text[place - 1].isspace() and not text[place].isspace():
+            return place
+    return at

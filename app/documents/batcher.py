@@ -16,6 +16,9 @@ from app.documents.embed import Embedder, Kind
 if TYPE_CHECKING:
     import numpy as np
 
+#: Texts of a batch: on two cores 16 passages take a quarter of a second, which a query may wait.
+_MAX_BATCH = 16
+
 
 @dataclass(order=True, slots=True)
 class _Request:
@@ -25,6 +28,8 @@ class _Request:
     number: int
     kind: Kind = field(compare=False)
     texts: list[str] = field(compare=False)
+    #: Most texts that a batch with this part in it may hold.
+    most: int = field(compare=False)
     future: Future[Any] = field(compare=False, default_factory=Future)
 
 
@@ -33,20 +38,25 @@ class MicroBatcher:
 
     Long calls are cut into parts of `max_batch` texts, and waiting queries go before waiting
     passages: a question never waits for more than one batch of somebody's ingestion. The thread
-    starts with the first request.
+    starts with the first request. `max_batch` is the embedder's `batch_size` where it has one.
     """
 
-    def __init__(self, embedder: Embedder, *, max_batch: int = 16) -> None:
+    def __init__(self, embedder: Embedder, *, max_batch: int | None = None) -> None:
         self.embedder = embedder
-        self._max_batch = max_batch
+        self._max_batch: int = max_batch or getattr(embedder, "batch_size", 0) or _MAX_BATCH
         self._queue: list[_Request] = []
         self._numbers = itertools.count()
         self._changed = Condition()
         self._thread: Thread | None = None
         self._closed = False
 
-    async def embed(self, texts: Sequence[str], kind: Kind = "passage") -> np.ndarray:
+    async def embed(
+        self, texts: Sequence[str], kind: Kind = "passage", *, most: int | None = None
+    ) -> np.ndarray:
         """Return unit vectors, shape (len(texts), dim), float32, without blocking the loop.
+
+        The embedder is given at most `most` of these texts at once, where that is less than its
+        batches hold.
 
         Raises:
             EmbedderError: as the embedder does.
@@ -54,11 +64,11 @@ class MicroBatcher:
         """
         import numpy as np
 
-        parts = [
-            list(texts[i : i + self._max_batch]) for i in range(0, len(texts), self._max_batch)
-        ]
+        size = self._max_batch if most is None else min(most, self._max_batch)
+        parts = [list(texts[i : i + size]) for i in range(0, len(texts), size)]
         requests = [
-            _Request(0 if kind == "query" else 1, next(self._numbers), kind, part) for part in parts
+            _Request(0 if kind == "query" else 1, next(self._numbers), kind, part, size)
+            for part in parts
         ]
         if not requests:
             return np.empty((0, self.embedder.dim), dtype=np.float32)
@@ -116,15 +126,16 @@ class MicroBatcher:
                 if self._closed:
                     return []
                 batch: list[_Request] = []
-                room = self._max_batch
-                while self._queue and (
-                    not batch
-                    or (self._queue[0].kind == batch[0].kind and len(self._queue[0].texts) <= room)
-                ):
+                held, most = 0, self._max_batch
+                while self._queue:
+                    first = self._queue[0]
+                    most = min(most, first.most)
+                    if batch and (first.kind != batch[0].kind or held + len(first.texts) > most):
+                        break
                     request = heapq.heappop(self._queue)
                     # A request whose caller went away is dropped here.
                     if request.future.set_running_or_notify_cancel():
                         batch.append(request)
-                        room -= len(request.texts)
+                        held += len(request.texts)
                 if batch:
                     return batch

@@ -63,12 +63,20 @@ class ModelService:
         self._rerank_thread = ThreadPoolExecutor(1, thread_name_prefix="rerank")
 
     async def embed(
-        self, texts: Sequence[str], *, kind: Literal["query", "passage"], model: str = "default"
+        self,
+        texts: Sequence[str],
+        *,
+        kind: Literal["query", "passage"],
+        model: str = "default",
+        batch_size: int | None = None,
     ) -> np.ndarray:
-        """Unit vectors, shape (len(texts), dim), float32."""
+        """Unit vectors, shape (len(texts), dim), float32.
+
+        A provider is sent at most `batch_size` texts at once; None takes its own limit.
+        """
         batcher = await self._batcher(model)
         try:
-            return await batcher.embed(texts, kind)
+            return await batcher.embed(texts, kind, most=batch_size)
         except EmbedderError as error:
             raise _translated(error, model) from error
 

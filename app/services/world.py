@@ -12,6 +12,7 @@ from app.engine.context import IndexReport, SearchOutcome, SearchRequest, Workfl
 from app.engine.values import Chunk, Document
 from app.services.chunk_changes import Passage
 from app.services.chunk_edits import EDIT_CONFLICTS, Carried, carry, noted
+from app.services.embeddings import Embeddings, Text
 from app.services.files import FileService
 from app.services.index_preview import preview
 from app.services.indexer import Indexer
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
     from sqlmodel import Session
 
-#: Texts handed to the embedder at once: small enough for progress to move.
-_EMBED_GROUP = 64
 _PAGE = 500
 
 
@@ -73,7 +72,10 @@ class WorldKnowledge:
         indexer: Indexer,
         origin: Origin | None = None,
         lexicons: dict[str, Lexicon] | None = None,
+        embeddings: Embeddings | None = None,
     ) -> None:
+        #: Decides by which model chunks are embedded.
+        self.embeddings = embeddings or Embeddings(repository, models)
         self._repository = repository
         self._search = search
         self._models = models
@@ -86,7 +88,13 @@ class WorldKnowledge:
     def bound(self, origin: Origin) -> WorldKnowledge:
         """The same knowledge bases, on behalf of somebody."""
         return WorldKnowledge(
-            self._repository, self._search, self._models, self._indexer, origin, self._lexicons
+            self._repository,
+            self._search,
+            self._models,
+            self._indexer,
+            origin,
+            self._lexicons,
+            self.embeddings,
         )
 
     def trying(self) -> WorldKnowledge:
@@ -105,13 +113,14 @@ class WorldKnowledge:
             return await self._search.run(kb, request)
 
     async def vectors(self, kb: str, chunk_ids: Sequence[str]) -> np.ndarray:
-        """Stored unit vectors of chunks, shape (n, dim), float32; zeros where there is none."""
+        """Stored unit vectors of chunks, shape (n, dim), float32; zeros where there is none.
+
+        Of chunks by several models, those by another model than most are zeros.
+        """
         import numpy as np
 
         with in_own_words():
-            row = await call(self._repository.find, kb)
-            model = await self._models.vector_name(row.config["embedding_model"])
-            found = await call(self._repository.chunk_vectors, list(chunk_ids), model)
+            found = await call(self._repository.nearby_vectors, list(chunk_ids))
         if not found:
             return np.zeros((len(chunk_ids), 0), dtype=np.float32)
         zero = np.zeros_like(next(iter(found.values())))
@@ -154,8 +163,6 @@ class WorldKnowledge:
         row = origin.base
         if row is None:
             row = await call(self._repository.find, kb)
-        chosen = row.config["embedding_model"]
-        model = await self._models.vector_name(chosen)
         settings = dict(origin.processing or processing or {})
         document_id = origin.document_id
         if document_id is None:
@@ -164,7 +171,7 @@ class WorldKnowledge:
         while True:
             before = await call(self._repository.corrected_head, row.id, ref, document_id)
             carried = await call(self._carry, before, chunks)
-            version = _version(row.id, document_id, document, settings, model)
+            version = _version(row.id, document_id, document, settings)
             try:
                 stored = await self.store(
                     row, ref, version, carried, over=None if before is None else before.id,
@@ -217,13 +224,19 @@ class WorldKnowledge:
 
         `over` is the version that the corrections were made on. Raises VersionMoved.
         """
-        chosen = row.config["embedding_model"]
-        model = await self._models.vector_name(chosen)
+        embedding = await self.embeddings.of_branch(row, ref)
+        model = embedding.model.vectors
         found = [passage.chunk for passage in carried.passages if not passage.disabled]
-        vectors = await self._embed_new(found, chosen, model, progress)
+        vectors = await self.embeddings.missing(
+            embedding,
+            [Text(_embedded_text(chunk), chunk.language or version.language) for chunk in found],
+            batch_size=row.config.get("embedding_batch_size"),
+            progress=progress,
+        )
         version.meta = noted(version.meta, carried)
+        version.embedding_model, version.models = model, embedding.data()
         version.config_hash = ids.config_hash(
-            version.processing, model, [*carried.edits, *carried.conflicts]
+            version.processing, embedding.key, [*carried.edits, *carried.conflicts]
         )
         commit, change = await call(
             self._repository.commit_document,
@@ -231,46 +244,22 @@ class WorldKnowledge:
             ref,
             version,
             [_row(chunk) for chunk in found],
-            vectors,
+            vectors.get(model, {}),
             model,
             author,
             message,
             corrections=_corrections(carried),
             over=over,
             exact=over is not None,
+            others={other: more for other, more in vectors.items() if other != model},
             within=self._origin.within,
         )
         self._indexer.touch(row.id)
-        return Stored(commit, change, len(found), len(vectors))
+        return Stored(commit, change, len(found), sum(map(len, vectors.values())))
 
-    async def _embed_new(
     async def touch(self, kb: str) -> None:
         """Bring the indexes of a knowledge base up to what was committed."""
         self._indexer.touch((await call(self._repository.find, kb)).id)
-
-        self,
-        chunks: Sequence[Chunk],
-        chosen: str,
-        model: str,
-        progress: Callable[[int, int], None] | None,
-    ) -> dict[str, np.ndarray]:
-        texts = {ids.text_hash(text): text for text in map(_embedded_text, chunks)}
-        known = await call(self._repository.known_vectors, model, list(texts))
-        missing = [key for key in texts if key not in known]
-        vectors: dict[str, np.ndarray] = {}
-        done = len(texts) - len(missing)
-        for at in range(0, len(missing), _EMBED_GROUP):
-            if progress:
-                progress(done, len(texts))
-            group = missing[at : at + _EMBED_GROUP]
-            rows = await self._models.embed(
-                [texts[key] for key in group], kind="passage", model=chosen
-            )
-            vectors.update(zip(group, rows, strict=True))
-            done += len(group)
-        if progress:
-            progress(done, len(texts))
-        return vectors
 
     async def _lexicon(self, kb: str, ref: str) -> Lexicon:
         with in_own_words():
@@ -330,7 +319,7 @@ def _embedded_text(chunk: Chunk) -> str:
 
 
 def _version(
-    kb_id: str, document_id: str, document: Document, processing: dict[str, Any], model: str
+    kb_id: str, document_id: str, document: Document, processing: dict[str, Any]
 ) -> tables.DocumentVersion:
     return tables.DocumentVersion(
         id="",
@@ -339,7 +328,7 @@ def _version(
         content_hash=document.blob,
         config_hash="",
         processing=processing,
-        embedding_model=model,
+        embedding_model="",
         media_type=document.media_type,
         size=document.size,
         pages=document.pages,

@@ -194,6 +194,20 @@ async def test_concurrent_requests_share_batches_and_queries_go_first(
     ]
 
 
+async def test_no_batch_is_larger_than_any_of_its_callers_wants(
+    recorder: tuple[Recorder, MicroBatcher],
+) -> None:
+    embedder, batcher = recorder
+    first = asyncio.create_task(batcher.embed(["first"]))
+    await asyncio.to_thread(embedder.started.wait)
+    few = asyncio.create_task(batcher.embed(["x"] * 5, most=2))
+    many = asyncio.create_task(batcher.embed(["y"] * 5, most=100))
+    await asyncio.sleep(0.05)
+    embedder.go_on.set()
+    assert [len(rows) for rows in await asyncio.gather(first, few, many)] == [1, 5, 5]
+    assert [len(texts) for _, texts in embedder.batches] == [1, 2, 2, 1, 4, 1]
+
+
 async def test_errors_reach_those_who_asked_and_the_thread_goes_on(
     recorder: tuple[Recorder, MicroBatcher],
 ) -> None:

@@ -20,6 +20,8 @@ from storage.errors import Conflict, NotFound
 from storage.tables import Chunk, Commit, DocumentVersion, VersionEdits
 
 _CHUNK_FIELDS = tuple(Chunk.model_fields)
+#: A chunk reaches over fewer pages than this.
+_PAGES_OF_A_CHUNK = 5
 
 
 class VersionMoved(Conflict):
@@ -132,3 +134,27 @@ def commits_of_document(
     order = commits.walk(start.id, {id: (parents, at) for id, parents, at, _ in known})
     mine = {id for id, _, _, hit in known if hit}
     return [id for id in order if id in mine]
+
+
+def page_window(db: Database, version_id: str, page: int) -> list[tuple[Chunk, bool]]:
+    """Chunks with a box on a page, and whether each is disabled, in reading order."""
+    with db.read() as session:
+        left_out = read(session, version_id).disabled
+        query = select(Chunk).where(
+            col(Chunk.version_id) == version_id,
+            col(Chunk.page) <= page,
+            col(Chunk.page) > page - _PAGES_OF_A_CHUNK,
+        )
+        found = [(chunk, False) for chunk in session.exec(query)]
+    found += [(chunk, True) for chunk in left_out.values()]
+    here = [item for item in found if any(box["page"] == page for box in item[0].boxes)]
+    return sorted(here, key=lambda item: item[0].ordinal)
+
+
+def ordinal_at(db: Database, version_id: str, start: int) -> int | None:
+    """Number of the chunk that holds a place of the text, or else of the one before it."""
+    with db.read() as session:
+        query = select(Chunk.ordinal).where(
+            col(Chunk.version_id) == version_id, col(Chunk.start) <= start
+        )
+        return session.exec(query.order_by(col(Chunk.start).desc()).limit(1)).first()

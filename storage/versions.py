@@ -269,6 +269,14 @@ class History:
         """Chunks of a version in reading order, disabled ones (True) too; and how many."""
         return corrected.window(self._db, version_id, limit, offset)
 
+    def chunks_on_page(self, version_id: str, page: int) -> list[tuple[Chunk, bool]]:
+        """Chunks with a box on a page, disabled ones (True) too, in reading order."""
+        return corrected.page_window(self._db, version_id, page)
+
+    def ordinal_at(self, version_id: str, start: int) -> int | None:
+        """Number of the chunk that holds a place of the text, or else of the one before it."""
+        return corrected.ordinal_at(self._db, version_id, start)
+
     def document_commits(
         self, kb_id: str, ref: str, document_id: str, limit: int = 50, offset: int = 0
     ) -> tuple[list[tuple[Commit, str | None]], int]:

@@ -26,6 +26,7 @@ from app.services.kb_workflows import PipelineService
 from app.services.keys import KeyService, page_secret
 from app.services.knowledge import KnowledgeService
 from app.services.models import ModelService
+from app.services.passages import PassageService
 from app.services.problems import Report, explain
 from app.services.runs import RunLimits, RunService
 from app.services.search import SearchService
@@ -74,6 +75,7 @@ class Services:
     pipelines: PipelineService
     ingest: IngestService
     search: SearchService
+    passages: PassageService
     world: ServiceWorld
     workflows: WorkflowService
     history: HistoryService
@@ -246,6 +248,7 @@ def _wire(
         workflows=workflows,
         history=HistoryService(revisions),
         exports=ExportService(workflows, registry),
+        passages=PassageService(repository),
         compare=CompareService(running, knowledge),
         runs=running,
         triggers=TriggerService(TriggerRepository(database), running, workflows),

@@ -131,6 +131,20 @@ class DocumentCommitView(CommitView):
     version_id: str | None = None
 
 
+class PassageView(ChunkView):
+    """A chunk beside its pages: with the document's text at its place, where that is another."""
+
+    source: str | None = None
+
+
+class PassageWindow(View):
+    """Some chunks of a document, disabled ones too, and how many there are."""
+
+    version_id: str
+    total: int
+    items: list[PassageView]
+
+
 class CorrectionView(View):
     """What a correction of chunks did: its commit, and the chunks that came of it.
 

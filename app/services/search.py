@@ -12,14 +12,17 @@ from app.engine.context import SearchOutcome, SearchRequest, SearchType
 from app.engine.problems import RagloomError
 from app.engine.values import Box, Chunk
 from app.retrieval.adaptive import choose_search
-from app.retrieval.fusion import convex_fusion
+from app.retrieval.fusion import RRF_K, convex_fusion, reciprocal_rank_fusion
 from app.services.indexer import Indexer
 from app.services.models import ModelService
 from app.services.threads import call
 from app.services.views import SearchConfig, SearchResponse
+from storage.embedding import Model
+from storage.errors import REEMBED
 from storage.filters import Candidates
 from storage.knowledge import KnowledgeRepository
-from storage.search import ChunkSearch
+from storage.lru import Lru
+from storage.search import ChunkSearch, Hits
 from storage.versions import Place
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ _DEPTH = 50
 #: Passages that are read again by the reranker, at least.
 _RERANKED = 20
 _MOST_NAMES = 100_000
+_MOST_BRANCHES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,8 @@ class _Plan:
 
     kb_id: str
     commit: str
-    model: str
+    #: The models that embedded what is searched.
+    models: tuple[Model, ...]
     candidates: Candidates | None
     how: _How
 
@@ -91,8 +96,8 @@ class SearchService:
         self._indexer = indexer
         self._max_query_chars = max_query_chars
         self._chunks: ChunkSearch | None = None
-        #: Embedding model of a knowledge base, as it was at its last search.
-        self._known_models: dict[str, str] = {}
+        #: Names of the embedding models of a branch, as they were at its last search.
+        self._known_models: Lru[tuple[str, str], tuple[str, ...]] = Lru(_MOST_BRANCHES)
         self._names: dict[str, str] = {}
 
     async def search(self, kb: str, query: str, config: SearchConfig) -> SearchResponse:
@@ -122,6 +127,8 @@ class SearchService:
             "total": len(chunks),
             "reranked": config.rerank,
         }
+        if plan.how.semantic:
+            metadata["embedding_models"] = [model.name for model in plan.models]
         if plan.how.search_type == "hybrid":
             metadata["semantic_weight"] = plan.how.semantic_weight
         if plan.how.reason:
@@ -144,23 +151,42 @@ class SearchService:
         query = self._checked(request.query)
         how = _How.of(query, request)
         stores = await self._stores()
-        # The query is embedded while the words are looked up; that needs the model's name, which
-        # seldom changes.
-        guess = self._known_models.get(kb)
-        early = asyncio.create_task(self._embed(query, guess)) if guess and how.semantic else None
+        # The query is embedded while the words are looked up; that needs the models' names, which
+        # seldom change.
+        guess = (self._known_models.peek((kb, request.ref)) or ()) if how.semantic else ()
+        early = {name: asyncio.create_task(self._embed(query, name)) for name in guess}
         try:
             # The embedder gets going before the look-up takes the interpreter: it needs it least.
             await asyncio.sleep(0)
             plan, keyword = await call(self._look_up, stores, kb, query, request, how)
-            embedded = None
+            embedded: list[tuple[str, np.ndarray]] = []
             if how.semantic:
-                self._known_models[kb] = plan.model
-                same = early is not None and guess == plan.model
-                embedded = await (early if same else self._embed(query, plan.model))  # type: ignore[misc]
+                self._known_models.put((kb, request.ref), tuple(m.name for m in plan.models))
+                embedded = await self._embedded(query, plan.models, early)
             return plan, await call(self._finish, stores, plan, request, keyword, embedded)
         finally:
-            if early is not None:
-                early.cancel()
+            for task in early.values():
+                task.cancel()
+
+    async def _embedded(
+        self,
+        query: str,
+        models: Sequence[Model],
+        early: Mapping[str, asyncio.Task[tuple[str, np.ndarray]]],
+    ) -> list[tuple[str, np.ndarray]]:
+        """The query as each model has it. Raises RagloomError “model_mismatch”."""
+        found = await asyncio.gather(
+            *(early.get(model.name) or self._embed(query, model.name) for model in models)
+        )
+        for model, (vectors, _) in zip(models, found, strict=True):
+            if vectors != model.vectors:
+                raise RagloomError(
+                    f"The documents were embedded with “{model.vectors}”; “{model.name}” is "
+                    f"“{vectors}” now.",
+                    code="model_mismatch",
+                    fix=REEMBED,
+                )
+        return found
 
     def _names_of(self, document_ids: set[str]) -> Mapping[str, str]:
         """File names of documents; they never change, so most are known from earlier searches."""
@@ -198,7 +224,7 @@ class SearchService:
         plan = _Plan(
             kb_id=place.kb_id,
             commit=place.commit_id,
-            model=place.config["embedding_model"],
+            models=self._models_at(place, request.target_languages) if how.semantic else (),
             candidates=self._repository.candidates(
                 place.commit_id, request.filters, request.target_languages
             ),
@@ -209,31 +235,42 @@ class SearchService:
         hits = stores.keyword(plan.kb_id, plan.commit, query, how.depth, plan.candidates)
         return plan, dict(hits)
 
+    def _models_at(self, place: Place, languages: Sequence[str]) -> tuple[Model, ...]:
+        own = place.config["embedding_model"]
+        found: dict[str, Model] = {}
+        for name, vectors in self._repository.models_at(place.commit_id, languages):
+            # Two names of one model are asked once; older versions tell none.
+            if name or vectors not in found:
+                found[vectors] = Model(name or own, vectors)
+        return tuple(found.values())
+
     def _finish(
         self,
         stores: ChunkSearch,
         plan: _Plan,
         request: SearchRequest,
         keyword: Mapping[str, float],
-        embedded: tuple[str, np.ndarray] | None,
+        embedded: Sequence[tuple[str, np.ndarray]],
     ) -> list[Chunk]:
         """Search for the meaning, join both sides, and read the chunks."""
-        semantic: dict[str, float] = {}
-        if embedded is not None:
-            model, vector = embedded
-            semantic = dict(
-                stores.semantic(
-                    plan.kb_id, plan.commit, model, vector, plan.how.depth, plan.candidates
-                )
-            )
-        sides: dict[str, Mapping[str, float]] = {"semantic": semantic, "keyword": keyword}
-        if plan.how.search_type == "hybrid":
-            ranked = convex_fusion(semantic, keyword, semantic_weight=plan.how.semantic_weight)
+        how, least = plan.how, request.score_threshold
+        found = [
+            stores.semantic(plan.kb_id, plan.commit, model, vector, how.depth, plan.candidates)
+            for model, vector in embedded
+        ]
+        if how.search_type == "semantic" and least is not None:
+            # A threshold means cosines, also where ranks decide the order.
+            found, least = [[hit for hit in hits if hit[1] >= least] for hits in found], None
+        cosines = {id: score for hits in found for id, score in hits}
+        sides: dict[str, Mapping[str, float]] = {"semantic": cosines, "keyword": keyword}
+        semantic = dict(_by_rank(found)) if len(found) > 1 else cosines
+        if how.search_type == "hybrid":
+            ranked = convex_fusion(semantic, keyword, semantic_weight=how.semantic_weight)
             sides["hybrid"] = dict(ranked)
         else:
-            ranked = list((semantic or keyword).items())
-        if request.score_threshold is not None:
-            ranked = [pair for pair in ranked if pair[1] >= request.score_threshold]
+            ranked = list((semantic if how.semantic else keyword).items())
+        if least is not None:
+            ranked = [pair for pair in ranked if pair[1] >= least]
         return self._hydrate(ranked[: request.k], sides)
 
     async def _embed(self, query: str, model: str) -> tuple[str, np.ndarray]:
@@ -278,6 +315,12 @@ class SearchService:
             )
             for row in rows
         ]
+
+
+def _by_rank(lists: Sequence[Hits]) -> list[tuple[str, float]]:
+    """One list of what several models found, whose cosines do not compare; the first scores 1."""
+    fused = reciprocal_rank_fusion([[id for id, _ in hits] for hits in lists])
+    return [(id, score * (RRF_K + 1)) for id, score in fused]
 
 
 def chunk_value(

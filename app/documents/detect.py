@@ -17,6 +17,11 @@ _HTML_START = re.compile(
     r"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b",
     re.IGNORECASE | re.DOTALL,
 )
+_JSON_START = re.compile(r"\{\s*\"[^\"\n]*\"\s*:|\[\s*[\[{\"]")
+_NOTEBOOK = re.compile(r"\"(?:cell_type|nbformat_minor)\"\s*:")
+_MAIL_FIELD = re.compile(r"([A-Za-z][A-Za-z-]{1,40}):[ \t]")
+#: Header fields that letters in plain text do not have.
+_MAIL_ONLY = frozenset({"message-id", "mime-version", "received", "return-path", "content-type"})
 _OOXML_PARTS = (("word/", media.DOCX), ("ppt/", media.PPTX), ("xl/", media.XLSX))
 
 #: Extension -> media type, of extractors that other packages add.
@@ -53,6 +58,13 @@ def detect(path: Path, filename: str = "") -> str:
         raise _ole_error(path, name, extension)
     if extension in _extra_extensions:
         return _extra_extensions[extension]
+    if (found := _by_magic(head)) is not None:
+        return found
+    _refuse_binary(head, name, extension)
+    return _text_type(head, name, extension)
+
+
+def _refuse_binary(head: bytes, name: str, extension: str) -> None:
     for magic, what in media.REFUSED_MAGIC:
         # Two letters are no proof: text may begin with them.
         if head.startswith(magic) and (len(magic) > 2 or looks_binary(head)):
@@ -61,18 +73,49 @@ def detect(path: Path, filename: str = "") -> str:
         if extension in media.EXTENSIONS:
             raise _wrong_type(name, extension, "something else (its content is not recognised)")
         raise _unsupported(name, "a kind of file that is not recognised")
-    return _text_type(head, name, extension)
+
+
+def _by_magic(head: bytes) -> str | None:
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return media.WEBP
+    if head.startswith(b"BM") and head[6:10] == bytes(4):  # two letters are no proof
+        return media.BMP
+    return next((kind for magic, kind in media.MAGIC if head.startswith(magic)), None)
 
 
 def _text_type(head: bytes, name: str, extension: str) -> str:
     named = media.EXTENSIONS.get(extension)
-    text, _ = decode(head)
-    html = _HTML_START.match(text.lstrip("\ufeff \t\r\n"))
+    text = decode(head)[0].lstrip("\ufeff \t\r\n")
+    html = _HTML_START.match(text)
     if named in media.BINARY:
         raise _wrong_type(name, extension, "an HTML page" if html else "plain text")
-    if html and named != media.MARKDOWN:
+    if html and named not in (media.MARKDOWN, media.RST):
         return media.HTML
+    if named in (None, media.TEXT) and _is_mail(text):
+        return media.EMAIL
+    if named in (None, media.JSON) and text.startswith("{") and _NOTEBOOK.search(text):
+        return media.NOTEBOOK
+    if named is None and _JSON_START.match(text):
+        return media.JSON
     return named or media.TEXT
+
+
+def _is_mail(text: str) -> bool:
+    """Whether a text begins with the header of a mail that a program has sent."""
+    names = set()
+    for line in text.split("\n")[:60]:
+        if match := _MAIL_FIELD.match(line):
+            names.add(match[1].lower())
+        elif not line.startswith((" ", "\t")):
+            break
+    return "from" in names and bool(names & _MAIL_ONLY)
+
+
+def is_json_lines(text: str) -> bool:
+    """Whether a text is a JSON value a line, rather than one value."""
+    lines = (line.strip() for line in text.split("\n", 50)[:50])
+    first, second = [*(line for line in lines if line), "", ""][:2]
+    return first[:1] in ("{", "[") and second[:1] == first[:1] and first[-1:] in ("}", "]")
 
 
 def _zip_type(path: Path, name: str, extension: str) -> str:
@@ -88,13 +131,17 @@ def _zip_type(path: Path, name: str, extension: str) -> str:
             declared = container.read("mimetype")[:100].decode("ascii", "ignore")
         except (KeyError, RuntimeError, OSError, ValueError, NotImplementedError):
             declared = ""
-    if "epub" in declared:
-        raise _unsupported(name, "an EPUB book")
+    if declared.strip() in media.MIMETYPES:
+        return media.MIMETYPES[declared.strip()]
+    if "META-INF/container.xml" in members:
+        return media.EPUB
     if "opendocument" in declared:
-        raise _unsupported(name, "an OpenDocument file")
+        raise _unsupported(name, "a kind of OpenDocument file")
     if media.EXTENSIONS.get(extension) in media.BINARY:
         raise _wrong_type(name, extension, "a zip archive without a document in it")
-    raise _unsupported(name, "a zip archive")
+    raise _unsupported(
+        name, "a zip archive", "Upload it to a knowledge base, which reads the files inside."
+    )
 
 
 def _ole_error(path: Path, name: str, extension: str) -> DocumentError:

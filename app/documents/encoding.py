@@ -14,6 +14,10 @@ _BOMS = (
 )
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w-]{2,40})", re.IGNORECASE)
 _SAMPLE = 64 * 1024
+_WIDE = ["utf_7", *(f"utf_{n}{end}" for n in (16, 32) for end in ("", "_le", "_be"))]
+_FEW = 200
+#: What Windows-1252 text does not have: no letter, or three letters that are not ASCII in a row.
+_FOREIGN = re.compile(rb"[\x81\x8d\x8f\x90\x9d]|[\x80-\xff]{3}")
 
 
 def looks_binary(head: bytes) -> bool:
@@ -44,14 +48,23 @@ def decode(data: bytes, *, html: bool = False) -> tuple[str, str]:
             continue
     if _damaged_utf8(data):
         return data.decode("utf-8", "replace"), "utf-8"
-    name = _guess(data[:_SAMPLE]) or "cp1252"
+    name = "cp1252" if _short_western(data) else _guess(data[:_SAMPLE]) or "cp1252"
     return data.decode(name, "replace"), name
+
+
+def _short_western(data: bytes) -> bool:
+    """Whether a text too short for statistics has single accented letters among plain ones."""
+    if len(data) > _FEW:
+        return False
+    high = sum(byte > 127 for byte in data)
+    return high * 2 < len(data) and not _FOREIGN.search(data)
 
 
 def _guess(sample: bytes) -> str | None:
     from charset_normalizer import from_bytes
 
-    best = from_bytes(sample).best()
+    # UTF-16 and UTF-32 were recognised before, by their marks or zeros.
+    best = from_bytes(sample, cp_exclusion=_WIDE).best()
     return best.encoding if best is not None else None
 
 

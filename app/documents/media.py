@@ -10,6 +10,22 @@ HTML = "text/html"
 MARKDOWN = "text/markdown"
 TEXT = "text/plain"
 CSV = "text/csv"
+RST = "text/x-rst"
+NOTEBOOK = "application/x-ipynb+json"
+JSON = "application/json"
+JSON_LINES = "application/jsonl"
+EPUB = "application/epub+zip"
+EMAIL = "message/rfc822"
+RTF = "application/rtf"
+ODT = "application/vnd.oasis.opendocument.text"
+ODS = "application/vnd.oasis.opendocument.spreadsheet"
+ODP = "application/vnd.oasis.opendocument.presentation"
+PNG = "image/png"
+JPEG = "image/jpeg"
+TIFF = "image/tiff"
+WEBP = "image/webp"
+BMP = "image/bmp"
+GIF = "image/gif"
 
 #: What a file of each type is called in messages.
 NAMES = {
@@ -21,6 +37,22 @@ NAMES = {
     MARKDOWN: "Markdown",
     TEXT: "plain text",
     CSV: "comma-separated values",
+    RST: "reStructuredText",
+    NOTEBOOK: "a Jupyter notebook",
+    JSON: "JSON",
+    JSON_LINES: "JSON lines",
+    EPUB: "an EPUB book",
+    EMAIL: "an e-mail",
+    RTF: "a rich text (RTF) file",
+    ODT: "an OpenDocument text",
+    ODS: "an OpenDocument spreadsheet",
+    ODP: "an OpenDocument presentation",
+    PNG: "a PNG image",
+    JPEG: "a JPEG image",
+    TIFF: "a TIFF image",
+    WEBP: "a WebP image",
+    BMP: "a bitmap image",
+    GIF: "a GIF image",
 }
 
 #: Extension -> media type of the formats read here.
@@ -33,29 +65,49 @@ EXTENSIONS = {
     ".md": MARKDOWN, ".markdown": MARKDOWN, ".mdx": MARKDOWN,
     ".txt": TEXT, ".text": TEXT, ".log": TEXT,
     ".csv": CSV, ".tsv": CSV,
+    ".rst": RST, ".rest": RST,
+    ".ipynb": NOTEBOOK,
+    ".json": JSON, ".jsonl": JSON_LINES, ".ndjson": JSON_LINES,
+    ".epub": EPUB,
+    ".eml": EMAIL,
+    ".rtf": RTF,
+    ".odt": ODT, ".ott": ODT, ".ods": ODS, ".odp": ODP,
+    ".png": PNG, ".jpg": JPEG, ".jpeg": JPEG, ".tif": TIFF, ".tiff": TIFF,
+    ".webp": WEBP, ".bmp": BMP, ".gif": GIF,
 }  # fmt: skip
 
+IMAGES = frozenset({PNG, JPEG, TIFF, WEBP, BMP, GIF})
+#: Types that are zip containers, by the `mimetype` they hold.
+MIMETYPES = {EPUB: EPUB, ODT: ODT, f"{ODT}-template": ODT, ODS: ODS, ODP: ODP}
+
 #: Types whose content is binary: a text under such a name is a mistake, not a document.
-BINARY = frozenset({PDF, DOCX, PPTX, XLSX})
+BINARY = frozenset({PDF, DOCX, PPTX, XLSX, EPUB, ODT, ODS, ODP, *IMAGES})
 
 #: For messages: what can be read.
-SUPPORTED = "pdf, docx, pptx, xlsx, html, md, txt and csv"
+SUPPORTED = (
+    "pdf, docx, pptx, xlsx, odt, ods, odp, rtf, epub, html, md, rst, ipynb, txt, csv, json, jsonl, "
+    "eml, images (png, jpg, tiff, webp, bmp, gif) and zip archives of these"
+)
+
+#: First bytes -> type, of formats that begin with them.
+MAGIC = (
+    (b"\x89PNG\r\n", PNG),
+    (b"\xff\xd8\xff", JPEG),
+    (b"GIF87a", GIF),
+    (b"GIF89a", GIF),
+    (b"II*\x00", TIFF),
+    (b"MM\x00*", TIFF),
+    (b"{\\rtf", RTF),
+)
 
 #: First bytes -> what the file is, for files that are recognised and refused.
 REFUSED_MAGIC = (
-    (b"\x89PNG", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF8", "a GIF image"),
-    (b"II*\x00", "a TIFF image"),
-    (b"MM\x00*", "a TIFF image"),
-    (b"BM", "a bitmap image"),
-    (b"RIFF", "an audio, video or WebP file"),
+    (b"RIFF", "an audio or video file"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"BZh", "a bzip2 archive"),
     (b"\xfd7zXZ", "an xz archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (b"Rar!", "a RAR archive"),
-    (b"{\\rtf", "a rich text (RTF) file"),
     (b"\x7fELF", "a program"),
     (b"MZ", "a Windows program"),
     (b"ID3", "an audio file"),

@@ -25,7 +25,21 @@ _MODULES = {
     media.MARKDOWN: "markdown",
     media.TEXT: "plain",
     media.CSV: "csv_table",
+    media.RST: "rst",
+    media.NOTEBOOK: "notebook",
+    media.JSON: "json_data",
+    media.JSON_LINES: "json_data",
+    media.EPUB: "epub",
+    media.EMAIL: "email_message",
+    media.RTF: "rtf",
+    media.ODT: "odf",
+    media.ODS: "odf",
+    media.ODP: "odf",
+    **dict.fromkeys(media.IMAGES, "image"),
 }
+
+#: Titles that programs fill in.
+_NO_TITLES = frozenset({"untitled", "untitled document", "title", "unknown"})
 
 _extractors: Plugins[Extractor] = Plugins("ragloom.extractors")
 #: "module:name" and extensions of each function registered by a call, for the worker processes.
@@ -91,7 +105,7 @@ def extract(
         raise DocumentError(
             "no_text",
             f"“{filename}” ({media.NAMES.get(media_type, media_type)}) holds no text.",
-            "If it is a scan, run it through text recognition (OCR) first.",
+            "If it is a scan, turn on text recognition (OCR) and process it again.",
         )
     return _finish(document, filename)
 
@@ -110,9 +124,9 @@ def _extractor(media_type: str) -> Extractor:
 
 
 def _finish(document: ExtractedDocument, filename: str) -> ExtractedDocument:
-    title = document.title.strip() or next(
-        (b.text for b in document.blocks if b.kind == "heading" and b.level == 1), ""
-    )
+    title = document.title.strip()
+    if not title or title.lower() in _NO_TITLES:
+        title = next((b.text for b in document.blocks if b.kind == "heading" and b.level == 1), "")
     return document.model_copy(
         update={
             "title": title or PurePath(filename).stem,

@@ -22,16 +22,17 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
     pages = text.split("\f") if "\f" in text else [text]
     blocks = Blocks(options.max_chars)
     for number, page in enumerate(pages, 1):
-        for paragraph in _PARAGRAPHS.split(clean(page)):
-            listed = all(_LIST_LINE.match(line) for line in paragraph.strip("\n").split("\n"))
-            blocks.add(
-                "list" if listed else "paragraph",
-                paragraph,
-                page=number if len(pages) > 1 else None,
-            )
+        add_plain(blocks, page, page=number if len(pages) > 1 else None)
     return ExtractedDocument(
         media_type=media.TEXT,
         pages=len(pages) if len(pages) > 1 else None,
         metadata={"encoding": encoding},
         blocks=tuple(blocks.items),
     )
+
+
+def add_plain(blocks: Blocks, text: str, *, page: int | None = None) -> None:
+    """Add the paragraphs and lists of a plain text."""
+    for paragraph in _PARAGRAPHS.split(clean(text)):
+        listed = all(_LIST_LINE.match(line) for line in paragraph.strip("\n").split("\n"))
+        blocks.add("list" if listed else "paragraph", paragraph, page=page)

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.documents import media
 from app.documents.archive import check_zip
 from app.documents.errors import DocumentError
-from app.documents.extract.builder import Blocks
+from app.documents.extract.builder import Across, Blocks
 from app.documents.extract.ooxml import core_properties, open_package
 from app.documents.extract.options import ExtractOptions
+from app.documents.extract.sheet import add_sheet
 from app.documents.model import ExtractedDocument
 
 #: Columns that are read; a stray cell at the far end of a sheet costs nothing then.
 MAX_COLUMNS = 1_000
-#: Empty rows after which a sheet is over.
-MAX_EMPTY_ROWS = 20_000
+#: Merged cells of a sheet that are looked at, and rows one of them may reach over.
+MAX_MERGES = 5_000
+MAX_MERGED_ROWS = 200
+_MERGE = re.compile(rb'<(?:\w+:)?mergeCell\s+ref="([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})"')
+
+
+class Merge(NamedTuple):
+    """A range of merged cells, rows and columns from 1."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
 
 
 def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
@@ -46,7 +60,8 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
                 if sheet.sheet_state != "visible":
                     hidden.append(sheet.title)
                     continue
-                _sheet(blocks, sheet, number, options)
+                merges = _merges(source, getattr(sheet, "_worksheet_path", ""))
+                _sheet(blocks, sheet, merges, number, options)
             title, metadata = core_properties(source)
         finally:
             book.close()
@@ -61,49 +76,59 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
     )
 
 
-def _sheet(blocks: Blocks, sheet: Any, page: int, options: ExtractOptions) -> None:
+def _sheet(
+    blocks: Blocks, sheet: Any, merges: Sequence[Merge], page: int, options: ExtractOptions
+) -> None:
     blocks.heading(sheet.title, 1, page=page)
     # What the file says about its size may be wrong by millions of rows.
     sheet.reset_dimensions()
-    for rows in _tables(sheet, options.max_chars):
-        if len(rows) == 1 or max(sum(map(bool, row)) for row in rows) == 1:
-            for row in rows:
-                blocks.add("paragraph", " ".join(filter(None, row)), page=page)
-            continue
-        # A title above the table: one filled cell before the first row of several.
-        titles = next(i for i, row in enumerate(rows) if sum(map(bool, row)) > 1)
-        for row in rows[:titles]:
-            blocks.add("paragraph", " ".join(filter(None, row)), page=page)
-        blocks.table(rows[titles:], page=page)
+    add_sheet(blocks, _filled(_rows(sheet), merges), page, options)
 
 
-def _tables(sheet: Any, max_chars: int) -> Iterator[list[list[str]]]:
-    """Yield runs of rows between empty ones."""
-    rows: list[list[str]] = []
-    empty = held = 0
+def _merges(source: Path, part: str) -> list[Merge]:
+    """Return a sheet's merged ranges, which openpyxl leaves out when it reads row by row."""
+    from openpyxl.utils import column_index_from_string as number
+
+    found: list[Merge] = []
+    with zipfile.ZipFile(source) as package:
+        if part not in package.namelist():
+            return []
+        with package.open(part) as xml:
+            rest = b""
+            while data := xml.read(1 << 20):
+                data, rest = rest + data, data[-80:]
+                for left, top, right, bottom in _MERGE.findall(data):
+                    merge = Merge(
+                        int(top), number(left.decode()), int(bottom), number(right.decode())
+                    )
+                    if merge.bottom - merge.top < MAX_MERGED_ROWS:
+                        found.append(merge)
+                if len(found) > MAX_MERGES:
+                    break
+    return sorted(set(found))[:MAX_MERGES]
+
+
+def _rows(sheet: Any) -> Iterator[list[str]]:
     for row in sheet.iter_rows(max_col=MAX_COLUMNS):
-        cells = [_text(cell) for cell in row]
-        if any(cells):
-            while not cells[-1]:
-                cells.pop()
-            rows.append(cells)
-            empty = 0
-            held += sum(map(len, cells))
-            if held > max_chars:
-                raise DocumentError(
-                    "too_large",
-                    f"A sheet holds more than {max_chars:,} characters.",
-                    "Split the workbook, or raise the limit on text.",
-                )
-            continue
-        empty += 1
-        if rows:
-            yield rows
-            rows = []
-        if empty > MAX_EMPTY_ROWS:
-            break
-    if rows:
-        yield rows
+        yield [_text(cell) for cell in row]
+
+
+def _filled(rows: Iterator[list[str]], merges: Sequence[Merge]) -> Iterator[list[str]]:
+    """Yield rows with merged cells filled: along a row as `Across`, below as the text again."""
+    waiting = sorted(merges, reverse=True)
+    open_: list[tuple[Merge, str]] = []
+    for number, row in enumerate(rows, 1):
+        open_ = [(merge, text) for merge, text in open_ if merge.bottom >= number]
+        while waiting and waiting[-1].top <= number:
+            merge = waiting.pop()
+            if merge.top == number and merge.left <= len(row) and row[merge.left - 1]:
+                open_.append((merge, row[merge.left - 1]))
+        for merge, text in open_:
+            last = min(merge.right, MAX_COLUMNS)
+            row.extend([""] * (last - len(row)))
+            for column in range(merge.left, last + 1):
+                row[column - 1] = text if column == merge.left else Across(text)
+        yield row
 
 
 def _text(cell: Any) -> str:

@@ -1,0 +1,65 @@
+"""XML inside zip containers, read without entities, document types or the network."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from typing import Any
+
+from app.documents.archive import damaged
+
+_BAD = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
+
+
+def read_member(container: zipfile.ZipFile, name: str) -> bytes | None:
+    """Return a member's bytes, None where there is none of that name.
+
+    Raises:
+        DocumentError: damaged.
+    """
+    try:
+        return container.read(name)
+    except KeyError:
+        return None
+    except (*_BAD, RuntimeError) as error:
+        raise damaged(f"The part {name!r} of the file is damaged.") from error
+
+
+def read_xml(container: zipfile.ZipFile, name: str) -> Any:
+    """Return the root element of an XML member, None where there is no such member.
+
+    Raises:
+        DocumentError: damaged.
+    """
+    from lxml import etree
+
+    data = read_member(container, name)
+    if data is None:
+        return None
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True,
+        remove_pis=True,
+    )  # fmt: skip
+    try:
+        return etree.fromstring(data, parser)
+    except etree.XMLSyntaxError as error:
+        raise damaged(f"The part {name!r} of the file is no valid XML.") from error
+
+
+def local(element: Any) -> str:
+    """Return an element's name without its namespace; "" for entities and the like."""
+    tag = element.tag
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+
+
+def attribute(element: Any, name: str) -> str:
+    """Return the value of an attribute by its name without the namespace; "" where it has none."""
+    for key, value in element.attrib.items():
+        if key.rpartition("}")[2] == name:
+            return str(value)
+    return ""
+
+
+def all_text(element: Any) -> str:
+    """Return the text of an element and all below it."""
+    return "".join(element.itertext(tag="{*}*")) if element is not None else ""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from app.engine.problems import RagloomError
 from app.services.models import DEFAULT_EMBEDDER, ModelService
 from app.services.threads import call
 from storage import ids, tables
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 #: Texts handed to the embedder at once: small enough for progress to move.
 _GROUP = 64
+_LANGUAGE = re.compile(r"\*|[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 #: Name of the vectors -> text hash -> unit vector.
 Vectors = dict[str, "dict[str, np.ndarray]"]
@@ -110,3 +113,24 @@ class Embeddings:
             self._dims[model.vectors] = stored or dim
         if self._dims[model.vectors] != dim:
             raise ModelMismatch(model.name, self._dims[model.vectors], dim)
+
+
+async def checked_models(
+    models: ModelService, embedding_model: str, language_models: Mapping[str, str]
+) -> list[str]:
+    """The models that are named, each once, all of which can be used here.
+
+    Raises RagloomError “invalid_config” for what is no language, ModelUnavailable.
+    """
+    for language in language_models:
+        if not _LANGUAGE.fullmatch(language):
+            raise RagloomError(
+                f"language_models has the key “{language}”, which is no language.",
+                code="invalid_config",
+                fix="Use two-letter codes such as “de” (ISO 639-1), or “*” for every other one.",
+                found=language,
+            )
+    named = list(dict.fromkeys([embedding_model, *language_models.values()]))
+    for model in named:
+        await models.check(model, "embed")
+    return named

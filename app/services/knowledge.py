@@ -9,6 +9,7 @@ from typing import Any
 
 from app.engine.problems import RagloomError
 from app.services.clock import iso
+from app.services.embeddings import checked_models
 from app.services.indexer import Indexer
 from app.services.ingest import IngestService
 from app.services.kb_pipeline import SETTING as PIPELINE_SETTING
@@ -267,25 +268,39 @@ class KnowledgeService:
             settings = settings.model_copy(update={PIPELINE_SETTING: pinned})
         if settings.embedding_model == "default":
             settings = settings.model_copy(update={"embedding_model": DEFAULT_EMBEDDER})
-        await self._models.check(settings.embedding_model, "embed")
-        longest = await self._models.max_tokens(settings.embedding_model)
-        if longest is not None and settings.chunk_size > longest:
-            warnings.append(
-                f"chunk_size {settings.chunk_size} is more than {settings.embedding_model} reads: "
-                f"it sees the first {longest} tokens of a chunk."
-            )
+        for model in await checked_models(
+            self._models, settings.embedding_model, settings.language_models
+        ):
+            longest = await self._models.max_tokens(model)
+            if longest is not None and settings.chunk_size > longest:
+                warnings.append(
+                    f"chunk_size {settings.chunk_size} is more than {model} reads: it sees the "
+                    f"first {longest} tokens of a chunk."
+                )
         return settings, warnings
 
     async def _check_model_change(self, row: tables.KnowledgeBase, new: KnowledgeConfig) -> None:
+        """Documents that are there must have been embedded with the model that is asked for."""
         if new.embedding_model == row.config["embedding_model"]:
             return
+        wanted = await self._models.vector_name(new.embedding_model)
         stats = await call(self._stats, row.id)
-        if stats.document_count or stats.pending_documents:
+        others = [
+            share
+            for share in await call(self._repository.shares_at, stats.commit or "")
+            if share.embedding.model.vectors != wanted
+        ]
+        if others or stats.pending_documents:
             raise RagloomError(
                 f"“{row.name}” holds documents that were embedded with "
-                f"{row.config['embedding_model']}.",
-                code="conflict",
-                fix="Create a new knowledge base with the other model and upload them there.",
+                f"{row.config['embedding_model']}; vectors of “{new.embedding_model}” do not "
+                "compare with theirs.",
+                code="model_mismatch",
+                fix=f"Embed them anew on a branch: POST /api/v1/knowledge_bases/{row.id}/reembed "
+                f'with {{"embedding_model": "{new.embedding_model}", "branch": "…"}}. Nothing is '
+                "parsed again, and search and uploads on that branch use the other model.",
+                stored=row.config["embedding_model"],
+                wanted=new.embedding_model,
             )
 
     def _view(self, row: tables.KnowledgeBase) -> KnowledgeBaseView:

@@ -1,0 +1,191 @@
+"""Models by language, changes of model, and embedding a knowledge base anew on a branch."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from app.documents.embed import EmbedderOptions, Kind, _embedders, register_embedder
+from app.engine.problems import ModelUnavailable, RagloomError
+from app.services.container import Services
+from app.services.views import SearchConfig
+from tests.services.conftest import Fill, opened
+
+# Opening the stores takes longer than most of these tests: they share them, and no knowledge base.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TEXTS = {
+    "tides.md": "# Tides\n\nThe harbour of Lowick has the highest tide at noon on Fridays, and the "
+    "boats leave two hours before the tide turns.\n",
+    "hafen.md": "# Hafen\n\nDer Hafen von Emden ist bei Ebbe trocken, und die Fischer warten dort "
+    "viele Stunden auf das Wasser der nächsten Flut.\n",
+    "motor.md": "# Motor\n\nDer Motor wiegt elf Kilogramm und verbrennt ein Gemisch aus Öl und "
+    "Benzin, das man vor der Fahrt selbst mischen muss.\n",
+}
+
+
+class Words:
+    """Adds up a direction for each word; remembers what it embedded."""
+
+    max_tokens = 512
+
+    def __init__(self, name: str, dim: int) -> None:
+        self.name = name
+        self.dim = dim
+        self.seen: list[str] = []
+        self.asked: list[str] = []
+
+    def embed(self, texts: Sequence[str], kind: Kind = "passage") -> np.ndarray:
+        (self.asked if kind == "query" else self.seen).extend(texts)
+        return np.stack([self._vector(text) for text in texts])
+
+    def _vector(self, text: str) -> np.ndarray:
+        total = np.full(self.dim, 1e-3, dtype=np.float32)
+        for word in text.lower().split():
+            seed = int.from_bytes(hashlib.sha256(word.strip(".,").encode()).digest()[:8], "big")
+            total += np.random.default_rng(seed).standard_normal(self.dim, dtype=np.float32)
+        return total / np.linalg.norm(total)
+
+
+def _given(model: Words, options: EmbedderOptions) -> Words:
+    return model
+
+
+@pytest.fixture(scope="module")
+def words() -> Iterator[dict[str, Words]]:
+    """Models of other packages, of two lengths."""
+    found = {name: Words(f"{name}-v1", dim) for name, dim in (("words-a", 32), ("words-b", 48))}
+    for name, model in found.items():
+        register_embedder(name, partial(_given, model))
+    yield found
+    for name in found:
+        _embedders._items.pop(name)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def services(
+    tmp_path_factory: pytest.TempPathFactory, words: dict[str, Words]
+) -> AsyncIterator[Services]:
+    async with opened(tmp_path_factory.mktemp("shared") / "data") as services:
+        yield services
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(words: dict[str, Words]) -> None:
+    for model in words.values():
+        model.seen.clear()
+        model.asked.clear()
+
+
+async def made(services: Services, fill: Fill, **config: object) -> str:
+    """A knowledge base of its own texts: others' are embedded already."""
+    own = uuid.uuid4().hex
+    kb = (await services.knowledge.create(own, config=config)).knowledge_base_id
+    await fill(kb, {name: f"{text}\n{own}\n" for name, text in TEXTS.items()})
+    return kb
+
+
+async def names(services: Services, kb: str, query: str, **config: Any) -> list[str]:
+    found = await services.search.search(kb, query, SearchConfig(**config))
+    return [chunk.document_name for chunk in found.results]
+
+
+async def test_each_language_has_its_model(
+    services: Services, words: dict[str, Words], fill: Fill
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a", language_models={"de": "words-b"})
+    a, b = words["words-a"], words["words-b"]
+    assert (len(a.seen), len(b.seen)) == (1, 2)
+    for _ in range(2):
+        found = await services.search.search(
+            kb, "Hafen von Emden", SearchConfig(search_type="semantic", k=3)
+        )
+        assert found.metadata["embedding_models"] == ["words-a", "words-b"]
+        # The first of each model, then the second of the one that found two.
+        assert [c.document_name for c in found.results][2] == "motor.md"
+        assert {c.document_name for c in found.results[:2]} == {"tides.md", "hafen.md"}
+        assert found.results[0].score == pytest.approx(1)
+        await services.indexer.catch_up(kb)
+    assert await names(services, kb, "Ebbe", k=1) == ["hafen.md"]
+    projector = await services.indexer.projector()
+    assert projector.vectors.count(kb, "words-a-v1") == 1
+    assert projector.vectors.count(kb, "words-b-v1") == 2
+    vectors = await services.world.knowledge.vectors(kb, [c.chunk_id for c in found.results])
+    assert vectors.shape == (3, 48)
+    assert (vectors**2).sum(axis=1).round(3).tolist().count(1.0) == 2
+
+
+async def test_languages_restrict_which_models_are_asked(
+    services: Services, words: dict[str, Words], fill: Fill
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a", language_models={"de": "words-b"})
+    config: dict[str, Any] = {"search_type": "semantic", "target_languages": ["de"]}
+    assert set(await names(services, kb, "Hafen", **config)) == {"hafen.md", "motor.md"}
+    assert (words["words-a"].asked, words["words-b"].asked) == ([], ["Hafen"])
+    # A threshold means cosines of the model that found it.
+    config = {"search_type": "semantic", "score_threshold": 0.99}
+    assert await names(services, kb, "Hafen", **config) == []
+
+
+async def test_every_other_language(
+    services: Services, words: dict[str, Words], fill: Fill
+) -> None:
+    kb = await made(
+        services, fill, embedding_model="words-a", language_models={"*": "words-b", "en": "default"}
+    )
+    assert (len(words["words-a"].seen), len(words["words-b"].seen)) == (0, 2)
+    assert await names(services, kb, "when do boats leave", search_type="semantic")
+
+
+@pytest.mark.parametrize(
+    ("config", "error"),
+    [
+        ({"language_models": {"German": "words-b"}}, RagloomError),
+        ({"language_models": {"de": "nobody/nothing"}}, ModelUnavailable),
+        ({"language_models": {"de": 7}}, RagloomError),
+    ],
+)
+async def test_models_of_languages_are_checked(
+    services: Services, config: dict[str, object], error: type[RagloomError]
+) -> None:
+    with pytest.raises(error):
+        await services.knowledge.create("X", config=config)
+
+
+async def test_another_model_is_refused_where_documents_are(
+    services: Services, words: dict[str, Words], fill: Fill
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    with pytest.raises(RagloomError) as caught:
+        await services.knowledge.update(kb, config={"embedding_model": "words-b"})
+    assert caught.value.code == "model_mismatch"
+    assert f"{kb}/reembed" in caught.value.fix
+    assert '"words-b"' in caught.value.fix
+    empty = (await services.knowledge.create(f"E {uuid.uuid4()}")).knowledge_base_id
+    changed = await services.knowledge.update(empty, config={"embedding_model": "words-b"})
+    assert changed.config["embedding_model"] == "words-b"
+
+
+async def test_a_model_that_changed_under_its_name_is_told(
+    services: Services, words: dict[str, Words], fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    monkeypatch.setattr(words["words-a"], "name", "words-a-v2")
+    with pytest.raises(RagloomError, match="words-a-v2") as caught:
+        await names(services, kb, "tide")
+    assert caught.value.code == "model_mismatch"
+    monkeypatch.setattr(words["words-a"], "name", "words-a-v1")
+    monkeypatch.setattr(words["words-a"], "dim", 40)
+    with pytest.raises(Exception, match="40") as mismatch:
+        await names(services, kb, "boats")
+    assert mismatch.value.code == "model_mismatch"  # type: ignore[attr-defined]
+    job = await fill(kb, {"new.md": "Something new about dolphins."})
+    assert job.results[0].error is not None
+    assert job.results[0].error["code"] == "model_mismatch"

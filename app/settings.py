@@ -6,6 +6,7 @@ Every setting has bounds and a description; the reference page of the settings i
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -160,6 +161,15 @@ class Settings(BaseSettings):
         64, ge=0, le=10_000, description="Memory for results of earlier runs, in MB."
     )
 
+    # Where documents are imported from
+    import_roots: Annotated[list[Path] | None, NoDecode] = Field(
+        None,
+        max_length=200,
+        description="Folders whose files, and those of the folders in them, knowledge bases may "
+        "import; as a variable, separated by commas. By default your home folder while the server "
+        "listens on loopback only, otherwise none.",
+    )
+
     # Requests that workflows send
     http_allow: Annotated[list[str], NoDecode] = Field(
         [],
@@ -192,11 +202,21 @@ class Settings(BaseSettings):
         description="Inputs and outputs of a step larger than this, in KB, are kept as files.",
     )
 
-    @field_validator("allowed_hosts", "http_allow", "http_allow_private", mode="before")
+    @field_validator(
+        "allowed_hosts", "http_allow", "http_allow_private", "import_roots", mode="before"
+    )
     @classmethod
-    def _split_hosts(cls, value: Any) -> Any:
+    def _split_list(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return [host.strip() for host in value.split(",") if host.strip()]
+            return [item.strip() for item in value.split(",") if item.strip()]
+        return value
+
+    @field_validator("import_roots")
+    @classmethod
+    def _whole_paths(cls, value: list[Path] | None) -> list[Path] | None:
+        for path in value or ():
+            if not path.expanduser().is_absolute():
+                raise ValueError(f"“{path}” is not a whole path, such as /srv/documents")
         return value
 
     @field_validator("http_allow", "http_allow_private")
@@ -222,6 +242,23 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what `load_settings` hands in: it reads file and variables itself."""
         return (init_settings,)
+
+    @property
+    def allowed_roots(self) -> list[Path]:
+        """Folders that may be imported from, with what lies in them."""
+        if self.import_roots is not None:
+            return [path.expanduser() for path in self.import_roots]
+        return [Path.home()] if self.on_loopback else []
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
 
     @property
     def max_upload_bytes(self) -> int:

@@ -56,6 +56,8 @@ class SourceRefresh(SQLModel, table=True):
     counts: dict[str, int] = Field(default_factory=dict, sa_column=_json())
     #: What was left out, in words.
     notes: list[str] = Field(default_factory=list, sa_column=_json())
+    #: The first items that failed, once it is over: {"key", "code", "message", "fix"}.
+    failures: list[dict[str, Any]] = Field(default_factory=list, sa_column=_json())
     #: Jobs that read what it brought in.
     jobs: list[str] = Field(default_factory=list, sa_column=_json())
     #: {"code", "message", "fix"} where it failed as a whole.

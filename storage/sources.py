@@ -19,6 +19,8 @@ from storage.tables import Document, Job, KnowledgeBase, Task
 
 #: Refreshes of a source that are remembered.
 KEPT_REFRESHES = 50
+#: Failures that the report of a refresh names.
+_KEPT_FAILURES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,13 @@ class SourceRepository:
             row.status, row.error = status, None if error is None else dict(error)
             row.notes = row.notes if notes is None else list(notes)
             row.counts, row.finished_at = _counts(session, source_id, number), time.time()
+            failed = select(SourceItem).where(
+                col(SourceItem.source_id) == source_id,
+                col(SourceItem.seen) == number,
+                col(SourceItem.outcome) == "failed",
+            )
+            first = session.exec(failed.order_by(col(SourceItem.key)).limit(_KEPT_FAILURES))
+            row.failures = [{"key": item.key, **(item.error or {})} for item in first]
         return row
 
     # -- items ------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ from app.services.passages import PassageService
 from app.services.problems import Report, explain
 from app.services.runs import RunLimits, RunService
 from app.services.search import SearchService
+from app.services.sources import SourceService
+from app.services.sources_folder import Roots
 from app.services.threads import call
 from app.services.triggers import TriggerService
 from app.services.web import WebService
@@ -47,6 +49,7 @@ from storage.keys import KeyRepository
 from storage.knowledge import KnowledgeRepository
 from storage.projections import KeywordIndex, Projector, VectorIndex
 from storage.runs import RunRepository
+from storage.sources import SourceRepository
 from storage.workflows import WorkflowRepository
 
 log = logging.getLogger(__name__)
@@ -82,6 +85,7 @@ class Services:
     exports: ExportService
     compare: CompareService
     runs: RunService
+    sources: SourceService
     triggers: TriggerService
     batches: BatchService
     chats: ChatService
@@ -128,6 +132,7 @@ class Services:
         await self.chats.open()
         self.ingest.start()
         cleanup.push_async_callback(self.ingest.close)
+        cleanup.push_async_callback(self.sources.close)
         opening = asyncio.create_task(self._open_stores(after), name="open-stores")
         keeping = asyncio.create_task(self._keep_house(), name="housekeeping")
         cleanup.push_async_callback(_ended, opening, keeping, after)
@@ -141,6 +146,8 @@ class Services:
         await asyncio.wait([opening])
         await self.runs.recover()
         await self.batches.recover()
+        await self.sources.recover()
+        self.triggers.carry(self.sources)
         self.triggers.start()
 
     def _recover(self) -> None:
@@ -251,6 +258,15 @@ def _wire(
         passages=PassageService(repository),
         compare=CompareService(running, knowledge),
         runs=running,
+        sources=SourceService(
+            SourceRepository(database),
+            repository,
+            ingest,
+            knowledge,
+            # A person names each source, so any public host may be asked.
+            WebService(["*", *settings.http_allow], settings.http_allow_private),
+            Roots(tuple(settings.allowed_roots), (folder.path,)),
+        ),
         triggers=TriggerService(TriggerRepository(database), running, workflows),
         batches=BatchService(BatchRepository(database), running, workflows),
         chats=ChatService(ChatRepository(database), running, workflows, page_secret(settings.data)),

@@ -9,8 +9,8 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from app.engine.problems import RagloomError
 from app.services.clock import iso
@@ -90,6 +90,19 @@ class WebhookView(View):
     secret: str | None = None
 
 
+class Timed(Protocol):
+    """Something else that is due at times; the loop of the schedules looks at it too."""
+
+    #: Set to what is to be called where a time was set or moved.
+    rescheduled: Callable[[], None]
+
+    async def next_time(self) -> float | None:
+        """When something is due next, in seconds since the epoch."""
+
+    async def fire_due(self, now: float) -> None:
+        """Start what is due, and move its time on."""
+
+
 class TriggerService:
     """Schedules and webhooks, and the loop that looks at the clock."""
 
@@ -101,6 +114,12 @@ class TriggerService:
         self._workflows = workflows
         self._clock: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._timed: list[Timed] = []
+
+    def carry(self, timed: Timed) -> None:
+        """Look at the clock for something else too."""
+        timed.rescheduled = self._changed.set
+        self._timed.append(timed)
 
     def start(self) -> None:
         """Begin to look at the clock."""
@@ -184,7 +203,11 @@ class TriggerService:
             self._changed.clear()
             try:
                 await self._fire_due()
-                following = await call(self._triggers.next_time)
+                times = [await call(self._triggers.next_time)]
+                for timed in self._timed:
+                    await timed.fire_due(time.time())
+                    times.append(await timed.next_time())
+                following = min((at for at in times if at is not None), default=None)
             except Exception:
                 log.exception("Schedules could not be looked at; trying again")
                 following = None

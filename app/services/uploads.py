@@ -213,7 +213,10 @@ def _pieces(file: IncomingFile, loop: asyncio.AbstractEventLoop) -> Iterator[byt
         stream = aiter(file.chunks)
 
         async def following() -> bytes | None:
-            return await anext(stream, None)
+            try:
+                return await anext(stream, None)
+            except OSError as error:
+                raise _Unreadable(error.strerror or str(error)) from error
 
         while (piece_ := asyncio.run_coroutine_threadsafe(following(), loop).result()) is not None:
             yield piece_

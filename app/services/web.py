@@ -82,6 +82,10 @@ class WebService:
         """Raise RagloomError 'host_not_allowed' or 'bad_url' unless `url` may be asked."""
         self._target(url)
 
+    async def check_address(self, url: str) -> None:
+        """The same, and that its host is found at an address that may be reached."""
+        await self._addresses(self._target(url))
+
     async def fetch(self, request: WebRequest) -> WebResponse:
         """Send a request and follow its redirects, each checked like the first address."""
         secrets = self._secrets(request.headers)

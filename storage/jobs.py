@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, func, update
+from sqlalchemy import func, update
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
@@ -123,7 +123,7 @@ class JobRepository(JobControl):
         return task
 
     def _next(self, session: Session, attempts: int, now: float) -> str | None:
-        query: Select[Any] = (
+        query: Any = (
             columns(
                 col(Task.id).label("id"),
                 col(Task.job_id).label("job_id"),

@@ -1,19 +1,17 @@
-"""Documents of a knowledge base: upload, look at, replace, delete; and the jobs that read them."""
+"""Documents of a knowledge base: upload, look at, replace, delete."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from app.api.deps import Key, Limit, Offset, Ref, Svc, preferred_wait, wants_async, wants_events
+from app.api.deps import Key, Limit, Offset, Ref, Svc, preferred_wait, wants_async
 from app.api.multipart import Form, read_form
 from app.api.problems import Door, error_body
-from app.api.sse import event_stream
 from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.ingest import IncomingFile
@@ -68,6 +66,13 @@ class Upload(BaseModel):
     warnings: list[str] = []
 
 
+class Password(BaseModel):
+    """What opens an encrypted document."""
+
+    model_config = ConfigDict(extra="forbid")
+    password: SecretStr = Field(min_length=1, max_length=1_000)
+
+
 @router.post(_DOCUMENTS, response_model=Upload, openapi_extra=_UPLOAD_BODY)
 async def upload_documents(kb: str, request: Request, services: Svc, key: Key) -> Response:
     """Put files into a knowledge base.
@@ -106,7 +111,9 @@ async def replace_document(
             )
         file = _incoming(form, 0)
         file.filename = document.filename
-        job = await services.ingest.submit(kb, [file], _processing(form), author=key.name)
+        job = await services.ingest.submit(
+            kb, [file], _processing(form), author=key.name, unpack=False
+        )
     finally:
         await call(form.discard)
     return await _answer(job, request, services)
@@ -173,25 +180,13 @@ async def retry_document(kb: str, document_id: str, services: Svc) -> JobView:
     return await services.ingest.retry(kb, document_id)
 
 
-@router.get("/jobs/{job_id}", response_model=JobView)
-async def get_job(job_id: str, request: Request, services: Svc) -> Response:
-    """A job; with `Accept: text/event-stream`, the state of each file as it changes."""
-    job = await services.ingest.job(job_id)
-    if wants_events(request):
-        return event_stream(_task_events(services, job_id))
-    return JSONResponse(job.model_dump(mode="json"))
+@router.post(_DOCUMENTS + "/{document_id}/password", status_code=202)
+async def give_password(kb: str, document_id: str, body: Password, services: Svc) -> JobView:
+    """Try an encrypted document once more with its password.
 
-
-@router.delete("/jobs/{job_id}")
-async def cancel_job(job_id: str, services: Svc) -> JobView:
-    """Stop a job; files that are in already stay."""
-    return await services.ingest.cancel(job_id)
-
-
-async def _task_events(services: Services, job_id: str) -> AsyncIterator[tuple[str, BaseModel]]:
-    async for task in services.ingest.watch(job_id=job_id):
-        yield "document", task
-    yield "job", await services.ingest.job(job_id)
+    The password is kept in memory until the document was read, and nowhere else.
+    """
+    return await services.ingest.give_password(kb, document_id, body.password.get_secret_value())
 
 
 async def _read(request: Request, services: Services) -> Form:

@@ -18,8 +18,10 @@ from app.api import (
     documents,
     history,
     importing,
+    jobs,
     knowledge,
     problems,
+    reembed,
     system,
     workflows,
 )
@@ -61,7 +63,8 @@ def make_server(settings: Settings) -> FastAPI:
     problems.install(app)
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)])
     for module in (
-        knowledge, documents, chunks, importing, history, automation, chat, workflows, system,
+        knowledge, documents, chunks, jobs, importing, history, automation, chat, workflows, system,
+        reembed,
     ):  # fmt: skip
         api.include_router(module.router)
     app.include_router(api)

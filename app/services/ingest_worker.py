@@ -313,8 +313,9 @@ class IngestWorkers:
     async def _succeed(self, task: tables.Task, finished: RunFinished, started: float) -> None:
         """It ended with its commit; one that had nothing to commit ends here."""
         report = finished.outputs.get("report")
-        nothing = report is not None and not report["rows"]
-        row = {"change": "unchanged", "chunks": 0} if nothing else first_row(finished.outputs)
+        row: dict[str, Any] = {"change": "unchanged", "chunks": 0}
+        if report is None or report["rows"]:
+            row = first_row(finished.outputs)
         await self._finish(task, row["change"], row["chunks"], started)
 
     async def _finish(self, task: tables.Task, change: str, chunks: int, started: float) -> None:

@@ -26,7 +26,7 @@ from app.engine.problems import ModelUnavailable, RagloomError
 from app.retrieval.rerank import DEFAULT_NAMES as RERANKER_NAMES
 from app.retrieval.rerank import DEFAULT_RERANKER, CrossEncoder, load_cross_encoder
 from app.retrieval.types import ModelNotFound
-from app.services.providers import USE_EMBEDDED, check_provider, stream_chat
+from app.services.providers import USE_EMBEDDED, check_provider, provider_error, stream_chat
 from app.services.threads import call
 
 if TYPE_CHECKING:
@@ -265,5 +265,7 @@ def _entry(name: str, kind: ModelKind, source: str, how: str = "") -> dict[str, 
 
 def _translated(error: EmbedderError, model: str) -> RagloomError:
     if error.code == "model_failed":
+        if _is_remote(model) and isinstance(error.__cause__, Exception):
+            return provider_error(error.__cause__, model, EmbedderOptions().timeout_s, USE_EMBEDDED)
         return RagloomError(error.message, code="provider_error", fix=error.fix, model=model)
     return ModelUnavailable(error.message, fix=error.fix, model=model)

@@ -216,6 +216,11 @@ _ERRORS: dict[str, tuple[str, str, str]] = {
         "The provider of “{model}” cannot be reached.",
         "Check the connection and the provider's address, {otherwise}.",
     ),
+    "down": (
+        "provider_unreachable",
+        "The provider of “{model}” is out of order ({kind}).",
+        "Try again later, {otherwise}.",
+    ),
     "too_long": (
         "prompt_too_long",
         "The prompt is longer than “{model}” can read.",
@@ -254,12 +259,15 @@ _PHRASES = {
     "Connection error": "unreachable",
     "Cannot connect": "unreachable",
 }
+#: Answers of 500 and above, where their text says nothing more exact.
+_OUT_OF_ORDER = ("InternalServerError", "ServiceUnavailableError", "BadGatewayError")
 
 
 def provider_error(error: Exception, model: str, timeout_s: float, otherwise: str) -> RagloomError:
     """What a provider's refusal means and what to do; never repeats keys or addresses."""
     kind = type(error).__name__
-    said = next((case for phrase, case in _PHRASES.items() if phrase in str(error)), "other")
+    usual = "down" if kind in _OUT_OF_ORDER else "other"
+    said = next((case for phrase, case in _PHRASES.items() if phrase in str(error)), usual)
     return _said(_KINDS.get(kind, said), model, timeout_s, otherwise, kind)
 
 

@@ -21,7 +21,6 @@ from app.api import (
     jobs,
     knowledge,
     problems,
-    reembed,
     system,
     workflows,
 )
@@ -64,7 +63,6 @@ def make_server(settings: Settings) -> FastAPI:
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)])
     for module in (
         knowledge, documents, chunks, jobs, importing, history, automation, chat, workflows, system,
-        reembed,
     ):  # fmt: skip
         api.include_router(module.router)
     app.include_router(api)

@@ -67,7 +67,7 @@ def icon_button(icon: str, tip: str, on_click: Handler | None = None) -> ui.butt
 def at_work() -> ui.icon:
     """The sign of something under way. It stands still: a spinner has the page painted anew sixty
     times a second, on every screen that shows it, while the run needs the processor."""
-    return ui.icon("pending").classes("rl-accent").style("font-size: 18px")
+    return ui.icon("sync").classes("rl-accent").style("font-size: 18px")
 
 
 def badge(content: str, tone: str = "", icon: str | None = None) -> ui.element:

@@ -133,7 +133,9 @@ class Results:
                 if hint:
                     ui.tooltip(hint)
             return
-        said = " · ".join(cell(v) for v in row.outputs.values())
+        # Where something is said, figures and lists beside it are left to the table to download.
+        words = [v for v in row.outputs.values() if isinstance(v, str) and v]
+        said = " · ".join(words or [cell(v) for v in row.outputs.values()])
         parts.label(said[:400], "rl-clamp")
 
     async def _stop(self) -> None:

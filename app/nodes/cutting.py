@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Protocol
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol
 
 from app.engine.context import Models
 from app.engine.problems import NodeFailed
@@ -47,24 +48,25 @@ class ThreadEmbed:
     def __init__(self, models: Models, model: str) -> None:
         self._models, self._model = models, model
         self._loop = asyncio.get_running_loop()
-        self._current: Future[Any] | None = None
+        self._lock = Lock()
+        self._current: Future[np.ndarray] | None = None
         self._stopped = False
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors, shape (len(texts), dim), float32. Blocks; never call it on the loop."""
-        work = self._models.embed(texts, kind="passage", model=self._model)
-        if self._stopped:
-            work.close()
-            raise asyncio.CancelledError
-        self._current = asyncio.run_coroutine_threadsafe(work, self._loop)
-        vectors: np.ndarray = self._current.result()
-        return vectors
+        with self._lock:
+            if self._stopped:
+                raise asyncio.CancelledError
+            work = self._models.embed(texts, kind="passage", model=self._model)
+            self._current = current = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return current.result()
 
     def stop(self) -> None:
         """Nobody waits for the thread any more."""
-        self._stopped = True
-        if self._current is not None:
-            self._current.cancel()
+        with self._lock:
+            self._stopped = True
+            if self._current is not None:
+                self._current.cancel()
 
 
 def cut(document: Document, config: Settings, embed: ThreadEmbed) -> list[ChunkValue]:
@@ -85,6 +87,10 @@ def cut(document: Document, config: Settings, embed: ThreadEmbed) -> list[ChunkV
         preserve_code_blocks=config.preserve_code_blocks,
     )
     blocks: Sequence[Block] = [Block.model_validate(b.model_dump()) for b in document.blocks]
+    if config.split_languages:
+        from app.documents.segments import segment
+
+        blocks = segment(blocks, config.languages)
     try:
         pieces = chunk(blocks, settings, embed=embed)
     except ValueError as error:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 from nodes_world import SmallWorld, chunk
 
@@ -10,7 +14,7 @@ from app.engine.graph import EdgeSpec, Graph, NodeSpec
 from app.engine.problems import NodeFailed, RagloomError
 from app.engine.registry import Registry
 from app.engine.runner import Runner
-from app.engine.values import Chunks, Document, Documents
+from app.engine.values import Block, Chunks, Document, Documents
 from app.nodes.documents import Chunk, Extract, Files
 from app.nodes.indexing import Index, QualityCheck
 from app.nodes.inputs import FileInput
@@ -224,3 +228,106 @@ async def test_chunks_without_their_document_are_not_indexed(world: SmallWorld) 
         await Index(Index.Config()).run(documents, Chunks(), world.context())
     empty = await node.run(documents, Chunks(), world.context())
     assert empty.report.rows[0][:4] == ("d9", "x", "added", 0)
+
+
+def blocks_of(*texts: str) -> Documents:
+    blocks = tuple(Block(kind="paragraph", text=text) for text in texts)
+    document = Document(document_id="d1", filename="a.txt", blob="b", size=1, blocks=blocks)
+    return Documents(items=(document,))
+
+
+async def test_chunks_split_by_language_where_asked(world: SmallWorld) -> None:
+    documents = blocks_of(
+        "Read this manual carefully before you use the pump for the first time.",
+        "Lesen Sie diese Anleitung sorgfältig, bevor Sie die Pumpe zum ersten Mal verwenden.",
+    )
+    both = await Chunk(Chunk.Config()).run(documents, world.context())
+    assert len(both.chunks.items) == 1
+    split = await Chunk(Chunk.Config(split_languages=True)).run(documents, world.context())
+    assert [c.language for c in split.chunks.items] == ["en", "de"]
+
+
+async def test_semantic_chunks_ask_the_world_for_embeddings(world: SmallWorld) -> None:
+    cats = "Cats purr and nap in the sun. A cat likes warm places. Kittens play with string. "
+    money = "The bank raised its interest rate. Loans cost more now. Inflation is falling."
+    config = Chunk.Config(strategy="semantic", chunk_size=64, chunk_overlap=0)
+    out = await Chunk(config).run(blocks_of(cats + money), world.context())
+    assert any(c.content.startswith("The bank") for c in out.chunks.items)
+    again = await Chunk(config).run(blocks_of(cats + money), world.context())
+    assert again == out
+    assert await Chunk(config).fingerprint(world) == "embed:default"
+    assert await Chunk(Chunk.Config()).fingerprint(world) == ""
+
+
+class Waiting:
+    """Models that never answer, and tell when they are asked."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    async def embed(self, texts: Sequence[str], *, kind: str, model: str = "default") -> Any:
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
+
+
+async def test_cancelling_ends_the_wait_for_the_embedder(world: SmallWorld) -> None:
+    waiting = world.models = Waiting()  # type: ignore[assignment]
+    node = Chunk(Chunk.Config(strategy="semantic"))
+    run = asyncio.create_task(node.run(blocks_of("One. Two. Three. Four."), world.context()))
+    await waiting.asked.wait()
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    await waiting.cancelled.wait()
+
+
+async def test_what_the_check_found_is_kept_with_the_document(world: SmallWorld) -> None:
+    same = {"document_id": "d1", "document_name": "a.txt"}
+    chunks = Chunks(
+        items=(
+            chunk(0, "Ducks swim in lakes.", start=0, end=20, **same),
+            chunk(1, "***", start=22, end=25, **same),
+            chunk(
+                2, "Ã©tÃ© Ã  la plage", start=27, end=45, embed_text="H\nÃ©tÃ© Ã  la plage", **same
+            ),
+        )
+    )
+    checked = await QualityCheck(QualityCheck.Config()).run(chunks, world.context())
+    mended = checked.chunks.items[-1]
+    assert (mended.content, mended.embed_text) == ("été à la plage", "H\nété à la plage")
+    assert mended.metadata["source_text"] == "Ã©tÃ© Ã  la plage"
+    assert (mended.start, mended.end) == (27, 45)
+    report = checked.report.data["d1"]
+    assert (report["checked"], report["kept"]) == (3, 2)
+    assert report["counts"] == {"min_length": 1, "encoding": 1}
+    assert {key: value for key, value in report["findings"][0].items() if key != "reason"} == {
+        "validator": "min_length",
+        "action": "drop",
+        "start": 22,
+        "count": 1,
+    }
+    stored: list[Document] = []
+    index = world.knowledge.index
+
+    async def watched(kb: str, document: Document, *args: Any, **fields: Any) -> Any:
+        stored.append(document)
+        return await index(kb, document, *args, **fields)
+
+    world.knowledge.index = watched  # type: ignore[method-assign]
+    node = Index(Index.Config(knowledge_base="kb"))
+    await node.run(blocks_of("x"), checked.chunks, world.context(), quality=checked.report)
+    assert stored[0].metadata["quality"] == report
+
+
+async def test_checks_that_are_not_there_are_named(world: SmallWorld) -> None:
+    node = QualityCheck(QualityCheck.Config(validators={"nope": "flag"}))
+    with pytest.raises(NodeFailed, match="unknown validator “nope”"):
+        await node.run(Chunks(items=(chunk(0, "x"),)), world.context())
+
+
+def test_older_settings_of_the_check_are_read() -> None:
+    assert QualityCheck.migrate({"min_chunk_size": 5}, 1) == {"min_chunk_length": 5}

@@ -105,6 +105,21 @@ class ModelUse(History):
         ]
         return frozenset().union(*using)
 
+    def embedded_otherwise(
+        self, kb_id: str, ref: str, embedding: Embedding
+    ) -> tuple[list[str], int]:
+        """Versions on a branch that are not embedded as `embedding` says, in a stable order, and
+        how many there are on it. Raises NotFound."""
+        head = self.resolve(kb_id, ref)
+        versions = self.version_ids(head.id)
+        others = [
+            id
+            for share, ids in self.shares_at(head.id).items()
+            if share.embedding.key != embedding.key
+            for id in ids
+        ]
+        return sorted(others), len(versions)
+
     def model_counts(self, version_ids: Collection[str]) -> Counter[str]:
         """Chunks of versions by the name of their vectors."""
         found: Counter[str] = Counter()
@@ -145,13 +160,16 @@ class ModelUse(History):
             ref = session.get(Ref, (kb_id, name))
             return None if ref is None else ref.models
 
-    def set_branch_models(self, kb_id: str, name: str, models: Mapping[str, Any]) -> None:
-        """What later uploads to a branch are embedded by. Raises NotFound."""
+    def set_branch_models(self, kb_id: str, name: str, models: Mapping[str, Any] | None) -> None:
+        """What later uploads to a branch are embedded by; None: by the knowledge base's models.
+
+        Raises NotFound.
+        """
         with self._db.write() as session:
             ref = session.get(Ref, (kb_id, name))
             if ref is None:
                 raise NotFound("branch", name)
-            ref.models = dict(models)
+            ref.models = None if models is None else dict(models)
 
     def keep_vectors(self, model: str, vectors: Mapping[str, np.ndarray]) -> None:
         """Store unit vectors (float32, one dimension) by text hash, ahead of their versions."""

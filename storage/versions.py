@@ -151,7 +151,8 @@ class History:
         models: Mapping[str, Any] | None = None,
     ) -> Ref:
         """Start a branch at a branch or commit. Costs one row, plus one line of the index log for
-        each version there that no branch held any more. `models` are for what comes later."""
+        each version there that no branch held any more. `models` are for what comes later; else
+        those of the branch it starts at."""
         if not _BRANCH.fullmatch(name) or _COMMIT_PREFIX.fullmatch(name):
             raise Conflict(
                 f"'{name}' cannot name a branch: use letters, digits and . _ / -, beginning with a "
@@ -165,6 +166,9 @@ class History:
             now = time.time()
             for version in sorted(self._held_by_no_branch(session, kb_id, start)):
                 commits.log_line(session, kb_id, "add", version, now)
+            origin = session.get(Ref, (kb_id, from_ref))
+            if models is None and origin is not None:
+                models = origin.models
             ref = Ref(
                 knowledge_base_id=kb_id,
                 name=name,

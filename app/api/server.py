@@ -21,6 +21,7 @@ from app.api import (
     jobs,
     knowledge,
     problems,
+    reembed,
     system,
     workflows,
 )
@@ -63,6 +64,7 @@ def make_server(settings: Settings) -> FastAPI:
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)])
     for module in (
         knowledge, documents, chunks, jobs, importing, history, automation, chat, workflows, system,
+        reembed,
     ):  # fmt: skip
         api.include_router(module.router)
     app.include_router(api)

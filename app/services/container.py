@@ -28,6 +28,7 @@ from app.services.knowledge import KnowledgeService
 from app.services.models import ModelService
 from app.services.passages import PassageService
 from app.services.problems import Report, explain
+from app.services.reembed import ReembedService
 from app.services.runs import RunLimits, RunService
 from app.services.search import SearchService
 from app.services.sources import SourceService
@@ -77,6 +78,7 @@ class Services:
     corrections: CorrectionService
     pipelines: PipelineService
     ingest: IngestService
+    reembedding: ReembedService
     search: SearchService
     passages: PassageService
     world: ServiceWorld
@@ -132,6 +134,7 @@ class Services:
         await self.chats.open()
         self.ingest.start()
         cleanup.push_async_callback(self.ingest.close)
+        cleanup.push_async_callback(self.reembedding.close)
         cleanup.push_async_callback(self.sources.close)
         opening = asyncio.create_task(self._open_stores(after), name="open-stores")
         keeping = asyncio.create_task(self._keep_house(), name="housekeeping")
@@ -250,6 +253,7 @@ def _wire(
         corrections=CorrectionService(repository, world.knowledge),
         pipelines=PipelineService(repository, knowledge, workflows, registry),
         ingest=ingest,
+        reembedding=ReembedService(repository, models, indexer, world.knowledge.embeddings),
         search=search,
         world=world,
         workflows=workflows,

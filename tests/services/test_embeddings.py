@@ -13,10 +13,13 @@ import pytest
 import pytest_asyncio
 
 from app.documents.embed import EmbedderOptions, Kind, _embedders, register_embedder
+from app.documents.errors import EmbedderError
 from app.engine.problems import ModelUnavailable, RagloomError
+from app.services import reembed
 from app.services.container import Services
 from app.services.views import SearchConfig
-from tests.services.conftest import Fill, opened
+from storage.errors import NotFound
+from tests.services.conftest import Fill, opened, text_files
 
 # Opening the stores takes longer than most of these tests: they share them, and no knowledge base.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -189,3 +192,112 @@ async def test_a_model_that_changed_under_its_name_is_told(
     job = await fill(kb, {"new.md": "Something new about dolphins."})
     assert job.results[0].error is not None
     assert job.results[0].error["code"] == "model_mismatch"
+
+
+async def test_a_branch_is_embedded_anew_without_parsing(
+    services: Services, words: dict[str, Words], fill: Fill
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    document = (await services.knowledge.documents(kb, text="tides")).items[0]
+    chunk = (await services.knowledge.chunks(kb, document.document_id)).items[0]
+    await services.corrections.change(
+        kb, document.document_id, chunk.chunk_id, content=f"The tide of {kb} is corrected."
+    )
+    words["words-a"].seen.clear()
+    started = await services.reembedding.start(kb, "words-b", "other", author="ann")
+    assert started.status in ("running", "completed")
+    done = await services.reembedding.wait(kb, "other")
+    assert (done.status, done.documents, done.done, done.embedded) == ("completed", 3, 3, 3)
+    assert (len(words["words-a"].seen), len(words["words-b"].seen)) == (0, 3)
+    commits = (await services.knowledge.commits(kb, "other")).items
+    assert (commits[0].author, commits[0].changed) == ("ann", 3)
+    # What people corrected is there, and each branch is searched with its own model.
+    for ref, model in (("main", "words-a"), ("other", "words-b"), ("main", "words-a")):
+        found = await services.search.search(
+            kb, f"tide of {kb}", SearchConfig(search_type="semantic", k=3, ref=ref)
+        )
+        assert found.results[0].content == f"The tide of {kb} is corrected."
+        assert len(found.results) == 3
+        assert found.metadata["embedding_models"] == [model]
+        await services.indexer.catch_up(kb)
+    # So are uploads.
+    words["words-b"].seen.clear()
+    job = await services.ingest.submit(kb, text_files({"new.md": f"New in {kb}."}), branch="other")
+    await services.ingest.wait(job.job_id, 60)
+    assert (len(words["words-a"].seen), len(words["words-b"].seen)) == (0, 1)
+    assert (await services.knowledge.documents(kb)).total == 3
+    # Asked again there is nothing left to do; back again nothing is embedded at all.
+    again = await services.reembedding.start(kb, "words-b", "other")
+    again = await services.reembedding.wait(kb, "other")
+    assert (again.status, again.documents, again.embedded) == ("completed", 4, 0)
+    await services.reembedding.start(kb, "words-a", "back")
+    await services.reembedding.wait(kb, "back")
+    assert words["words-a"].seen == []
+
+
+async def test_the_main_branch_takes_the_settings_along(
+    services: Services, words: dict[str, Words], fill: Fill
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    await services.reembedding.start(kb, "words-a", "main", language_models={"de": "words-b"})
+    done = await services.reembedding.wait(kb, "main")
+    assert (done.status, done.embedded, len(words["words-b"].seen)) == ("completed", 2, 2)
+    config = (await services.knowledge.get(kb)).config
+    assert (config["embedding_model"], config["language_models"]) == (
+        "words-a", {"de": "words-b"},
+    )  # fmt: skip
+    assert await names(services, kb, "Hafen", search_type="semantic", target_languages=["de"])
+    await services.knowledge.update(kb, config={"embedding_model": "words-a"})
+
+
+async def test_what_was_broken_off_goes_on_and_repeats_nothing(
+    services: Services,
+    words: dict[str, Words],
+    fill: Fill,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    model = words["words-b"]
+    kept = model.embed
+
+    def breaks(texts: Sequence[str], kind: Kind = "passage") -> np.ndarray:
+        if model.seen:
+            raise EmbedderError("model_failed", "The provider is away.", "Wait.")
+        return kept(texts, kind)
+
+    monkeypatch.setattr(reembed, "_BATCH_DOCUMENTS", 1)
+    monkeypatch.setattr(model, "embed", breaks)
+    await services.reembedding.start(kb, "words-b", "other")
+    failed = await services.reembedding.wait(kb, "other")
+    assert (failed.status, failed.done, failed.documents) == ("failed", 1, 3)
+    assert failed.error is not None
+    assert failed.error["code"] == "provider_error"
+    # In the middle both models are asked.
+    monkeypatch.setattr(model, "embed", kept)
+    config = {"search_type": "semantic", "ref": "other"}
+    assert sorted(await names(services, kb, "Hafen", **config)) == sorted(TEXTS)
+    # Another process knows what was to be done, and how far it is.
+    services.reembedding._work.clear()
+    known = await services.reembedding.get(kb, "other")
+    assert (known.status, known.done, known.embedding_model) == ("stopped", 1, "words-b")
+    await services.reembedding.start(kb, "words-b", "other")
+    done = await services.reembedding.wait(kb, "other")
+    assert (done.status, done.done, done.embedded) == ("completed", 3, 2)
+    assert len(model.seen) == len(set(model.seen)) == 3
+    await services.reembedding.start(kb, "words-a", "other")
+    stopped = await services.reembedding.stop(kb, "other")
+    assert stopped.status in ("stopped", "completed")
+
+
+async def test_what_cannot_be_embedded_anew_is_told(
+    services: Services, words: dict[str, Words], fill: Fill
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    with pytest.raises(ModelUnavailable):
+        await services.reembedding.start(kb, "nobody/nothing", "other")
+    with pytest.raises(RagloomError, match="cannot name a branch"):
+        await services.reembedding.start(kb, "words-b", "no such name!")
+    with pytest.raises(RagloomError, match="no branch"):
+        await services.reembedding.start(kb, "words-b", "other", start_from="nowhere")
+    with pytest.raises(NotFound):
+        await services.reembedding.get(kb, "other")

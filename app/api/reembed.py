@@ -1,0 +1,64 @@
+"""Embedding a knowledge base anew on a branch."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.deps import Key, Svc
+from app.api.problems import Door
+from app.services.reembed import ReembeddingView
+
+router = APIRouter(
+    prefix="/knowledge_bases/{kb}/reembed", tags=["Knowledge bases"], route_class=Door
+)
+
+
+class Reembedding(BaseModel):
+    """By which models, and where."""
+
+    model_config = ConfigDict(extra="forbid")
+    embedding_model: str = Field(min_length=1, max_length=300)
+    language_models: dict[str, str] = Field(
+        {}, max_length=50, description="Models of languages, “*” for every other one."
+    )
+    branch: str = Field(min_length=1, max_length=100, description="Made if it is not there.")
+    start_from: str = Field(
+        "main", max_length=200, description="Branch or commit that a new branch starts at."
+    )
+
+
+@router.post("", status_code=202)
+async def reembed(
+    kb: str, body: Reembedding, services: Svc, key: Key, response: Response
+) -> ReembeddingView:
+    """Embed every document on a branch by other models, without parsing anything again.
+
+    Search on the branch uses those models at once, and so do uploads to it. Asked again, it goes
+    on where it was broken off.
+    """
+    view = await services.reembedding.start(
+        kb,
+        body.embedding_model,
+        body.branch,
+        language_models=body.language_models,
+        start_from=body.start_from,
+        author=key.name,
+    )
+    place = f"/api/v1/knowledge_bases/{view.knowledge_base_id}/reembed/{quote(view.branch)}"
+    response.headers["Location"] = place
+    return view
+
+
+@router.get("/{branch:path}")
+async def reembedding(kb: str, branch: str, services: Svc) -> ReembeddingView:
+    """How far a branch is."""
+    return await services.reembedding.get(kb, branch)
+
+
+@router.delete("/{branch:path}")
+async def stop_reembedding(kb: str, branch: str, services: Svc) -> ReembeddingView:
+    """Stop; what is done stays, and the branch can be used as it is."""
+    return await services.reembedding.stop(kb, branch)

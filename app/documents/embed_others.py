@@ -87,6 +87,10 @@ def _unavailable(name: str, models_dir: Path | None) -> EmbedderError:
     )
 
 
+#: What litellm raises for a request that a provider will not take as it is.
+_TOO_MUCH = ("BadRequestError", "ContextWindowExceededError", "UnprocessableEntityError")
+
+
 class LitellmEmbedder:
     """An embedding model of any provider that litellm knows; its key comes from the environment."""
 
@@ -94,8 +98,9 @@ class LitellmEmbedder:
 
     def __init__(self, name: str, *, timeout_s: float = 60.0, batch_size: int = 64) -> None:
         self.name = name
+        #: Texts of a request; less once the provider refused so many.
+        self.batch_size = batch_size
         self._timeout_s = timeout_s
-        self._batch_size = batch_size
         self._dim = 0
 
     @property
@@ -107,13 +112,20 @@ class LitellmEmbedder:
         """Return unit vectors from the provider.
 
         Raises:
-            EmbedderError: model_failed, with the provider's words.
+            EmbedderError: model_failed, caused by the provider's own error.
         """
         import numpy as np
 
         rows: list[list[float]] = []
-        for i in range(0, len(texts), self._batch_size):
-            rows += self._request([text or " " for text in texts[i : i + self._batch_size]])
+        while len(rows) < len(texts):
+            batch = texts[len(rows) : len(rows) + self.batch_size]
+            try:
+                rows += self._request([text or " " for text in batch])
+            except EmbedderError as error:
+                # Providers limit the texts or the tokens of a request, each in its own way.
+                if len(batch) == 1 or type(error.__cause__).__name__ not in _TOO_MUCH:
+                    raise
+                self.batch_size = len(batch) // 2
         if not rows:
             return np.empty((0, self._dim), dtype=np.float32)
         vectors = np.asarray(rows, dtype=np.float32)

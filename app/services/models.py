@@ -78,7 +78,7 @@ class ModelService:
         try:
             return await batcher.embed(texts, kind, most=batch_size)
         except EmbedderError as error:
-            raise _translated(error, model) from error
+            raise _translated(error, model, self._options.timeout_s) from error
 
     async def vector_name(self, model: str = "default") -> str:
         """The name under which vectors of `model` are stored."""
@@ -205,7 +205,7 @@ class ModelService:
         try:
             return await call(load_embedder, name, self._options)
         except EmbedderError as error:
-            raise _translated(error, name) from error
+            raise _translated(error, name, self._options.timeout_s) from error
 
     def _may_be_here(self, name: str) -> bool:
         """Whether loading has a chance: finding out by loading takes seconds of imports."""
@@ -263,9 +263,18 @@ def _entry(name: str, kind: ModelKind, source: str, how: str = "") -> dict[str, 
     return {"name": name, "kind": kind, "source": source, "ready": not how, "how": how}
 
 
-def _translated(error: EmbedderError, model: str) -> RagloomError:
-    if error.code == "model_failed":
-        if _is_remote(model) and isinstance(error.__cause__, Exception):
-            return provider_error(error.__cause__, model, EmbedderOptions().timeout_s, USE_EMBEDDED)
+def _translated(error: EmbedderError, model: str, timeout_s: float) -> RagloomError:
+    if error.code != "model_failed":
+        return ModelUnavailable(error.message, fix=error.fix, model=model)
+    cause = error.__cause__
+    if not _is_remote(model) or not isinstance(cause, Exception):
         return RagloomError(error.message, code="provider_error", fix=error.fix, model=model)
-    return ModelUnavailable(error.message, fix=error.fix, model=model)
+    found = provider_error(cause, model, timeout_s, USE_EMBEDDED)
+    if found.code == "prompt_too_long":
+        return RagloomError(
+            f"A text is longer than “{model}” can read.",
+            code="text_too_long",
+            fix="Lower chunk_size, or use another embedding model.",
+            model=model,
+        )
+    return found

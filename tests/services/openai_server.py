@@ -54,11 +54,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _embed(self, body: dict[str, Any]) -> None:
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        model = body["model"]
+        if model.startswith("status-"):
+            return self._refuse(int(model.removeprefix("status-")))
+        if model.startswith("at-most-") and len(texts) > int(model.removeprefix("at-most-")):
+            return self._refuse(400)
         rows = [
             {"object": "embedding", "index": i, "embedding": [3.0, 4.0, float(len(text) % 2)]}
             for i, text in enumerate(texts)
         ]
-        self._json(
+        return self._json(
             200,
             {
                 "object": "list",

@@ -174,3 +174,41 @@ async def test_a_provider_embeds(models: ModelService) -> None:
     vectors = await models.embed(["a", "bb"], kind="passage", model="openai/tiny-embed")
     assert vectors.shape == (2, 3)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1)
+
+
+@pytest.mark.usefixtures("provider")
+async def test_batches_are_as_large_as_the_provider_takes(models: ModelService) -> None:
+    texts = [f"text {n}" for n in range(40)]
+    vectors = await models.embed(texts, kind="passage", model="openai/at-most-7")
+    assert vectors.shape == (40, 3)
+    few = await models.embed(texts, kind="passage", model="openai/at-most-5", batch_size=5)
+    assert np.array_equal(vectors, few)
+
+
+@pytest.mark.usefixtures("provider")
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [
+        ("openai/status-401", "model_unavailable"),
+        ("openai/status-404", "model_unavailable"),
+        ("openai/status-429", "provider_rate_limit"),
+        ("openai/status-400", "provider_error"),
+    ],
+)
+async def test_why_a_provider_does_not_embed(models: ModelService, model: str, code: str) -> None:
+    with pytest.raises(RagloomError) as caught:
+        await models.embed(["a"], kind="passage", model=model)
+    assert caught.value.code == code
+    assert "default" in caught.value.fix or "quota" in caught.value.fix
+    assert "secret-key" not in str(caught.value)
+
+
+async def test_an_embedding_provider_that_is_down(
+    models: ModelService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_BASE", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "secret-key")
+    with pytest.raises(RagloomError) as caught:
+        await models.embed(["a"], kind="passage", model="openai/tiny-embed")
+    _forget_clients()
+    assert caught.value.code == "provider_unreachable"

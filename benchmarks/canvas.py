@@ -254,6 +254,24 @@ def measure(url: str) -> None:
         browser.close()
 
 
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Return once the server answers."""
+    while True:
+        try:
+            urllib.request.urlopen(url).close()
+            return
+        except urllib.error.URLError:
+            assert process.poll() is None, "the server did not start"
+            time.sleep(0.1)
+
+
 def main() -> None:
     """Start a server, measure, stop it."""
     if not Path(CHROMIUM).exists():
@@ -261,21 +279,13 @@ def main() -> None:
         return
     edits()
     memory()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.canvas", str(port)], env=dict(os.environ)
     )
     try:
         url = f"http://127.0.0.1:{port}/"
-        while True:
-            try:
-                urllib.request.urlopen(url).close()
-                break
-            except urllib.error.URLError:
-                assert process.poll() is None, "the server did not start"
-                time.sleep(0.1)
+        wait_for(url, process)
         measure(url)
     finally:
         process.terminate()

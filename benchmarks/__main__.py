@@ -16,6 +16,7 @@ ALL = {
     "search": "a hybrid query at 5,000 chunks beside embedding plus a bare Chroma query",
     "documents": "words, table cells and a book as they are read, beside other tools",
     "ingest": "ingestion throughput beside the embedder alone",
+    "reopen": "a knowledge base of 100,000 chunks after a kill, and rebuilds of its indexes",
     "canvas": "500 nodes and 800 edges: loading, dragging, statuses, edits",
     "running": "running again after a change, a map of 1,000 items, 200 runs at once",
     "live": "from the engine's event to the badge, with ten viewers",

@@ -1,0 +1,45 @@
+"""Embedding a knowledge base anew over REST."""
+
+from __future__ import annotations
+
+import httpx
+
+from app.services.container import Services
+
+KB = "/api/v1/knowledge_bases"
+GERMAN = "Der Hafen von Emden ist bei Ebbe trocken, und die Fischer warten auf die nächste Flut."
+
+
+async def test_a_branch_with_another_model(client: httpx.AsyncClient, services: Services) -> None:
+    made = await client.post(KB, json={"name": "Notes"})
+    kb = made.json()["knowledge_base_id"]
+    files = [("files", ("hafen.md", GERMAN.encode()))]
+    await client.post(f"{KB}/{kb}/documents", files=files)
+    refused = await client.patch(f"{KB}/{kb}", json={"config": {"embedding_model": "multilingual"}})
+    assert refused.status_code == 409
+    error = refused.json()["error"]
+    assert error["code"] == "model_mismatch"
+    assert f"{KB}/{kb}/reembed" in error["message"]
+
+    body = {"embedding_model": "multilingual", "branch": "try/many languages"}
+    assert (await client.post(f"{KB}/{kb}/reembed", json=body)).status_code == 409
+    body["branch"] = "try/languages"
+    started = await client.post(f"{KB}/{kb}/reembed", json=body)
+    assert started.status_code == 202
+    place = started.headers["Location"]
+    assert place == f"{KB}/{kb}/reembed/try/languages"
+    await services.reembedding.wait(kb, "try/languages")
+    done = (await client.get(place)).json()
+    assert (done["status"], done["documents"], done["done"]) == ("completed", 1, 1)
+    config = {"search_type": "semantic", "ref": "try/languages"}
+    found = await client.post(
+        f"{KB}/{kb}/search", json={"query": "When is the harbour dry?", "config": config}
+    )
+    assert found.json()["results"][0]["document_name"] == "hafen.md"
+    assert found.json()["metadata"]["embedding_models"] == ["multilingual"]
+    assert (await client.delete(place)).json()["status"] == "completed"
+    assert (await client.get(f"{KB}/{kb}/reembed/nowhere")).status_code == 404
+    for wrong in ({}, {**body, "more": 1}, {**body, "language_models": {"Deutsch": "default"}}):
+        assert (await client.post(f"{KB}/{kb}/reembed", json=wrong)).status_code == 422
+    body["embedding_model"] = "nobody/nothing"
+    assert (await client.post(f"{KB}/{kb}/reembed", json=body)).status_code == 422

@@ -75,6 +75,7 @@ def document_view(
         view.media_type, view.size, view.pages = version.media_type, version.size, version.pages
         view.chunk_count, view.language = version.chunk_count, version.language
         view.title, view.metadata, view.version_id = version.title, version.meta, version.id
+        view.processing, view.embedding_model = version.processing, version.embedding_model
     if task is not None:
         view.status = _STATUS[task.status]
         view.stage, view.error = task.stage, task.error

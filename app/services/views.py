@@ -80,6 +80,9 @@ class DocumentView(View):
     #: {"code", "message", "fix"}
     error: dict[str, Any] | None = None
     version_id: str | None = None
+    #: Settings it was made with, and the model that embedded it.
+    processing: dict[str, Any] = {}
+    embedding_model: str = ""
     created_at: str
     updated_at: str
 

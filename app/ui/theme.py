@@ -48,6 +48,7 @@ def head() -> None:
         f'<link rel="stylesheet" href="/_ragloom/static/work.css?v={stamp}">'
         f'<link rel="stylesheet" href="/_ragloom/static/run.css?v={stamp}">'
         f'<link rel="stylesheet" href="/_ragloom/static/inspector.css?v={stamp}">'
+        f'<link rel="stylesheet" href="/_ragloom/static/documents.css?v={stamp}">'
         f'<link rel="stylesheet" href="/_ragloom/static/begin.css?v={stamp}">'
         f'<link rel="stylesheet" href="/_ragloom/static/tour.css?v={stamp}">'
         f'<script src="/_ragloom/static/tour.js?v={stamp}"></script>'

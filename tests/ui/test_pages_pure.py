@@ -21,10 +21,9 @@ from app.engine.problems import Problem
 from app.engine.registry import Registry
 from app.nodes import register_all
 from app.services import templates
-from app.services.views import ChunkView, TaskView
+from app.services.views import TaskView
 from app.ui import jobs, text
 from app.ui.forms import filter_rows, filters_of
-from app.ui.pages.document import pieces
 from app.ui.run_state import RunState
 from app.ui.schema import fields
 from app.ui.thumbnail import thumbnail
@@ -116,33 +115,6 @@ def test_filters_survive_the_form() -> None:
     filters = {"page": {"$gte": 3, "$lte": 9}, "language": "en", "filename": {"$in": ["a", "b"]}}
     assert filters_of(filter_rows(filters)) == filters
     assert filters_of([["page", "$eq", ""], ["", "$eq", "3"]]) == {}
-
-
-def _chunk(ordinal: int, start: int, end: int) -> ChunkView:
-    return ChunkView(
-        chunk_id=f"c{ordinal}",
-        document_id="d",
-        document_name="d.txt",
-        ordinal=ordinal,
-        content="",
-        start=start,
-        end=end,
-    )
-
-
-def test_the_text_is_cut_at_passages_and_nothing_of_it_is_lost() -> None:
-    whole = "0123456789" * 3
-    cut = pieces(whole, [_chunk(1, 10, 22), _chunk(0, 2, 12)])
-    assert "".join(piece for piece, _ in cut) == whole
-    assert [(piece, id_) for piece, id_ in cut if id_] == [
-        ("23456789", "c0"),
-        ("012345678901", "c1"),
-    ]
-
-
-def test_a_passage_inside_another_is_not_shown_twice() -> None:
-    cut = pieces("abcdefgh", [_chunk(0, 0, 8), _chunk(1, 2, 4)])
-    assert "".join(piece for piece, _ in cut) == "abcdefgh"
 
 
 TITLES = {"q": ("Question", "question"), "r": ("Retrieve", "retrieve"), "v": ("Check", "validate")}

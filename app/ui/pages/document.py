@@ -1,22 +1,23 @@
-"""One document: its pages or text on the left, its passages on the right, linked both ways."""
+"""One document: its pages or text on the left, its chunks on the right, linked and editable."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from nicegui import ui
 
 from app.services.container import Services
-from app.services.views import ChunkView, DocumentView
-from app.ui import answer, parts, text, viewers
+from app.services.views import DocumentView, KnowledgeBaseView
+from app.ui import document_view, parts, person, text
 from app.ui.frame import Crumb, Frame, frame
+from app.ui.pages import document_panels as panels
 from app.ui.pages.common import missing
 from app.ui.pages.files import original_href, page_href
+from app.ui.pages.processing_form import ask_processing
 
-_LIMIT = 2_000
-_PAGES = 30
+#: Files whose pages can be drawn.
+_DRAWN = ("application/pdf", "image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp",
+          "image/tiff")  # fmt: skip
 
 
 def register(get_services: Callable[[], Services]) -> None:
@@ -38,170 +39,224 @@ def register(get_services: Callable[[], Services]) -> None:
             Crumb(document.title or document.filename),
         ]
         with frame(services, "Knowledge", crumbs, full=True) as bar:
-            _actions(bar, base.knowledge_base_id, document)
-            await DocumentViewer(services, base.knowledge_base_id, document, chunk).build()
+            if document.version_id is None:
+                _not_there(base, document)
+            else:
+                await DocumentPage(services, base, document).build(bar, chunk)
 
 
-def _actions(bar: Frame, kb: str, document: DocumentView) -> None:
-    with bar.beside:
-        facts = [f"{document.pages} pages" if document.pages else "", text.size(document.size)]
-        parts.label(" · ".join(f for f in facts if f), "rl-muted rl-small rl-wide-only")
-    with bar.actions:
-        button = parts.icon_button("download", "Download the original")
-        button.props["href"] = original_href(kb, document.document_id)
-        button.props["download"] = True
-
-
-class DocumentViewer:
-    """Keeps the chosen passage in step on both sides."""
-
-    def __init__(self, services: Services, kb: str, document: DocumentView, chosen: str) -> None:
-        self._services, self._kb, self._document, self._chosen = services, kb, document, chosen
-        self._cards: dict[str, ui.element] = {}
-        self._marks: dict[str, list[ui.element]] = {}
-        self._first_page = 1
-
-    async def build(self) -> None:
-        """Read the passages and show both sides."""
-        page = await self._services.knowledge.chunks(
-            self._kb, self._document.document_id, limit=_LIMIT, offset=0
+def _not_there(base: KnowledgeBaseView, document: DocumentView) -> None:
+    """A document that is on its way, or failed, and never was in."""
+    title, fix = ("It is on its way in.", "Come back when it is done.")
+    if document.error:
+        title, fix = parts.error_words(document.error)
+    with parts.empty("hourglass_empty", title, fix):
+        parts.primary(
+            "All documents", lambda: ui.navigate.to(f"/knowledge/{base.knowledge_base_id}")
         )
-        self._chunks = page.items
-        with parts.div("rl-doc"):
-            with parts.div("rl-doc-left") as self._left:
-                await self._show_left()
-            with parts.div("rl-doc-right"):
-                self._show_chunks(page.total)
-        if self._chosen:
-            self.choose(self._chosen)
-            ui.run_javascript(
-                "ragloom.scrollTo('.rl-doc-left .rl-on'); ragloom.scrollTo('.rl-doc-right .rl-on')"
+
+
+class DocumentPage:
+    """The view of the chunks, and what is known of the document beside it."""
+
+    def __init__(self, services: Services, base: KnowledgeBaseView, document: DocumentView) -> None:
+        self._services, self._base, self._document = services, base, document
+        self._kb = base.knowledge_base_id
+        self._name: str | None = None
+        self._panel = "Chunks"
+
+    async def build(self, bar: Frame, chunk: str) -> None:
+        """Show everything, beginning at a chunk if one is named."""
+        document = self._document
+        number, same = None, True
+        if chunk:
+            number, same = await self._services.passages.number_of(
+                self._kb, document.document_id, chunk
             )
-
-    def choose(self, chunk_id: str) -> None:
-        """Light a passage on both sides."""
-        for known, card in self._cards.items():
-            on = known == chunk_id
-            card.classes(add="rl-on") if on else card.classes(remove="rl-on")
-            for mark in self._marks.get(known, ()):
-                mark.classes(add="rl-on") if on else mark.classes(remove="rl-on")
-        self._chosen = chunk_id
-        ui.run_javascript(
-            f"history.replaceState(null, '', '?chunk=' + encodeURIComponent({json.dumps(chunk_id)}))"
+        pages = 0
+        if document.media_type in _DRAWN:
+            pages = document.pages or 1
+        href = page_href(self._kb, document.document_id, 0, document.version_id or "")
+        with bar.beside:
+            self._facts = parts.label("", "rl-muted rl-small rl-wide-only")
+        with bar.actions:
+            again = parts.icon_button("restart_alt", "Process again with other settings")
+            again.on_click(self._again)
+            button = parts.icon_button("download", "Download the original")
+            button.props["href"] = original_href(self._kb, document.document_id)
+            button.props["download"] = True
+        self._view = document_view.DocumentView(
+            self._services,
+            self._kb,
+            document.document_id,
+            href=href.replace("/0?", "/{page}?"),
+            pages=pages,
+            author=self._author,
+            corrected=self._corrected,
         )
+        self._view.begin_at(number)
+        with self._view:
+            with parts.div("rl-doc-head"):
+                self._tabs = parts.div("rl-doc-tabs").props('role="tablist"')
+            if chunk and not same:
+                words = "This passage was changed since it was cited."
+                if number is None:
+                    words = "This passage is not part of the document any more."
+                with parts.notice("warn", words, "What stands at its place now is shown."):
+                    pass
+            self._room = parts.div("rl-doc-panel rl-col rl-gap-16")
+        await self._show("Chunks")
+        self._tell()
 
-    def _from_list(self, chunk: ChunkView) -> None:
-        self.choose(chunk.chunk_id)
-        ui.run_javascript("ragloom.scrollTo('.rl-doc-left .rl-on')")
-
-    def _from_page(self, chunk_id: str) -> None:
-        self.choose(chunk_id)
-        ui.run_javascript("ragloom.scrollTo('.rl-doc-right .rl-on')")
-
-    def _show_chunks(self, total: int) -> None:
-        parts.label(text.count(total, "passage"), "rl-muted rl-small")
-        if not self._chunks:
-            parts.label("This document has no passages.", "rl-muted")
-        for chunk in self._chunks:
-            with parts.div("rl-chunk rl-click") as card:
-                with parts.div("rl-row"):
-                    parts.label(str(chunk.ordinal + 1), "rl-rank")
-                    where = answer.place({"page": chunk.page, "headings": chunk.headings})
-                    parts.label(where, "rl-muted rl-small rl-ellipsis")
-                parts.label(viewers.condensed(chunk.content), "rl-chunk-text rl-folded")
-            card.style("cursor: pointer; flex: none")
-            card.on("click", lambda chunk=chunk: self._from_list(chunk))
-            self._cards[chunk.chunk_id] = card
-
-    async def _show_left(self) -> None:
-        if self._document.media_type == "application/pdf" and self._document.pages:
-            self._show_pages()
-            return
-        await self._show_text()
-
-    # ---- pages of a PDF ----
-    def _show_pages(self) -> None:
-        pages = self._document.pages or 1
-        wanted = next((c.page for c in self._chunks if c.chunk_id == self._chosen and c.page), 1)
-        first = max(1, min(wanted - 5, pages - _PAGES + 1)) if pages > _PAGES else 1
-        self._first_page, self._last_page = first, min(pages, first + _PAGES - 1)
-        if first > 1:
-            parts.quiet(f"Show pages 1 to {first - 1}", self._more_before)
-        self._sheets = parts.div()
-        with self._sheets:
-            for number in range(first, self._last_page + 1):
-                self._sheet(number)
-        if self._last_page < pages:
-            self._after = parts.quiet("Show more pages", self._more_after)
-
-    def _more_before(self) -> None:
-        ui.navigate.to(f"/knowledge/{self._kb}/documents/{self._document.document_id}")
-
-    def _more_after(self) -> None:
-        pages = self._document.pages or 1
-        start = self._last_page + 1
-        self._last_page = min(pages, start + _PAGES - 1)
-        with self._sheets:
-            for number in range(start, self._last_page + 1):
-                self._sheet(number)
-        if self._last_page >= pages:
-            self._after.delete()
-        if self._chosen:
-            self.choose(self._chosen)
-
-    def _sheet(self, number: int) -> None:
-        version = self._document.version_id or ""
-        with parts.div("rl-sheet"):
-            image = ui.element("img").props("loading=lazy")
-            image.props["src"] = page_href(self._kb, self._document.document_id, number, version)
-            image.props["alt"] = f"Page {number}"
-            image.style("min-height: 240px")
-            for chunk in self._chunks:
-                for box in chunk.boxes:
-                    if box.page == number:
-                        self._box(chunk, box)
-        parts.label(f"{number}", "rl-sheet-number")
-
-    def _box(self, chunk: ChunkView, box: Any) -> None:
-        mark = parts.div("rl-box").style(
-            f"left:{box.x0 * 100:.2f}%;top:{box.y0 * 100:.2f}%;"
-            f"width:{(box.x1 - box.x0) * 100:.2f}%;height:{(box.y1 - box.y0) * 100:.2f}%"
-        )
-        mark.on("click", lambda: self._from_page(chunk.chunk_id))
-        self._marks.setdefault(chunk.chunk_id, []).append(mark)
-
-    # ---- text of anything else ----
-    async def _show_text(self) -> None:
-        whole = await self._services.knowledge.text(self._kb, self._document.document_id)
-        with parts.div("rl-paper"):
-            for piece, chunk_id in pieces(whole.text, whole.chunks):
-                if chunk_id is None:
-                    parts.tag("span", piece)
+    def _tell(self) -> None:
+        document = self._document
+        facts = [
+            text.count(document.pages, "page") if document.pages else "",
+            text.count(document.chunk_count, "chunk"),
+            text.size(document.size),
+        ]
+        self._facts.text = " · ".join(fact for fact in facts if fact)
+        meta = document.metadata
+        counts = {
+            "Quality": len((meta.get("quality") or {}).get("findings", ())),
+            "Conflicts": len(meta.get("edit_conflicts", ())),
+        }
+        self._tabs.clear()
+        with self._tabs:
+            for name in ("Chunks", "Conflicts", "Quality", "History", "Details"):
+                if name == "Conflicts" and not counts[name] and self._panel != name:
                     continue
-                mark = parts.tag("mark", piece)
-                mark.on("click", lambda chunk_id=chunk_id: self._from_page(chunk_id))
-                self._marks.setdefault(chunk_id, []).append(mark)
+                on = name == self._panel
+                button = ui.element("button").classes("rl-doc-tab" + (" rl-on" if on else ""))
+                button.props["type"] = "button"
+                button.props["role"], button.props["aria-selected"] = "tab", str(on).lower()
+                button.on("click", lambda name=name: self._show(name))
+                with button:
+                    parts.tag("span", name)
+                    if counts.get(name):
+                        tone = " is-warn" if name == "Conflicts" else ""
+                        parts.tag("span", str(counts[name]), "rl-doc-count" + tone)
 
+    async def _show(self, name: str) -> None:
+        self._panel = name
+        self._view.props["data-panel"] = name
+        self._room.clear()
+        self._tell()
+        document = self._document
+        with self._room:
+            if name == "Quality":
+                panels.quality(document, self._go_to)
+            elif name == "Conflicts":
+                panels.conflicts(document, self._apply, self._drop)
+            elif name == "History":
+                await panels.history(self._services, self._kb, document, self._restore)
+            elif name == "Details":
+                panels.details(document)
 
-def pieces(whole: str, chunks: Sequence[ChunkView]) -> list[tuple[str, str | None]]:
-    """The text cut where passages begin and end; where they overlap, the later one begins."""
-    result: list[tuple[str, str | None]] = []
-    placed = sorted(
-        (c for c in chunks if c.start is not None and c.end is not None and c.end > c.start),
-        key=lambda c: c.start or 0,
-    )
-    at = 0
-    for position, chunk in enumerate(placed):
-        start = max(at, chunk.start or 0)
-        following = placed[position + 1].start if position + 1 < len(placed) else None
-        end = chunk.end or start
-        if following is not None:
-            end = min(end, max(start, following))
-        if start > at:
-            result.append((whole[at:start], None))
-        if end > start:
-            result.append((whole[start:end], chunk.chunk_id))
-            at = end
-    if at < len(whole):
-        result.append((whole[at:], None))
-    return result
+    async def _go_to(self, start: int) -> None:
+        number = await self._services.passages.number_at(
+            self._kb, self._document.document_id, start
+        )
+        await self._show("Chunks")
+        await self._view.go(number)
+
+    async def _corrected(self) -> None:
+        """Read what the document is by now."""
+        self._document = await self._services.knowledge.document(
+            self._kb, self._document.document_id
+        )
+        self._tell()
+
+    async def _author(self) -> str:
+        if self._name is None:
+            self._name = await person.person_name()
+        return self._name
+
+    async def _apply(self, position: int) -> None:
+        conflict = self._document.metadata["edit_conflicts"][position]
+        await self._settle(position, "apply", conflict)
+
+    async def _drop(self, position: int) -> None:
+        conflict = self._document.metadata["edit_conflicts"][position]
+        await self._settle(position, "drop", conflict)
+
+    async def _settle(self, position: int, action: str, conflict: dict[str, object]) -> None:
+        try:
+            done = await self._services.corrections.settle(
+                self._kb, self._document.document_id, position,
+                "apply" if action == "apply" else "drop", author=await self._author(),
+            )  # fmt: skip
+        except Exception as error:
+            if not hasattr(error, "fix"):
+                raise
+            parts.failed(error)
+            return
+        await self._corrected()
+        number = done.chunks[0].ordinal if done.chunks else None
+        if number is not None:
+            await self._show("Chunks")
+            await self._view.go(number)
+        else:
+            await self._show(
+                "Conflicts" if self._document.metadata.get("edit_conflicts") else "Chunks"
+            )
+        words = "The edit was made again" if action == "apply" else "The edit was dropped"
+        self._view.undo(done, words, number or 0)
+
+    async def _restore(self, version_id: str, when: str) -> None:
+        try:
+            done = await self._services.corrections.restore(
+                self._kb, self._document.document_id, version_id,
+                expected=self._document.version_id, author=await self._author(),
+            )  # fmt: skip
+        except Exception as error:
+            if not hasattr(error, "fix"):
+                raise
+            parts.failed(error)
+            await self._corrected()
+            return
+        await self._corrected()
+        await self._view.go(0)
+        await self._show("History")
+        self._view.undo(done, f"The state of {when} is back", 0)
+
+    async def _again(self) -> None:
+        used = await panels.settings_of(self._services, self._document)
+        config = await ask_processing(
+            self._services, self._kb, used, f"Process {self._document.filename} again"
+        )
+        if config is None:
+            return
+        try:
+            job = await self._services.ingest.reprocess(
+                self._kb, [self._document.document_id], config, await self._author()
+            )
+        except Exception as error:
+            if not hasattr(error, "fix"):
+                raise
+            parts.failed(error)
+            return
+        await self._wait(job.job_id)
+
+    async def _wait(self, job_id: str) -> None:
+        parts.toast("It is being processed again. You can go on reading.")
+        job = await self._services.ingest.job(job_id)
+        while job.status in ("queued", "running") and not self._view.is_deleted:
+            job = await self._services.ingest.wait(job_id, 2.0)
+        if self._view.is_deleted:
+            return
+        failed = next((task for task in job.results if task.error), None)
+        if failed is not None and failed.error:
+            parts.toast(" ".join(parts.error_words(failed.error)), tone="danger")
+            return
+        if job.status != "completed":
+            parts.toast(f"Processing is {job.status}; the list of documents says more.")
+            return
+        await self._corrected()
+        lost = len(self._document.metadata.get("edit_conflicts", ()))
+        await self._show("Conflicts" if lost else "Chunks")
+        await self._view.go(0)
+        unchanged = bool(job.results) and job.results[0].change == "unchanged"
+        parts.toast(
+            "Nothing changed with these settings." if unchanged else "It was processed again."
+        )

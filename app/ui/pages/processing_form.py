@@ -1,0 +1,154 @@
+"""The form of how documents are processed: reading, cutting, checking, embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nicegui import ui
+from pydantic import BaseModel
+
+from app.services.container import Services
+from app.services.processing import Processing
+from app.ui import parts, text
+from app.ui.forms import Choices, SchemaForm
+from app.ui.pages.pickers import picker_choices
+
+#: Section -> settings; of a section that only counts for some ways to cut, these ways.
+_SECTIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("Reading", ("extraction_strategy", "ocr", "split_languages", "languages"), ()),
+    ("Cutting", ("chunking_strategy", "chunk_size", "chunk_overlap", "heading_context",
+                 "preserve_code_blocks"), ()),
+    ("", ("parent_size",), ("parent_child", "page")),
+    ("", ("breakpoint_percentile", "breakpoint_model"), ("semantic",)),
+    ("Quality", ("quality_control", "min_chunk_length", "max_chunk_length"), ()),
+    ("Models", ("embedding_model", "language_models", "embedding_batch_size"), ()),
+)  # fmt: skip
+_TITLES = {
+    "extraction_strategy": "How closely PDF files are read",
+    "ocr": "Text recognition",
+    "split_languages": "Tell languages apart within a document",
+    "languages": "Languages expected",
+    "chunking_strategy": "Where to cut",
+    "chunk_size": "Size of a chunk, in tokens",
+    "chunk_overlap": "Overlap, in tokens",
+    "heading_context": "Embed headings with each chunk",
+    "preserve_code_blocks": "Keep code blocks whole",
+    "parent_size": "Size of a parent or page, in tokens",
+    "breakpoint_percentile": "Percentile of a change of topic",
+    "breakpoint_model": "Model that compares sentences",
+    "quality_control": "Check chunks before they are indexed",
+    "min_chunk_length": "Shortest chunk, in characters",
+    "max_chunk_length": "Longest chunk, in characters",
+    "embedding_model": "Embedding model",
+    "language_models": "Embedding models of languages",
+    "embedding_batch_size": "Texts sent to a provider at once",
+}
+_WIDGETS = {
+    "chunking_strategy": "chunker",
+    "embedding_model": "embedding_model",
+    "breakpoint_model": "embedding_model",
+    "language_models": "mapping",
+}
+_OFF = "off"
+
+
+class ProcessingForm:
+    """Fields for the settings of `model`; `values` holds them as they are by now."""
+
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        choices: Choices,
+        *,
+        model: type[BaseModel] = Processing,
+        without: Sequence[str] = (),
+    ) -> None:
+        known = model.model_fields.keys() - set(without)
+        self.values = {key: value for key, value in values.items() if key in known}
+        self._choices = choices
+        self._special: list[tuple[ui.element, tuple[str, ...]]] = []
+        schema = model.model_json_schema()
+        for title, names, ways in _SECTIONS:
+            shown = [name for name in names if name in known]
+            if not shown:
+                continue
+            if title:
+                parts.tag("h2", title, "rl-strong rl-form-part")
+            with parts.div() as room:
+                self._section(schema, shown)
+                if title == "Quality" and "validators" in known:
+                    self._validators()
+            if ways:
+                self._special.append((room, ways))
+        self._fit()
+
+    def _section(self, schema: Mapping[str, Any], names: Sequence[str]) -> None:
+        properties = {name: dict(schema["properties"][name]) for name in names}
+        for name, part in properties.items():
+            part["title"] = _TITLES.get(name, text.words(name))
+            if name in _WIDGETS:
+                part["widget"] = _WIDGETS[name]
+        wanted = {"$defs": schema.get("$defs", {}), "properties": properties}
+        mine = {name: self.values[name] for name in names if name in self.values}
+
+        def changed(values: dict[str, Any]) -> None:
+            for name in names:
+                self.values.pop(name, None)
+            self.values.update(values)
+            self._fit()
+
+        SchemaForm(wanted, mine, changed, choices=self._choices)
+
+    def _fit(self) -> None:
+        """Show what counts for the way to cut that is chosen."""
+        way = self.values.get("chunking_strategy", "recursive")
+        for room, ways in self._special:
+            room.classes(remove="rl-hidden") if way in ways else room.classes(add="rl-hidden")
+
+    def _validators(self) -> None:
+        from app.documents.quality import DEFAULT_ACTIONS, repairable, validator_names
+
+        chosen = dict(self.values.get("validators") or DEFAULT_ACTIONS)
+        mendable = set(repairable())
+
+        def put(name: str, action: str) -> None:
+            chosen.pop(name, None)
+            if action != _OFF:
+                chosen[name] = action
+            self.values["validators"] = dict(chosen)
+
+        parts.label("Checks, and what is done with what they find", "rl-field-title")
+        with parts.div("rl-checks"):
+            for name in validator_names():
+                offered = {_OFF: "Off", "flag": "Flag", "drop": "Leave out"}
+                if name in mendable:
+                    offered["repair"] = "Repair"
+                parts.label(text.words(name))
+                select = ui.select(
+                    offered, value=chosen.get(name, _OFF),
+                    on_change=lambda e, name=name: put(name, e.value),
+                )  # fmt: skip
+                select.props["aria-label"] = text.words(name)
+
+
+async def ask_processing(
+    services: Services, kb: str, used: Mapping[str, Any], title: str
+) -> dict[str, Any] | None:
+    """Ask how to process documents again, beginning with the settings they were made with."""
+    choices = await picker_choices(services)
+    base = (await services.knowledge.get(kb)).config
+    known = Processing.model_fields
+    values = {key: value for key, value in {**base, **used}.items() if key in known}
+    with parts.dialog(title, wide=True) as box:
+        parts.label(
+            "What you corrected is kept where the text is still the same; the rest is listed on "
+            "the document’s page.", "rl-muted",
+        )  # fmt: skip
+        with parts.div("rl-dialog-scroll"):
+            form = ProcessingForm(values, choices)
+        with parts.div("rl-dialog-actions"):
+            parts.bare("Cancel", lambda: box.submit(None))
+            parts.primary("Process again", lambda: box.submit(form.values)).mark("process-again")
+    answer = await parts.ask(box)
+    return answer if isinstance(answer, dict) else None

@@ -65,6 +65,17 @@ class Passages(ModelUse):
             by_id = {row.id: row for row in connection.execute(query)}
         return [by_id[id] for id in ids if id in by_id]
 
+    def chunks_between(self, version_id: str, first: int, last: int) -> list[Row[Any]]:
+        """Rows with the columns of `Chunk`: those of a version numbered `first`..`last`, in order."""
+        query = (
+            _CHUNKS.select()
+            .where(_CHUNKS.c.version_id == version_id)
+            .where(_CHUNKS.c.ordinal.between(first, last))
+            .order_by(_CHUNKS.c.ordinal)
+        )
+        with self._db.engine.connect() as connection:
+            return list(connection.execute(query))
+
     def known_vectors(self, model: str, text_hashes: Collection[str]) -> set[str]:
         """Those of `text_hashes` that have a vector of `model` already."""
         query = select(Vector.text_hash).where(

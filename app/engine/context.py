@@ -40,6 +40,8 @@ class SearchRequest(BaseModel):
     #: Branch, tag or commit id.
     ref: str = "main"
     target_languages: tuple[str, ...] = ()
+    #: “parent”: small chunks are found, the larger passages they stand in are returned.
+    expand: Literal["none", "parent"] = "none"
 
 
 class SearchOutcome(BaseModel):

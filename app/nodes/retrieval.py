@@ -61,6 +61,12 @@ class Retrieve(Node["Retrieve.Config"]):
             description="Leave out passages that score below this. Semantic and hybrid scores "
             "lie between 0 and 1; keyword scores (BM25) have no upper end.",
         )
+        expand: Literal["none", "parent"] = Field(
+            "none",
+            title="Return",
+            description="“none” returns the passages that were found; “parent” the larger ones "
+            "they stand in, where documents were cut into parents and children.",
+        )
         filters: dict[str, Any] = Field(
             default_factory=dict,
             description="Only passages whose fields match, such as filename, page, language or "
@@ -94,6 +100,7 @@ class Retrieve(Node["Retrieve.Config"]):
                 score_threshold=config.score_threshold,
                 filters={**query.filters, **config.filters},
                 ref=config.ref,
+                expand=config.expand,
             ),
         )
         ctx.progress(1, 1, f"{found.search_type} search, {found.took_ms:.0f} ms")

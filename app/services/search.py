@@ -13,6 +13,7 @@ from app.engine.problems import RagloomError
 from app.engine.values import Box, Chunk
 from app.retrieval.adaptive import choose_search
 from app.retrieval.fusion import RRF_K, convex_fusion, reciprocal_rank_fusion
+from app.services.expand import CHILDREN_PER_PARENT, expand_parents
 from app.services.indexer import Indexer
 from app.services.models import ModelService
 from app.services.threads import call
@@ -80,6 +81,11 @@ class _Plan:
     how: _How
 
 
+def _children(k: int, expand: str) -> int:
+    """How many chunks to find so that about `k` passages come of them."""
+    return k * CHILDREN_PER_PARENT if expand == "parent" else k
+
+
 class SearchService:
     """Semantic, keyword, hybrid and adaptive search, with filters and reranking."""
 
@@ -103,7 +109,8 @@ class SearchService:
     async def search(self, kb: str, query: str, config: SearchConfig) -> SearchResponse:
         """Search as REST asks for it; `metadata` says how it was done."""
         started = time.perf_counter()
-        wanted = max(config.k, _RERANKED) if config.rerank else config.k
+        kept = _children(config.k, config.expand)
+        wanted = max(kept, _RERANKED) if config.rerank else kept
         request = SearchRequest(
             query=query,
             search_type=config.search_type,
@@ -117,7 +124,9 @@ class SearchService:
         )
         plan, chunks = await self._run(kb, request)
         if config.rerank:
-            chunks = await self._rerank(query, chunks, config)
+            chunks = await self._rerank(query, chunks, config, kept)
+        if config.expand == "parent":
+            chunks = await call(expand_parents, self._repository, chunks, config.k)
         metadata: dict[str, Any] = {
             "search_type": plan.how.search_type,
             "took_ms": round((time.perf_counter() - started) * 1000, 2),
@@ -138,7 +147,12 @@ class SearchService:
     async def run(self, kb: str, request: SearchRequest) -> SearchOutcome:
         """Search as nodes ask for it."""
         started = time.perf_counter()
-        plan, chunks = await self._run(kb, request)
+        if request.expand == "parent":
+            wider = request.model_copy(update={"k": _children(request.k, request.expand)})
+            plan, chunks = await self._run(kb, wider)
+            chunks = await call(expand_parents, self._repository, chunks, request.k)
+        else:
+            plan, chunks = await self._run(kb, request)
         return SearchOutcome(
             chunks=tuple(chunks),
             knowledge_base_id=plan.kb_id,
@@ -285,7 +299,7 @@ class SearchService:
         return self._chunks
 
     async def _rerank(
-        self, query: str, chunks: Sequence[Chunk], config: SearchConfig
+        self, query: str, chunks: Sequence[Chunk], config: SearchConfig, kept: int
     ) -> list[Chunk]:
         if not chunks:
             return []
@@ -296,7 +310,7 @@ class SearchService:
             chunks[i].model_copy(
                 update={"score": scores[i], "scores": {**chunks[i].scores, "rerank": scores[i]}}
             )
-            for i in order[: config.k]
+            for i in order[:kept]
             if threshold is None or scores[i] >= threshold
         ]
 

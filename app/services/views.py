@@ -233,6 +233,8 @@ class SearchConfig(View):
     include_metadata: bool = True
     ref: str = "main"
     target_languages: list[str] = []
+    #: “parent”: of chunks that were cut as parts of a larger passage, that passage is returned.
+    expand: Literal["none", "parent"] = "none"
 
 
 class SearchResponse(View):

@@ -422,7 +422,7 @@ def test_open_document_text(read: Read) -> None:
         ("paragraph", "Some rich\ttext here."),
         ("image", "Fig\nA pond"),
         ("list", "1. first\n  - inner\n2. second"),
-        ("table", "| Wide |  | n |\n| --- | --- | --- |\n| a | b | n |"),
+        ("table", "| Wide | Wide | n |\n| --- | --- | --- |\n| a | b | n |"),
         ("paragraph", "The note."),
     ]
     assert document.blocks[4].cells == (("Wide", "Wide", "n"), ("a", "b", "n"))

@@ -88,6 +88,127 @@ def test_word_keeps_merged_cells_and_drops_deletions(read: Read) -> None:
     ]
 
 
+def test_word_pictures_charts_formulas_comments_and_page_headers(read: Read) -> None:
+    import docx
+    from docx.oxml import parse_xml
+    from PIL import Image
+
+    file = docx.Document()
+    picture = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(picture, "PNG")
+    file.add_picture(picture)
+    file.paragraphs[0]._p.find(".//{*}docPr").set("descr", "A pond")
+    file.add_paragraph("Figure 1: Ducks", style="Caption")
+    file.add_paragraph("Between.")
+    file.add_picture(picture)
+    file.paragraphs[-1]._p.find(".//{*}docPr").set("descr", "x.png")
+    m = "http://schemas.openxmlformats.org/officeDocument/2006/math"
+    formula = (
+        f'<m:oMath xmlns:m="{m}"><m:f><m:num><m:r><m:t>a</m:t></m:r></m:num><m:den><m:rad><m:deg/>'
+        "<m:e><m:sSup><m:e><m:r><m:t>b</m:t></m:r></m:e><m:sup><m:r><m:t>2</m:t></m:r></m:sup>"
+        "</m:sSup></m:e></m:rad></m:den></m:f></m:oMath>"
+    )
+    paragraph = file.add_paragraph("So")
+    paragraph._p.append(parse_xml(formula))
+    file.add_comment(paragraph.runs, text="Really?", author="B. Other")
+    file.sections[0].header.paragraphs[0].text = "Secret report"
+    file.sections[0].footer.paragraphs[0].text = "- 3 -"
+    table = file.add_table(rows=2, cols=3)
+    table.cell(0, 0).merge(table.cell(0, 1)).text = "Wide"
+    for column, text in enumerate("abc"):
+        table.cell(1, column).text = text
+    table.cell(0, 2).text = "n"
+    document = read("a.docx", saved(file))
+    assert outline(document) == [
+        ("image", "Figure 1: Ducks\nA pond"),
+        ("paragraph", "Between."),
+        ("paragraph", "So \\frac{a}{\\sqrt{b^{2}}}"),
+        ("table", "| Wide | Wide | n |\n| --- | --- | --- |\n| a | b | c |"),
+        ("paragraph", "Comment by B. Other: Really?"),
+    ]
+    assert document.blocks[3].cells[0] == ("Wide", "Wide", "n")
+    assert document.metadata["page_headers"] == ["Secret report"]
+
+
+def test_word_charts(shared_data: Path) -> None:
+    document = extract(shared_data / "docling-docs/docx/drawingml.docx")
+    table = next(block for block in document.blocks if block.kind == "table")
+    assert table.cells[0] == ("", "Series 1", "Series 2", "Series 3")
+    assert table.cells[1] == ("Category 1", "4.3", "2.4", "2")
+
+
+def test_powerpoint_pictures_comments_and_merged_cells(read: Read, shared_data: Path) -> None:
+    from PIL import Image
+    from pptx import Presentation
+    from pptx.util import Inches
+
+    file = Presentation()
+    slide = file.slides.add_slide(file.slide_layouts[6])
+    picture = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(picture, "PNG")
+    shape = slide.shapes.add_picture(picture, Inches(1), Inches(1))
+    shape._element.nvPicPr.cNvPr.set("descr", "A pond")
+    box = (Inches(1), Inches(3), Inches(5), Inches(3))
+    table = slide.shapes.add_table(2, 3, *box).table
+    table.cell(0, 0).merge(table.cell(0, 1))
+    table.cell(0, 0).text, table.cell(0, 2).text = "Wide", "n"
+    for column, text in enumerate("abc"):
+        table.cell(1, column).text = text
+    document = read("a.pptx", saved(file))
+    assert outline(document) == [
+        ("image", "A pond"),
+        ("table", "| Wide | Wide | n |\n| --- | --- | --- |\n| a | b | c |"),
+    ]
+    assert document.blocks[0].boxes
+    document = extract(shared_data / "docling-docs/pptx/powerpoint_comments.pptx")
+    comments = [(b.page, b.text) for b in document.blocks if b.text.startswith("Comment")]
+    assert comments[0] == (1, "Comment by John Reviewer: This is a sample reviewer comment")
+    assert len(comments) == 4
+
+
+def test_excel_merged_cells_and_tables_beside_each_other(read: Read) -> None:
+    import openpyxl
+
+    file = openpyxl.Workbook()
+    sheet = file.active
+    rows = (
+        ("Title", None, None, None, None, None),
+        ("Both", None, None, None, "x", "y"),
+        ("a", "b", "c", None, 1, 2),
+        ("d", "e", None, None, 3, 4),
+        ("f", "g", "h", None, None, None),
+    )
+    for row in rows:
+        sheet.append(row)
+    sheet.merge_cells("A1:C1")
+    sheet.merge_cells("A2:C2")
+    sheet.merge_cells("B4:B5")
+    sheet["A3"].comment = openpyxl.comments.Comment("Check", "A. Writer")
+    document = read("a.xlsx", saved(file))
+    assert outline(document)[1:] == [
+        ("paragraph", "Title"),
+        ("paragraph", "Both"),
+        ("table", "| a | b | c |\n| --- | --- | --- |\n| d | e |  |\n| f | e | h |"),
+        ("table", "| x | y |\n| --- | --- |\n| 1 | 2 |\n| 3 | 4 |"),
+        ("paragraph", "A3: Comment by A. Writer: Check"),
+    ]
+    # An empty column alone does not part labels from values.
+    book = openpyxl.Workbook()
+    for row in (("a", None, 1, 2), ("b", None, 3, 4)):
+        book.active.append(row)
+    assert [b.kind for b in read("b.xlsx", saved(book)).blocks] == ["heading", "table"]
+
+
+def test_excel_charts_without_their_data_beside_them(shared_data: Path) -> None:
+    document = extract(shared_data / "docling-docs/xlsx/xlsx_03_chartsheet.xlsx")
+    chart = [block for block in document.blocks if block.page == 2]
+    assert [block.text for block in chart[:2]] == ["Duck Chart", "Wild Duck Observations by Year"]
+    assert chart[2].cells[:2] == (
+        ("", "Freshwater Ducks", "Saltwater Ducks"),
+        ("2019", "120", "80"),
+    )
+
+
 def test_powerpoint(read: Read) -> None:
     from pptx import Presentation
     from pptx.chart.data import CategoryChartData

@@ -60,7 +60,8 @@ def test_html_says_what_code_pictures_and_the_page_are(read: Read) -> None:
         <pre class="highlight"><code class="hljs language-rust">fn main() {}</code></pre>
         <figure><img alt="A pond" src=x><figcaption>Figure 1. Ducks</figcaption></figure>
         <p>An <img alt="icon" src=i> in text</p><a href=/><img alt="Logo" src=l></a>
-        <table><tr><th colspan=2>Wide<th>n</tr><tr><td>a<td>b<td>1</tr></table></body></html>""",
+        <table><tr><th colspan=2>Wide<th>n</tr><tr><td>a<td>b<td>1</tr>
+        <tr><td colspan=3>all</tr></table></body></html>""",
     )
     assert document.metadata == {
         "author": "A. Writer",
@@ -74,8 +75,9 @@ def test_html_says_what_code_pictures_and_the_page_are(read: Read) -> None:
         ("image", "", "Logo"),
     ]
     table = document.blocks[4]
-    assert table.text == "| Wide |  | n |\n| --- | --- | --- |\n| a | b | 1 |"
-    assert table.cells == (("Wide", "Wide", "n"), ("a", "b", "1"))
+    assert table.text == ("| Wide | Wide | n |\n| --- | --- | --- |\n| a | b | 1 |\n| all |  |  |")
+    assert table.cells[0] == ("Wide", "Wide", "n")
+    assert table.cells[2] == ("all", "all", "all")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ Cells = tuple[tuple[str, ...], ...]
 class Across(str):
     """The text of a table's cell that reaches here from the column before.
 
-    It stands in `Block.cells`; the Markdown has it once, in the cell's first column.
+    In a row that is one wide cell (a title, a part's name) the Markdown has it once.
     """
 
     __slots__ = ()
@@ -93,10 +93,16 @@ def table_text(rows: Iterable[Sequence[str]]) -> tuple[str, Cells]:
     cells = tuple(tuple(map(str, row)) for row in grid)
     if len(used) == 1:
         return "\n".join(row[0] for row in cells), cells
-    lines = ["| " + " | ".join(_own(c).replace("|", "\\|") for c in row) + " |" for row in grid]
+    lines = [_line(row) for row in grid]
     if len(lines) > 1:
         lines.insert(1, "|" + " --- |" * len(used))
     return "\n".join(lines), cells
+
+
+def _line(row: Sequence[str]) -> str:
+    if sum(bool(_own(cell)) for cell in row) == 1:
+        row = [_own(cell) for cell in row]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
 
 
 def _cell(text: str) -> str:

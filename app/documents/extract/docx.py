@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from app.documents import media
 from app.documents.archive import check_zip
 from app.documents.extract.builder import Blocks
+from app.documents.extract.docx_extras import charts, extras, page_headers, pictures
 from app.documents.extract.docx_numbering import Numbering
 from app.documents.extract.docx_styles import Styles
 from app.documents.extract.docx_text import (
     W,
     iter_content,
-    local,
     paragraph_text,
     table_rows,
     text_boxes,
 )
 from app.documents.extract.ooxml import core_properties, open_package
 from app.documents.extract.options import ExtractOptions
+from app.documents.extract.xml_parts import local
 from app.documents.model import BlockKind, ExtractedDocument
 
 
 def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
-    """Read the body in order, then foot- and endnotes.
+    """Read the body in order, then foot- and endnotes and comments; headers of pages are metadata.
 
     Pages are counted by the page breaks Word recorded at its last layout; a file without any has no
     page numbers.
@@ -45,6 +45,8 @@ def _read(source: Path, options: ExtractOptions) -> ExtractedDocument:
     reader = _Reader(document, Blocks(options.max_chars))
     blocks = reader.read()
     title, metadata = core_properties(source)
+    if headers := page_headers(document):
+        metadata["page_headers"] = headers
     return ExtractedDocument(
         media_type=media.DOCX,
         title=title or reader.styles.title,
@@ -65,19 +67,24 @@ class _Reader:
         self.pages = _Pages(document.element.body)
         self._items: list[str] = []
         self._list_page: int | None = None
+        #: What a picture says that a caption may follow.
+        self._picture: str | None = None
+        self._picture_page: int | None = None
 
     def read(self) -> Blocks:
-        """Add every block of the body, then the notes."""
+        """Add every block of the body, then notes and comments."""
         for element in iter_content(self._document.element.body):
             if local(element) == "tbl":
                 self._end_list()
+                self._end_picture()
                 self._blocks.table(table_rows(element), page=self.pages.current)
                 self.pages.pass_over(element)
             else:
                 self._paragraph(element)
         self._end_list()
-        for note in _notes(self._document):
-            self._blocks.add("paragraph", note)
+        self._end_picture()
+        for text in extras(self._document):
+            self._blocks.add("paragraph", text)
         return self._blocks
 
     def _paragraph(self, element: Any) -> None:
@@ -96,14 +103,35 @@ class _Reader:
             return
         if text.strip():
             self._end_list()
+        if self._picture is not None and text.strip() and self.styles.is_caption(element):
+            self._picture = f"{text.strip()}\n{self._picture}"
+            text = ""
+        if text.strip():
+            self._end_picture()
         if level is not None:
             number = marker if marker != "- " else ""
             self._blocks.heading(number + text, level, page=page)
         else:
             kind: BlockKind = "code" if self.styles.is_code(element) else "paragraph"
             self._blocks.add(kind, text, page=page)
+        self._drawings(element, page)
+
+    def _drawings(self, element: Any, page: int | None) -> None:
+        """Add what is anchored in a paragraph: text boxes, charts, pictures."""
         for box in text_boxes(element):
             self._blocks.add("paragraph", box, page=page)
+        for title, rows in charts(element, self._document.part):
+            self._blocks.add("paragraph", title, page=page)
+            self._blocks.table(rows, page=page)
+        said = pictures(element)
+        if said is not None:
+            self._end_picture()
+            self._picture, self._picture_page = said, page
+
+    def _end_picture(self) -> None:
+        if self._picture is not None:
+            self._blocks.add("image", self._picture, page=self._picture_page)
+            self._picture = None
 
     def _end_list(self) -> None:
         self._blocks.add("list", "\n".join(self._items), page=self._list_page)
@@ -145,21 +173,3 @@ class _Pages:
         if self._tag == "rendered":
             return bool(node.tag == f"{W}lastRenderedPageBreak")
         return bool(node.tag == f"{W}br" and node.get(f"{W}type") == "page")
-
-
-def _notes(document: Any) -> Iterator[str]:
-    """Yield the texts of foot- and endnotes."""
-    from docx.opc.exceptions import PackageNotFoundError
-    from lxml import etree
-
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False)
-    for relation in document.part.rels.values():
-        if relation.is_external or not relation.reltype.endswith(("/footnotes", "/endnotes")):
-            continue
-        try:
-            root = etree.fromstring(relation.target_part.blob, parser)
-        except (etree.XMLSyntaxError, PackageNotFoundError):
-            continue
-        for note in root:
-            if note.get(f"{W}type") is None:
-                yield "\n".join(paragraph_text(p) for p in note.iter(f"{W}p"))

@@ -9,6 +9,7 @@ from app.documents.extract.docx_text import W, paragraph_text
 
 _HEADING = re.compile(r"^(?:heading|überschrift|titre|título|titolo)\s*(\d)", re.IGNORECASE)
 _CODE = re.compile(r"\bcode\b|preformatted|source|macro text", re.IGNORECASE)
+_CAPTION = re.compile(r"^(?:caption|beschriftung|légende|didascalia)\b", re.IGNORECASE)
 _LIST = re.compile(r"^list\b(?! table)", re.IGNORECASE)
 #: A style may be based on another, that on a third, …
 _MAX_BASES = 12
@@ -58,6 +59,10 @@ class Styles:
     def is_code(self, paragraph: Any) -> bool:
         """Whether a paragraph is set in a style for program text."""
         return any(_CODE.search(self._name(style)) for style in self._chain(paragraph))
+
+    def is_caption(self, paragraph: Any) -> bool:
+        """Whether a paragraph is set in the style for captions."""
+        return any(_CAPTION.match(self._name(style)) for style in self._chain(paragraph))
 
     def _chain(self, paragraph: Any) -> list[Any]:
         used = paragraph.find(f"{W}pPr/{W}pStyle")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
+
+from app.documents.extract.builder import Across
+from app.documents.extract.docx_math import latex
+from app.documents.extract.xml_parts import local
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 
@@ -13,16 +18,9 @@ _WRAPPERS = frozenset({"sdt", "sdtContent", "customXml", "ins", "smartTag", "mov
 _SKIPPED = frozenset(
     {"del", "moveFrom", "Fallback", "txbxContent", "instrText", "delText", "pPr", "rPr", "binData"}
 )
+_SPACES = re.compile(r" {2,}")
 #: What stands for a character.
 _MARKS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "ptab": "\t"}
-#: What stands in front of a part of a formula: denominators, exponents, indices.
-_MATHS = {"den": "/", "sup": "^", "sub": "_"}
-
-
-def local(element: Any) -> str:
-    """Return an element's name without its namespace; "" for comments and the like."""
-    tag = element.tag
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
 
 
 def iter_content(element: Any) -> Iterator[Any]:
@@ -41,8 +39,8 @@ def iter_content(element: Any) -> Iterator[Any]:
 
 
 def paragraph_text(paragraph: Any) -> str:
-    """Return the text of a paragraph, formulas included."""
-    return "".join(_texts(paragraph))
+    """Return the text of a paragraph, formulas as LaTeX."""
+    return _SPACES.sub(" ", "".join(_texts(paragraph)))
 
 
 def _texts(paragraph: Any) -> Iterator[str]:
@@ -58,9 +56,10 @@ def _texts(paragraph: Any) -> Iterator[str]:
         elif name in _MARKS:
             if not (name == "br" and child.get(f"{W}type") == "page"):
                 yield _MARKS[name]
+        elif name == "oMath":
+            # Formulas side by side, and words beside them, stay apart.
+            yield f" {latex(child).strip()} "
         elif name not in _SKIPPED:
-            if name in _MATHS and "".join(child.itertext()).strip():
-                yield _MATHS[name]
             stack.append(iter(child))
 
 
@@ -73,7 +72,7 @@ def text_boxes(paragraph: Any) -> Iterator[str]:
 
 
 def table_rows(table: Any) -> list[list[str]]:
-    """Return the cells' texts; one that spans rows is in each, one that spans columns in the first."""
+    """Return the cells' texts; one that spans several is in each, along a row as `Across`."""
     rows: list[list[str]] = []
     for row in table.iter(f"{W}tr"):
         if next(row.iterancestors(f"{W}tbl")) is not table:
@@ -88,7 +87,8 @@ def table_rows(table: Any) -> list[list[str]]:
                 cells.append(" ".join(_flat(cell)))
             span = cell.find(f"{W}tcPr/{W}gridSpan")
             value = span.get(f"{W}val", "1") if span is not None else "1"
-            cells += [""] * (min(int(value), 64) - 1 if value.isdigit() else 0)
+            copies = min(int(value), 64) - 1 if value.isdigit() else 0
+            cells += [Across(cells[-1])] * copies
         rows.append(cells)
     return rows
 

@@ -9,22 +9,16 @@ from typing import Any
 from app.documents import media
 from app.documents.archive import check_zip, damaged, open_zip
 from app.documents.errors import DocumentError
-from app.documents.extract.builder import Across, Blocks
+from app.documents.extract.builder import Blocks
 from app.documents.extract.metadata import metadata
+from app.documents.extract.odf_parts import SKIPPED, paragraph_text, table_rows
 from app.documents.extract.options import ExtractOptions
 from app.documents.extract.sheet import add_sheet
 from app.documents.extract.xml_parts import all_text, attribute, local, read_xml
 from app.documents.model import ExtractedDocument
 from app.documents.text import one_line
 
-#: Times that one cell or row may be repeated: spreadsheets fill up to their last row so.
-_MAX_REPEATED = 1_000
-_MAX_COLUMNS = 1_000
 _MAX_LIST_DEPTH = 30
-_SKIPPED = frozenset(
-    {"tracked-changes", "annotation", "annotation-end", "sequence-decls", "forms", "note",
-     "ruby-text", "title", "desc", "event-listeners", "variable-decls", "table-of-content"}
-)  # fmt: skip
 _NAMES = {
     "title": "title", "creator": "changed_by", "initial-creator": "author", "subject": "subject",
     "description": "description", "creation-date": "created", "date": "modified",
@@ -116,7 +110,7 @@ class _Reader:
                 self.blocks.table(table_rows(child), page=self._page)
             elif name == "frame":
                 self._frame(child)
-            elif name not in _SKIPPED:
+            elif name not in SKIPPED:
                 stack.append(iter(child))
 
     def sheets(self, root: Any) -> int:
@@ -209,108 +203,6 @@ _READERS: dict[str, tuple[str, Any]] = {
     "spreadsheet": (media.ODS, _Reader.sheets),
     "presentation": (media.ODP, _Reader.slides),
 }
-
-
-def paragraph_text(paragraph: Any) -> str:
-    """Return the text of a paragraph without what hangs on it: frames, notes, comments."""
-    parts = [paragraph.text or ""]
-    stack = [iter(paragraph)]
-    tails: list[str] = [""]
-    while stack:
-        child = next(stack[-1], None)
-        if child is None:
-            stack.pop()
-            parts.append(tails.pop())
-            continue
-        name, tail = local(child), child.tail or ""
-        if name == "s":
-            count = attribute(child, "c")
-            parts.append(" " * (min(int(count), 100) if count.isdigit() else 1) + tail)
-        elif name in ("tab", "line-break"):
-            parts.append(("\t" if name == "tab" else "\n") + tail)
-        elif not name or name in _SKIPPED or name in ("frame", "custom-shape"):
-            parts.append(tail)
-        else:
-            parts.append(child.text or "")
-            stack.append(iter(child))
-            tails.append(tail)
-    return "".join(parts)
-
-
-def table_rows(table: Any) -> list[list[str]]:
-    """Return the cells' texts; one that spans several is in each, along a row as `Across`."""
-    rows: list[list[str]] = []
-    hanging: dict[int, tuple[str, int]] = {}  # column -> text and rows to go
-    for row in _own_rows(table):
-        cells: list[str] = []
-        for cell in row:
-            if local(cell) == "table-cell":
-                _add_cells(cells, cell, hanging)
-            elif local(cell) == "covered-table-cell":
-                for _ in range(_repeated(cell, "columns")):
-                    _cover(cells, hanging)
-        while cells and not cells[-1]:
-            cells.pop()
-        rows += [cells] * (_repeated(row, "rows") if cells else 1)
-    return rows
-
-
-def _add_cells(cells: list[str], cell: Any, hanging: dict[int, tuple[str, int]]) -> None:
-    text = _cell_text(cell)
-    wide, down = _span(cell, "columns"), _span(cell, "rows")
-    for _ in range(_repeated(cell, "columns")):
-        if len(cells) >= _MAX_COLUMNS:
-            return
-        start = len(cells)
-        cells.append(text)
-        for column in range(start, start + wide):
-            # Of this row the covered cells are yet to come, of those below all of them.
-            left = down if column > start else down - 1
-            if left:
-                hanging[column] = Across(text) if column > start else text, left
-
-
-def _cover(cells: list[str], hanging: dict[int, tuple[str, int]]) -> None:
-    """Add a cell that another one covers, from the left or from above."""
-    column = len(cells)
-    if column >= _MAX_COLUMNS:
-        return
-    text, left = hanging.pop(column, ("", 0))
-    if left > 1:
-        hanging[column] = text, left - 1
-    cells.append(text)
-
-
-def _own_rows(table: Any) -> Iterator[Any]:
-    """Yield a table's rows, those in groups of rows too, not those of tables in its cells."""
-    for child in table:
-        if local(child) == "table-row":
-            yield child
-        elif local(child) in ("table-header-rows", "table-rows", "table-row-group"):
-            yield from _own_rows(child)
-
-
-def _cell_text(cell: Any) -> str:
-    """Return what a cell shows: its paragraphs, those of lists and tables inside it too."""
-    texts = []
-    for paragraph in cell.iter("{*}p", "{*}h", "{*}title", "{*}desc"):
-        if any(local(a) in ("annotation", "note") for a in paragraph.iterancestors()):
-            continue
-        is_text = local(paragraph) in ("p", "h")
-        texts.append(paragraph_text(paragraph) if is_text else all_text(paragraph))
-    if not texts:
-        return attribute(cell, "value") if attribute(cell, "value-type") == "float" else ""
-    return " ".join(filter(None, map(one_line, texts)))
-
-
-def _repeated(element: Any, what: str) -> int:
-    value = attribute(element, f"number-{what}-repeated")
-    return min(int(value), _MAX_REPEATED) if value.isdigit() and len(value) < 9 else 1
-
-
-def _span(element: Any, what: str) -> int:
-    value = attribute(element, f"number-{what}-spanned")
-    return min(max(int(value), 1), 64) if value.isdigit() and len(value) < 6 else 1
 
 
 def _numbered(roots: tuple[Any, ...]) -> set[tuple[str, int]]:

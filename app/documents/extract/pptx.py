@@ -9,8 +9,15 @@ from typing import Any
 from app.documents import media
 from app.documents.archive import check_zip
 from app.documents.errors import DocumentError
-from app.documents.extract.builder import Blocks
+from app.documents.extract.builder import Across, Blocks
 from app.documents.extract.ooxml import core_properties, open_package
+from app.documents.extract.ooxml_parts import (
+    authors_of,
+    chart_table,
+    comments,
+    description,
+    parse,
+)
 from app.documents.extract.options import ExtractOptions
 from app.documents.model import Box, ExtractedDocument
 
@@ -86,6 +93,8 @@ class _Reader:
                 continue
         if slide.has_notes_slide and (frame := slide.notes_slide.notes_text_frame) is not None:
             self.blocks.add("paragraph", frame.text, page=page)
+        for text in _comments(slide):
+            self.blocks.add("paragraph", text, page=page)
 
     def _shape(self, shape: Any, page: int) -> None:
         boxes = self._boxes(shape, page)
@@ -93,6 +102,9 @@ class _Reader:
             self.blocks.table(table_rows(shape.table), page=page, boxes=boxes)
         elif getattr(shape, "has_chart", False) and shape.has_chart:
             self._chart(shape.chart, page, boxes)
+        elif shape._element.tag.endswith("}pic"):
+            said = description(shape._element._nvXxPr.cNvPr)
+            self.blocks.add("image", said, page=page, boxes=boxes)
         elif shape.has_text_frame:
             paragraphs = [p for p in shape.text_frame.paragraphs if p.text.strip()]
             if len(paragraphs) > 1 or any(p.level for p in paragraphs):
@@ -102,9 +114,9 @@ class _Reader:
                 self.blocks.add("paragraph", shape.text_frame.text, page=page, boxes=boxes)
 
     def _chart(self, chart: Any, page: int, boxes: list[Box]) -> None:
-        if chart.has_title and chart.chart_title.has_text_frame:
-            self.blocks.add("paragraph", chart.chart_title.text_frame.text, page=page, boxes=boxes)
-        self.blocks.table(chart_rows(chart), page=page, boxes=boxes)
+        title, rows = chart_table(chart._chartSpace)
+        self.blocks.add("paragraph", title, page=page, boxes=boxes)
+        self.blocks.table(rows, page=page, boxes=boxes)
 
     def _boxes(self, shape: Any, page: int) -> list[Box]:
         left, top, width, height = _place(shape)
@@ -121,31 +133,34 @@ class _Reader:
 
 
 def table_rows(table: Any) -> list[list[str]]:
-    """Return the cells' texts; one that spans rows is in each, one that spans columns in the first."""
+    """Return the cells' texts; one that spans several is in each, along a row as `Across`."""
     rows: list[list[str]] = []
     for row in table.rows:
         cells: list[str] = []
         for column, cell in enumerate(row.cells):
-            above = cell.is_spanned and cell._tc.get("vMerge") in ("1", "true") and rows
-            cells.append(rows[-1][column] if above else "" if cell.is_spanned else cell.text)
+            if not cell.is_spanned:
+                cells.append(cell.text)
+            elif cell._tc.get("vMerge") in ("1", "true") and rows:
+                cells.append(rows[-1][column])
+            else:
+                cells.append(Across(cells[-1]) if cells else "")
         rows.append(cells)
     return rows
 
 
-def chart_rows(chart: Any) -> Iterator[list[str]]:
-    """Yield a chart's data: a head of series names, then a row a category."""
-    for plot in chart.plots:
-        series = list(plot.series)
-        yield ["", *(str(s.name) for s in series)]
-        categories = [str(category) for category in plot.categories]
-        values = [list(s.values) for s in series]
-        for i in range(max([len(categories), *map(len, values)], default=0)):
-            name = categories[i] if i < len(categories) else str(i + 1)
-            yield [name, *(_number(column[i]) if i < len(column) else "" for column in values)]
-
-
-def _number(value: Any) -> str:
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+def _comments(slide: Any) -> Iterator[str]:
+    """Yield the comments on a slide, as either way of PowerPoint stores them."""
+    authors: dict[str, str] = {}
+    for relation in slide.part.package.presentation_part.rels.values():
+        if not relation.is_external and relation.reltype.endswith(("/commentAuthors", "/authors")):
+            root = parse(relation.target_part.blob)
+            if root is not None:
+                authors |= authors_of(root)
+    for relation in slide.part.rels.values():
+        if not relation.is_external and relation.reltype.endswith("/comments"):
+            root = parse(relation.target_part.blob)
+            if root is not None:
+                yield from (text for _, text in comments(root, authors))
 
 
 def _place(shape: Any) -> tuple[int, int, int, int]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from app.documents import media
 from app.documents.encoding import decode
-from app.documents.extract.builder import Across, Blocks
+from app.documents.extract.builder import Blocks
 from app.documents.extract.metadata import metadata
 from app.documents.extract.options import ExtractOptions
 from app.documents.extract.plain import add_plain
+from app.documents.extract.rst_parts import PASSED_OVER, inline, list_lines, pairs, table_rows
 from app.documents.model import ExtractedDocument
 from app.documents.text import clean, one_line
 
@@ -52,7 +53,6 @@ _SUBSTITUTED = re.compile(r"\|([^|\s](?:[^|]*[^|\s])?)\|")
 #: Substitutions inside substitutions inside …
 _MAX_SUBSTITUTED = 12
 _OPTION = re.compile(r"[ \t]*:[\w-]+:.*")
-_ROLE = re.compile(r":[\w:.+-]+:`(.*?)(?:\s*<[^<>]*>)?`|`(.*?)`:[\w:.+-]+:", re.DOTALL)
 _DOCINFO = {
     "author": "author", "authors": "author", "date": "created", "revision": "revision",
     "version": "version", "organization": "organization", "status": "status",
@@ -124,7 +124,7 @@ class _Reader:
             )
             if handler is not None:
                 handler(child, level)
-            elif type(child).__name__ in _PASSED_OVER:
+            elif type(child).__name__ in PASSED_OVER:
                 continue
             elif child.children:
                 self.children(child, level)
@@ -198,15 +198,15 @@ class _Reader:
         self._blocks.add("image", "\n".join(filter(None, lines)))
 
     def _on_bullet_list(self, node: Any, level: int) -> None:
-        self._blocks.add("list", "\n".join(_list_lines(node, 0)))
+        self._blocks.add("list", "\n".join(list_lines(node, 0)))
 
     _on_enumerated_list = _on_bullet_list
 
     def _on_option_list(self, node: Any, level: int) -> None:
-        self._blocks.add("list", "\n".join(_pairs(node, "option_group", "description")))
+        self._blocks.add("list", "\n".join(pairs(node, "option_group", "description")))
 
     def _on_field_list(self, node: Any, level: int) -> None:
-        self._blocks.add("list", "\n".join(_pairs(node, "field_name", "field_body")))
+        self._blocks.add("list", "\n".join(pairs(node, "field_name", "field_body")))
 
     def _on_definition_list(self, node: Any, level: int) -> None:
         for item in node.children:
@@ -237,7 +237,7 @@ class _Reader:
         for child in node.children:
             if type(child).__name__ == "title":
                 self._blocks.add("paragraph", inline(child))
-        self._blocks.table(_rows(node))
+        self._blocks.table(table_rows(node))
 
     def _on_system_message(self, node: Any, level: int) -> None:
         """What docutils objects to, among it directives of other programs: their text is kept."""
@@ -260,91 +260,6 @@ class _Reader:
         self._blocks.add("paragraph", f"{match[1]}: {match[2]}" if versions else match[2])
         if body.strip() and body.strip() != source.strip():
             _Reader(self._blocks, self._nesting + 1).children(_parse(body), 6)
-
-
-#: Nodes without text of their own, and those dealt with where they belong.
-_PASSED_OVER = frozenset(
-    {"comment", "substitution_definition", "target", "raw", "pending", "decoration", "meta",
-     "transition", "classifier", "label", "Text", "generated"}
-)  # fmt: skip
-
-
-def inline(node: Any) -> str:
-    """Return the text of a paragraph; roles that docutils does not know are read as their text."""
-    parts: list[str] = []
-    stack = [iter(node.children)]
-    while stack:
-        child = next(stack[-1], None)
-        if child is None:
-            stack.pop()
-            continue
-        name = type(child).__name__
-        if name == "Text":
-            parts.append(child.astext())
-        elif name == "problematic":
-            parts.append(_ROLE.sub(lambda m: m[1] or m[2] or "", child.astext()))
-        elif name == "image":
-            parts.append(child.get("alt", ""))
-        elif name == "footnote_reference":
-            parts.append(f"[{child.astext()}]")
-        elif name not in ("system_message", "raw", "comment"):
-            stack.append(iter(child.children))
-    return "".join(parts)
-
-
-def _list_lines(node: Any, depth: int) -> Iterator[str]:
-    """Yield the items of a list and of the lists inside it, one a line."""
-    number = int(node.get("start", 1)) if type(node).__name__ == "enumerated_list" else None
-    for item in node.children:
-        marker = "- " if number is None else f"{number}. "
-        number = None if number is None else number + 1
-        for part in item.children:
-            name = type(part).__name__
-            if name in ("bullet_list", "enumerated_list"):
-                if depth < 50:
-                    yield from _list_lines(part, depth + 1)
-                continue
-            if name in _PASSED_OVER or name == "system_message":
-                continue
-            text = part.astext() if name == "literal_block" else one_line(inline(part))
-            text = text or one_line(part.astext())
-            if text:
-                yield "  " * depth + marker + text
-                marker = "  "
-
-
-def _pairs(node: Any, first: str, second: str) -> Iterator[str]:
-    for item in node.children:
-        texts = {type(child).__name__: one_line(child.astext()) for child in item.children}
-        yield f"- {texts.get(first, '')}: {texts.get(second, '')}"
-
-
-def _rows(table: Any) -> list[list[str]]:
-    """Return a table's cells; one that spans several is in each."""
-    rows: list[list[str]] = []
-    hanging: dict[int, tuple[str, int]] = {}  # column -> text and rows to go
-    for row in (node for node in table.findall() if type(node).__name__ == "row"):
-        cells: list[str] = []
-        for entry in row.children:
-            while len(cells) in hanging:
-                _continue(cells, hanging)
-            text, down = one_line(inline(entry) or entry.astext()), entry.get("morerows", 0)
-            for column in range(entry.get("morecols", 0) + 1):
-                own = Across(text) if column else text
-                if down:
-                    hanging[len(cells)] = own, down
-                cells.append(own)
-        while len(cells) in hanging:
-            _continue(cells, hanging)
-        rows.append(cells)
-    return rows
-
-
-def _continue(cells: list[str], hanging: dict[int, tuple[str, int]]) -> None:
-    text, left = hanging.pop(len(cells))
-    if left > 1:
-        hanging[len(cells)] = text, left - 1
-    cells.append(text)
 
 
 def _in_legend(node: Any) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from app.documents.extract.builder import Across, Blocks
 from app.documents.extract.ooxml import core_properties, open_package
 from app.documents.extract.options import ExtractOptions
 from app.documents.extract.sheet import add_sheet
+from app.documents.extract.xlsx_extras import sheet_charts, sheet_comments
 from app.documents.model import ExtractedDocument
 
 #: Columns that are read; a stray cell at the far end of a sheet costs nothing then.
@@ -42,7 +44,7 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
         DocumentError: damaged, encrypted, unsafe, too_large, too_many_pages.
     """
     check_zip(path, max_unpacked=options.max_unpacked)
-    with open_package(path, "xlsx") as source:
+    with open_package(path, "xlsx") as source, zipfile.ZipFile(source) as package:
         from openpyxl import load_workbook
 
         book = load_workbook(source, read_only=True, data_only=True, keep_links=False)
@@ -60,8 +62,7 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
                 if sheet.sheet_state != "visible":
                     hidden.append(sheet.title)
                     continue
-                merges = _merges(source, getattr(sheet, "_worksheet_path", ""))
-                _sheet(blocks, sheet, merges, number, options)
+                _sheet(blocks, sheet, package, number, options)
             title, metadata = core_properties(source)
         finally:
             book.close()
@@ -77,40 +78,49 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
 
 
 def _sheet(
-    blocks: Blocks, sheet: Any, merges: Sequence[Merge], page: int, options: ExtractOptions
+    blocks: Blocks, sheet: Any, package: zipfile.ZipFile, page: int, options: ExtractOptions
 ) -> None:
     blocks.heading(sheet.title, 1, page=page)
+    part = getattr(sheet, "_worksheet_path", "")
     # What the file says about its size may be wrong by millions of rows.
     sheet.reset_dimensions()
-    add_sheet(blocks, _filled(_rows(sheet), merges), page, options)
+    before = len(blocks.items)
+    # Rows that are not read to the end hold the file open.
+    with closing(_rows(sheet)) as rows:
+        add_sheet(blocks, _filled(rows, _merges(package, part)), page, options)
+    filled = len(blocks.items) > before
+    for title, data in sheet_charts(package, part):
+        blocks.add("paragraph", title, page=page)
+        if not filled:  # a chart beside its data only repeats it
+            blocks.table(data, page=page)
+    for text in sheet_comments(package, part):
+        blocks.add("paragraph", text, page=page)
 
 
-def _merges(source: Path, part: str) -> list[Merge]:
+def _merges(package: zipfile.ZipFile, part: str) -> list[Merge]:
     """Return a sheet's merged ranges, which openpyxl leaves out when it reads row by row."""
     from openpyxl.utils import column_index_from_string as number
 
     found: list[Merge] = []
-    with zipfile.ZipFile(source) as package:
-        if part not in package.namelist():
-            return []
-        with package.open(part) as xml:
-            rest = b""
-            while data := xml.read(1 << 20):
-                data, rest = rest + data, data[-80:]
-                for left, top, right, bottom in _MERGE.findall(data):
-                    merge = Merge(
-                        int(top), number(left.decode()), int(bottom), number(right.decode())
-                    )
-                    if merge.bottom - merge.top < MAX_MERGED_ROWS:
-                        found.append(merge)
-                if len(found) > MAX_MERGES:
-                    break
+    if part not in package.namelist():
+        return []
+    with package.open(part) as xml:
+        rest = b""
+        while data := xml.read(1 << 20):
+            text, rest = rest + data, data[-80:]
+            for left, top, right, bottom in _MERGE.findall(text):
+                merge = Merge(int(top), number(left.decode()), int(bottom), number(right.decode()))
+                if merge.bottom - merge.top < MAX_MERGED_ROWS:
+                    found.append(merge)
+            if len(found) > MAX_MERGES:
+                break
     return sorted(set(found))[:MAX_MERGES]
 
 
-def _rows(sheet: Any) -> Iterator[list[str]]:
-    for row in sheet.iter_rows(max_col=MAX_COLUMNS):
-        yield [_text(cell) for cell in row]
+def _rows(sheet: Any) -> Generator[list[str]]:
+    with closing(sheet.iter_rows(max_col=MAX_COLUMNS)) as rows:
+        for row in rows:
+            yield [_text(cell) for cell in row]
 
 
 def _filled(rows: Iterator[list[str]], merges: Sequence[Merge]) -> Iterator[list[str]]:

@@ -15,6 +15,7 @@ import typer
 
 from app.cli_common import AsJson, Data, exits, finish, settings_of
 from app.cli_keys import keys_cli
+from app.cli_sources import sources_cli
 from app.cli_workflows import workflows_cli
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ cli = typer.Typer(
 )
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(workflows_cli, name="workflows")
+cli.add_typer(sources_cli, name="sources")
 
 
 def run(serve: Serve) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from app.engine.events import Event
 from app.engine.problems import RagloomError
+from app.services.sources_views import SourceView
 from app.services.views import JobView, SearchConfig, TaskView
 
 if TYPE_CHECKING:
@@ -56,6 +57,18 @@ class Backend(Protocol):
 
     async def job(self, job_id: str) -> JobView:
         """A job."""
+
+    async def sources(self, kb: str) -> list[SourceView]:
+        """Sources of a knowledge base."""
+
+    async def add_source(self, kb: str, given: Mapping[str, Any]) -> SourceView:
+        """Add a source; it is refreshed at once unless `given["refresh"]` is False."""
+
+    async def refresh_source(self, kb: str, source_id: str, *, full: bool) -> SourceView:
+        """Begin to refresh a source."""
+
+    async def remove_source(self, kb: str, source_id: str, *, documents: bool) -> None:
+        """Forget a source, and take its documents out if so wanted."""
 
 
 @asynccontextmanager
@@ -148,6 +161,24 @@ class LocalBackend:
             if kb.startswith("kb_"):
                 raise
         return (await self._services.knowledge.create(kb)).knowledge_base_id, True
+
+    async def sources(self, kb: str) -> list[SourceView]:
+        """Sources of a knowledge base."""
+        return await self._services.sources.list(kb)
+
+    async def add_source(self, kb: str, given: Mapping[str, Any]) -> SourceView:
+        """Add a source."""
+        values = dict(given)
+        kind, location = values.pop("kind"), values.pop("location")
+        return await self._services.sources.add(kb, kind, location, trigger="cli", **values)
+
+    async def refresh_source(self, kb: str, source_id: str, *, full: bool) -> SourceView:
+        """Begin to refresh a source."""
+        return await self._services.sources.refresh(kb, source_id, full=full, trigger="cli")
+
+    async def remove_source(self, kb: str, source_id: str, *, documents: bool) -> None:
+        """Forget a source."""
+        await self._services.sources.remove(kb, source_id, documents=documents, author="cli")
 
     async def submit(
         self, kb: str, files: Sequence[tuple[str, Path]], processing: dict[str, Any]

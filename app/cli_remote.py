@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from app.cli_backend import choose
 from app.engine.events import Event
 from app.engine.problems import RagloomError
+from app.services.sources_views import SourceView
 from app.services.views import JobView, SearchConfig, TaskView
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -112,6 +113,34 @@ class RemoteBackend:
             found = await self._json("POST", "/knowledge_bases", json={"name": kb})
             return str(found["knowledge_base_id"]), True
         return str(found["knowledge_base_id"]), False
+
+    async def sources(self, kb: str) -> list[SourceView]:
+        """Sources of a knowledge base."""
+        found = await self._json("GET", f"/knowledge_bases/{_quoted(kb)}/sources")
+        return [SourceView.model_validate(item) for item in found["items"]]
+
+    async def add_source(self, kb: str, given: Mapping[str, Any]) -> SourceView:
+        """Add a source."""
+        path = f"/knowledge_bases/{_quoted(kb)}/sources"
+        return SourceView.model_validate(await self._json("POST", path, json=dict(given)))
+
+    async def refresh_source(self, kb: str, source_id: str, *, full: bool) -> SourceView:
+        """Begin to refresh a source."""
+        found = await self._json(
+            "POST",
+            f"/knowledge_bases/{_quoted(kb)}/sources/{source_id}/refresh",
+            json={"full": full},
+            headers={"Prefer": "respond-async"},
+        )
+        return SourceView.model_validate(found)
+
+    async def remove_source(self, kb: str, source_id: str, *, documents: bool) -> None:
+        """Forget a source."""
+        await self._request(
+            "DELETE",
+            f"/knowledge_bases/{_quoted(kb)}/sources/{source_id}",
+            params={"documents": documents},
+        )
 
     async def submit(
         self, kb: str, files: Sequence[tuple[str, Path]], processing: dict[str, Any]

@@ -22,6 +22,7 @@ from app.api import (
     knowledge,
     problems,
     reembed,
+    sources,
     system,
     workflows,
 )
@@ -65,6 +66,7 @@ def make_server(settings: Settings) -> FastAPI:
     for module in (
         knowledge, documents, chunks, jobs, importing, history, automation, chat, workflows, system,
         reembed,
+        sources,
     ):  # fmt: skip
         api.include_router(module.router)
     app.include_router(api)

@@ -260,16 +260,23 @@ class SourceService:
 
     async def wait(self, kb: str, source_id: str, timeout_s: float | None = None) -> SourceView:
         """The source once its refresh and the documents of it are through, or as it is then."""
+        return (await self.wait_through(kb, source_id, timeout_s))[0]
+
+    async def wait_through(
+        self, kb: str, source_id: str, timeout_s: float | None = None
+    ) -> tuple[SourceView, bool]:
+        """The same, and whether they are through."""
         row = await self._own(kb, source_id)
+        through = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 if task := self._running.get(row.id):
                     await asyncio.wait([task])
                 last = (await call(self._sources.latest, [row])).get(row.id)
                 for job_id in [] if last is None else last.jobs:
-                    with contextlib.suppress(NotFound):
-                        await self._ingest.wait(job_id)
-        return await self._view(row)
+                    await self._ingest.wait(job_id)
+                through = True
+        return await self._view(row), through
 
     def busy(self, source_id: str) -> bool:
         """Whether a source is being refreshed here."""

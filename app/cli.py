@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli_common import AsJson, Data, exits, finish, settings_of
+from app.cli_jobs import ingest, jobs_cli
 from app.cli_keys import keys_cli
 from app.cli_sources import sources_cli
 from app.cli_workflows import workflows_cli
@@ -39,6 +40,8 @@ cli = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+cli.command()(ingest)
+cli.add_typer(jobs_cli, name="jobs")
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(workflows_cli, name="workflows")
 cli.add_typer(sources_cli, name="sources")
@@ -141,52 +144,6 @@ async def _run(
     else:
         cli_show.execution(run)
     return 0 if run["status"] == "completed" else 1
-
-
-@cli.command()
-def ingest(
-    kb: Annotated[str, typer.Argument(help="Knowledge base, by id or name; made if new.")],
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders.", exists=True)],
-    data: Data = None,
-    as_json: AsJson = False,
-    chunk_size: Annotated[int | None, typer.Option(help="Most tokens of a chunk.")] = None,
-    chunk_overlap: Annotated[int | None, typer.Option(help="Tokens chunks share.")] = None,
-    chunking_strategy: Annotated[str | None, typer.Option(help="recursive or fixed.")] = None,
-) -> None:
-    """Put files into a knowledge base and wait until they are searchable."""
-    processing = {
-        "chunk_size": chunk_size,
-        "chunk_overlap": chunk_overlap,
-        "chunking_strategy": chunking_strategy,
-    }
-    chosen = {key: value for key, value in processing.items() if value is not None}
-    with exits():
-        finish(_ingest(kb, paths, chosen, settings_of(data=data), as_json=as_json))
-
-
-async def _ingest(
-    kb: str, paths: list[Path], processing: dict[str, Any], settings: Settings, *, as_json: bool
-) -> int:
-    from app import cli_show
-    from app.cli_backend import open_backend
-    from app.cli_files import batches, find_files
-
-    files = await asyncio.to_thread(find_files, paths)
-    results = []
-    async with open_backend(settings) as backend:
-        kb_id, made = await backend.ensure_knowledge_base(kb)
-        if made:
-            cli_show.err.print(f"Made the knowledge base “{kb}”.")
-        with cli_show.FileBars(len(files)) as bars:
-            for batch in batches(files):
-                job = await backend.submit(kb_id, batch, processing)
-                async for task in backend.watch(job.job_id):
-                    if not as_json:
-                        bars.show(task)
-                results += (await backend.job(job.job_id)).results
-    if as_json:
-        cli_show.as_json([result.model_dump(mode="json") for result in results])
-    return 0 if all(result.status == "success" for result in results) else 1
 
 
 @cli.command()

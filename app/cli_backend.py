@@ -52,11 +52,17 @@ class Backend(Protocol):
     ) -> JobView:
         """Hand files in, by name and path; durable when it returns."""
 
-    def watch(self, job_id: str) -> AsyncIterator[TaskView]:
-        """States of the files of a job as they change, until it ends."""
+    def follow(self, job_id: str) -> AsyncIterator[TaskView | JobView]:
+        """Files of a job as they change, and the job with its progress, until it ends."""
 
     async def job(self, job_id: str) -> JobView:
         """A job."""
+
+    async def jobs(self, kb: str | None, statuses: Sequence[str], limit: int) -> list[JobView]:
+        """Jobs without their files, newest first."""
+
+    async def steer(self, job_id: str, what: str) -> JobView:
+        """Pause, resume, cancel or retry (what failed of) a job."""
 
     async def sources(self, kb: str) -> list[SourceView]:
         """Sources of a knowledge base."""
@@ -189,14 +195,29 @@ class LocalBackend:
         incoming = [IncomingFile(filename=name, path=path) for name, path in files]
         return await self._services.ingest.submit(kb, incoming, processing, author="cli")
 
-    async def watch(self, job_id: str) -> AsyncIterator[TaskView]:
-        """States of the files of a job until it ends."""
-        async for task in self._services.ingest.watch(job_id=job_id):
-            yield task
+    async def follow(self, job_id: str) -> AsyncIterator[TaskView | JobView]:
+        """Files of a job as they change, and the job with its progress, until it ends."""
+        async for view in self._services.ingest.follow(job_id):
+            yield view
 
     async def job(self, job_id: str) -> JobView:
         """A job."""
         return await self._services.ingest.job(job_id)
+
+    async def jobs(self, kb: str | None, statuses: Sequence[str], limit: int) -> list[JobView]:
+        """Jobs without their files, newest first."""
+        return (await self._services.ingest.jobs(kb, statuses, limit)).items
+
+    async def steer(self, job_id: str, what: str) -> JobView:
+        """Pause, resume, cancel or retry (what failed of) a job."""
+        ingest = self._services.ingest
+        ways = {
+            "pause": ingest.pause,
+            "resume": ingest.resume,
+            "cancel": ingest.cancel,
+            "retry": ingest.retry_failed,
+        }
+        return await ways[what](job_id)
 
 
 def choose(name: str, workflows: Sequence[Mapping[str, Any]]) -> str:

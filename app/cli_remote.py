@@ -164,15 +164,28 @@ class RemoteBackend:
             _raise(response)
         return await self.job(body["job_id"])
 
-    async def watch(self, job_id: str) -> AsyncIterator[TaskView]:
-        """States of the files of a job until it ends."""
+    async def follow(self, job_id: str) -> AsyncIterator[TaskView | JobView]:
+        """Files of a job as they change, and the job with its progress, until it ends."""
         async for name, data in self._events("GET", f"/jobs/{job_id}"):
             if name == "document":
                 yield TaskView.model_validate_json(data)
+            elif name == "progress":
+                yield JobView.model_validate_json(data)
 
     async def job(self, job_id: str) -> JobView:
         """A job."""
-        return JobView.model_validate(await self._json("GET", f"/jobs/{job_id}"))
+        return JobView.model_validate(await self._json("GET", f"/jobs/{_quoted(job_id)}"))
+
+    async def jobs(self, kb: str | None, statuses: Sequence[str], limit: int) -> list[JobView]:
+        """Jobs without their files, newest first."""
+        asked = {"knowledge_base": kb, "status": list(statuses), "limit": limit}
+        given = {key: value for key, value in asked.items() if value is not None}
+        page = await self._json("GET", "/jobs", params=given)
+        return [JobView.model_validate(item) for item in page["items"]]
+
+    async def steer(self, job_id: str, what: str) -> JobView:
+        """Pause, resume, cancel or retry (what failed of) a job."""
+        return JobView.model_validate(await self._json("POST", f"/jobs/{_quoted(job_id)}/{what}"))
 
     async def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         data: dict[str, Any] = (await self._request(method, path, **request)).json()

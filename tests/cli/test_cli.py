@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,37 @@ def test_workflows_are_imported_listed_run_and_exported(
     assert "flowchart LR" in chart
 
 
+def test_jobs_are_listed_shown_and_tried_again(
+    place: tuple[Path, Server | None], tmp_path: Path
+) -> None:
+    data = place[0]
+    with zipfile.ZipFile(tmp_path / "pack.zip", "w") as pack:
+        pack.writestr("in/long.txt", " ".join(f"Sentence number {n}." for n in range(100)))
+        pack.writestr("in/broken.pdf", b"%PDF-1.7 rubbish")
+    taken = ragloom(
+        "ingest", "Packed", tmp_path / "pack.zip", "--config", "chunk_size=40",
+        "--config", "chunk_overlap=0", "--data", data, "--json",
+    )  # fmt: skip
+    assert taken.exit_code == 1, taken.stderr
+    results = {r["filename"]: r for r in json.loads(taken.stdout)}
+    assert results["pack.zip/in/long.txt"]["chunks_created"] > 5
+    assert results["pack.zip/in/broken.pdf"]["error"]["code"] == "damaged"
+    listed = ragloom("jobs", "list", "--kb", "Packed", "--data", data, "--json")
+    [job] = json.loads(listed.stdout)
+    assert (job["status"], job["progress"]["failed"]) == ("completed", 1)
+    shown = ragloom("jobs", "list", "--data", data)
+    assert f"{job['job_id']}  completed" in shown.stdout
+    assert "1 of 2 files · 1 failed" in shown.stdout
+    whole = ragloom("jobs", "show", job["job_id"], "--data", data)
+    assert "error  pack.zip/in/broken.pdf: The PDF is cut off" in whole.stdout
+    again = ragloom("jobs", "retry", job["job_id"], "--data", data)
+    assert again.exit_code == 1
+    assert "1 of 2 files are in; these are not" in again.stderr
+    over = ragloom("jobs", "resume", job["job_id"], "--data", data)
+    assert over.exit_code == 1
+    assert "cannot be resumed" in over.stderr
+
+
 def test_what_goes_wrong_has_an_exit_code_of_its_own(
     place: tuple[Path, Server | None], folder: Path, tmp_path: Path
 ) -> None:
@@ -191,7 +223,12 @@ def test_what_goes_wrong_has_an_exit_code_of_its_own(
     (tmp_path / "empty.md").write_text("", "utf-8")
     empty = ragloom("ingest", "Notes", tmp_path / "empty.md", "--data", data)
     assert empty.exit_code == 1
-    assert "0 bytes" in empty.stderr
+    assert "0 of 1 files are in" in empty.stderr
+    assert "empty.md: empty.md is empty (0 bytes)" in empty.stderr
+    wrong = ragloom("ingest", "Notes", tmp_path / "empty.md", "-c", "chunk_sice=3", "--data", data)
+    assert wrong.exit_code == 2
+    assert "chunk_size" in wrong.stderr
+    assert ragloom("jobs", "pause", "job_x", "--data", data).exit_code == 4
 
 
 def test_keys_are_made_used_listed_and_revoked(place: tuple[Path, Server | None]) -> None:
@@ -259,7 +296,7 @@ def test_settings_come_from_variables_and_wrong_ones_are_refused(tmp_path: Path)
 def test_help_and_version() -> None:
     shown = command("--help")
     assert shown.returncode == 0
-    for name in ("serve", "run", "ingest", "search", "keys", "doctor", "link", "workflows"):
+    for name in ("serve", "run", "ingest", "jobs", "search", "keys", "doctor", "link", "workflows"):
         assert name in shown.stdout
         assert ragloom(name, "--help").exit_code == 0
     assert "Exit codes" in shown.stdout

@@ -15,7 +15,7 @@ from app.retrieval.adaptive import choose_search
 from app.retrieval.fusion import RRF_K, convex_fusion, reciprocal_rank_fusion
 from app.services.expand import CHILDREN_PER_PARENT, expand_parents
 from app.services.indexer import Indexer
-from app.services.models import ModelService
+from app.services.models import DEFAULT_EMBEDDER, ModelService
 from app.services.threads import call
 from app.services.views import SearchConfig, SearchResponse
 from storage.embedding import Model
@@ -250,13 +250,18 @@ class SearchService:
         return plan, dict(hits)
 
     def _models_at(self, place: Place, languages: Sequence[str]) -> tuple[Model, ...]:
-        own = place.config["embedding_model"]
         found: dict[str, Model] = {}
         for name, vectors in self._repository.models_at(place.commit_id, languages):
             # Two names of one model are asked once; older versions tell none.
             if name or vectors not in found:
-                found[vectors] = Model(name or own, vectors)
+                found[vectors] = Model(name or self._unnamed(place, vectors), vectors)
         return tuple(found.values())
+
+    def _unnamed(self, place: Place, vectors: str) -> str:
+        """The model of a version from before versions told theirs."""
+        if vectors == self._models.fingerprint(DEFAULT_EMBEDDER, "embed"):
+            return DEFAULT_EMBEDDER
+        return str(place.config["embedding_model"])
 
     def _finish(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
+from sqlalchemy import event
 
 from app.documents.embed import EmbedderOptions, Kind, _embedders, register_embedder
 from app.documents.errors import EmbedderError
@@ -301,3 +302,29 @@ async def test_what_cannot_be_embedded_anew_is_told(
         await services.reembedding.start(kb, "words-b", "other", start_from="nowhere")
     with pytest.raises(NotFound):
         await services.reembedding.get(kb, "other")
+
+
+async def test_a_search_with_one_model_costs_what_it_must(
+    services: Services, words: dict[str, Words], fill: Fill
+) -> None:
+    """Four statements: the place, the cursors of both indexes, and the chunks that are given."""
+    kb = await made(services, fill, embedding_model="words-a")
+    await services.indexer.catch_up(kb)
+    for _ in range(2):
+        await names(services, kb, "boats")
+    said: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        if statement.startswith("SELECT"):
+            said.append(statement)
+
+    words["words-a"].asked.clear()
+    event.listen(services.database.engine, "before_cursor_execute", note)
+    try:
+        await names(services, kb, "boats")
+    finally:
+        event.remove(services.database.engine, "before_cursor_execute", note)
+    tables = [statement.split("FROM", 1)[1].split()[0] for statement in said]
+    assert sorted(tables) == ["chunk", "knowledge_base", "projection_cursor", "projection_cursor"]
+    assert words["words-a"].asked == ["boats"]
+    assert words["words-b"].asked == []

@@ -13,7 +13,7 @@ from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
 
-from app.ui.pages.automation_forms import choices_of, cron_of, zones
+from app.ui.pages.times import choices_of, cron_of, zones
 
 if TYPE_CHECKING:
     from app.services.container import Services

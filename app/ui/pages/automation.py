@@ -22,6 +22,7 @@ from app.ui.pages.asking import Asks
 from app.ui.pages.automation_forms import ask_schedule, ask_webhook
 from app.ui.pages.common import missing, workflow_choices
 from app.ui.pages.pickers import run_inputs
+from app.ui.pages.times import browser_zone
 from app.ui.person import person_name
 
 _OUTCOMES = {
@@ -32,7 +33,6 @@ _OUTCOMES = {
 }
 #: Seconds between looks at what became of the schedules and questions.
 _LOOK_S = 5.0
-_ZONE_JS = "Intl.DateTimeFormat().resolvedOptions().timeZone"
 
 
 def register(get_services: Callable[[], Services]) -> None:
@@ -206,15 +206,8 @@ class Automation:
         if one.last_note:
             parts.label(one.last_note, "rl-auto-note")
 
-    async def _zone(self) -> str:
-        try:
-            zone = await ui.run_javascript(_ZONE_JS, timeout=3)
-        except TimeoutError:
-            return "UTC"
-        return zone if isinstance(zone, str) and zone else "UTC"
-
     async def _add_schedule(self) -> None:
-        values = await ask_schedule(self._inputs, await self._zone())
+        values = await ask_schedule(self._inputs, await browser_zone())
         if values is not None:
             await self._do(self._triggers.add_schedule(self._id, **values))
 

@@ -175,10 +175,18 @@ class Passages(ModelUse):
         return self._bytes.get((kb_id, *heads), measure)
 
     def documents_at(
-        self, commit_id: str, limit: int = 50, offset: int = 0, text: str | None = None
+        self,
+        commit_id: str,
+        limit: int = 50,
+        offset: int = 0,
+        text: str | None = None,
+        *,
+        language: str | None = None,
+        only: Collection[str] | None = None,
+        but: Collection[str] = (),
     ) -> tuple[list[tuple[Document, DocumentVersion]], int]:
         """Documents at a commit by file name, those whose name or title holds `text`; and how
-        many."""
+        many. `only` and `but` are ids of documents."""
         query = (
             select(Document, DocumentVersion)
             .join(DocumentVersion, col(DocumentVersion.document_id) == col(Document.id))
@@ -189,6 +197,12 @@ class Passages(ModelUse):
                 col(Document.filename).icontains(text, autoescape=True)
                 | col(DocumentVersion.title).icontains(text, autoescape=True)
             )
+        if language:
+            query = query.where(col(DocumentVersion.language) == language)
+        if only is not None:
+            query = query.where(self._db.among(Document.id, only))
+        if but:
+            query = query.where(~self._db.among(Document.id, but))
         page = query.order_by(func.lower(Document.filename), col(Document.id))
         with self._db.read() as session:
             total = session.exec(select(func.count()).select_from(query.subquery())).one()

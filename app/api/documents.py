@@ -20,6 +20,7 @@ from app.services.threads import call
 from app.services.views import (
     ChunkView,
     CommitView,
+    DocumentStatus,
     DocumentText,
     DocumentView,
     JobView,
@@ -127,9 +128,13 @@ async def list_documents(
     limit: Limit = 50,
     offset: Offset = 0,
     text: Annotated[str, Query(max_length=200, description="Part of the file name.")] = "",
+    status: DocumentStatus | None = None,
+    language: Annotated[str, Query(max_length=16, description="ISO 639-1 code.")] = "",
 ) -> Page[DocumentView]:
     """List documents: those on their way in or failed first."""
-    return await services.knowledge.documents(kb, ref, limit, offset, text)
+    return await services.knowledge.documents(
+        kb, ref, limit, offset, text, status=status, language=language
+    )
 
 
 @router.get(_DOCUMENTS + "/{document_id}")

@@ -15,15 +15,18 @@ from app.services.ingest import IngestService
 from app.services.kb_pipeline import SETTING as PIPELINE_SETTING
 from app.services.kb_pipeline import PipelineChecks
 from app.services.models import DEFAULT_EMBEDDER, ModelService
+from app.services.passages import joined_text
 from app.services.pipeline_ref import PipelineRef
 from app.services.processing import KnowledgeConfig, read_knowledge_config
-from app.services.rows import chunk_view, commit_view, document_view
+from app.services.rows import STATUS_OF_TASK, chunk_view, commit_view, document_view
 from app.services.threads import call
 from app.services.views import (
     ChunkView,
     CommitView,
+    DocumentStatus,
     DocumentText,
     DocumentView,
+    KnowledgeBaseHealth,
     KnowledgeBaseStats,
     KnowledgeBaseView,
     Page,
@@ -31,6 +34,7 @@ from app.services.views import (
 from storage import tables
 from storage.blobs import Blobs
 from storage.errors import NotFound
+from storage.job_health import Health, health_of
 from storage.jobs import JobRepository
 from storage.knowledge import KnowledgeRepository
 
@@ -136,10 +140,30 @@ class KnowledgeService:
         return await call(self._branches, kb)
 
     async def documents(
-        self, kb: str, ref: str = "main", limit: int = 50, offset: int = 0, text: str = ""
-    ) -> Page[DocumentView]:
-        """Documents on their way in or failed first, then those at `ref` by file name."""
-        return await call(self._documents, kb, ref, limit, offset, text)
+        self, kb: str, ref: str = "main", limit: int = 50, offset: int = 0, text: str = "",
+        status: DocumentStatus | None = None, language: str = "",
+    ) -> Page[DocumentView]:  # fmt: skip
+        """Documents on their way in or failed first, then those at `ref` by file name.
+
+        `text` is a part of the name or title; what is on its way has no language yet.
+        """
+        return await call(self._documents, kb, ref, limit, offset, text, status, language)
+
+    async def health(self, kb_ids: Sequence[str]) -> dict[str, KnowledgeBaseHealth]:
+        """What of each knowledge base needs somebody, and its size in bytes."""
+
+        def read() -> dict[str, KnowledgeBaseHealth]:
+            work = health_of(self._repository.db, kb_ids)
+            return {
+                kb_id: KnowledgeBaseHealth(
+                    **work.get(kb_id, Health())._asdict(),
+                    indexing=self._indexer.busy(kb_id),
+                    size=self._repository.index_bytes(kb_id),
+                )
+                for kb_id in kb_ids
+            }
+
+        return await call(read)
 
     async def document(self, kb: str, document_id: str, ref: str = "main") -> DocumentView:
         """One document. Raises NotFound."""
@@ -240,7 +264,7 @@ class KnowledgeService:
             return DocumentText(
                 document_id=document_id,
                 filename=document.filename,
-                text=_joined([chunk for chunk, _ in rows], sources),
+                text=joined_text([chunk for chunk, _ in rows], sources),
                 chunks=[chunk_view(chunk, document.filename, disabled=off) for chunk, off in rows],
             )
 
@@ -344,20 +368,34 @@ class KnowledgeService:
         return tuple(ref.name for ref in self._repository.branches(row.id))
 
     def _documents(
-        self, kb: str, ref: str, limit: int, offset: int, text: str
-    ) -> Page[DocumentView]:
+        self, kb: str, ref: str, limit: int, offset: int, text: str,
+        status: DocumentStatus | None, language: str,
+    ) -> Page[DocumentView]:  # fmt: skip
         row = self._repository.find(kb)
         commit = self._repository.resolve(row.id, ref)
         tasks = {task.document_id: task for task in self._jobs.open_tasks(row.id)}
         manifest = self._repository.manifest(commit.id)
+        wanted = {
+            document_id: task
+            for document_id, task in tasks.items()
+            if status is None or STATUS_OF_TASK[task.status] == status
+        }
         new = [
             task
-            for document_id, task in tasks.items()
-            if document_id not in manifest and text.casefold() in task.filename.casefold()
+            for document_id, task in wanted.items()
+            if document_id not in manifest
+            and text.casefold() in task.filename.casefold()
+            and not language
         ]
         coming = new[offset : offset + limit]
         found, total = self._repository.documents_at(
-            commit.id, limit - len(coming), max(0, offset - len(new)), text or None
+            commit.id,
+            limit - len(coming),
+            max(0, offset - len(new)),
+            text or None,
+            language=language or None,
+            only=None if status in (None, "ready") else list(wanted),
+            but=list(tasks) if status == "ready" else (),
         )
         documents = {
             document.id: document
@@ -397,22 +435,3 @@ def _checked_name(name: str) -> str:
             found=name[:50],
         )
     return name
-
-
-def _joined(chunks: Sequence[tables.Chunk], sources: Mapping[int, str]) -> str:
-    """The text that the chunks were cut from: every chunk at its place, new lines between them.
-
-    Chunks cover a document but for white space and what the quality check left out. `sources` has
-    the text, by ordinal, of chunks whose content is another.
-    """
-    parts: list[str] = []
-    at = 0
-    for chunk in chunks:
-        start = at if chunk.start is None else chunk.start
-        if start > at:
-            parts.append("\n" * (start - at))
-            at = start
-        fresh = sources.get(chunk.ordinal, chunk.content)[at - start :]
-        parts.append(fresh)
-        at += len(fresh)
-    return "".join(parts)

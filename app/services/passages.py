@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from app.services.rows import chunk_view
 from app.services.threads import call
@@ -109,3 +109,22 @@ class PassageService:
             for row, disabled in rows
         ]
         return PassageWindow(version_id=version.id, total=total, items=items)
+
+
+def joined_text(chunks: Sequence[tables.Chunk], sources: Mapping[int, str]) -> str:
+    """The text that the chunks were cut from: every chunk at its place, new lines between them.
+
+    Chunks cover a document but for white space and what the quality check left out. `sources` has
+    the text, by ordinal, of chunks whose content is another.
+    """
+    parts: list[str] = []
+    at = 0
+    for chunk in chunks:
+        start = at if chunk.start is None else chunk.start
+        if start > at:
+            parts.append("\n" * (start - at))
+            at = start
+        fresh = sources.get(chunk.ordinal, chunk.content)[at - start :]
+        parts.append(fresh)
+        at += len(fresh)
+    return "".join(parts)

@@ -18,7 +18,8 @@ from app.services.views import (
 )
 from storage import tables
 
-_STATUS: dict[str, DocumentStatus] = {
+#: Status of a task -> that of its document.
+STATUS_OF_TASK: dict[str, DocumentStatus] = {
     "queued": "queued",
     "running": "processing",
     "success": "ready",
@@ -77,7 +78,7 @@ def document_view(
         view.title, view.metadata, view.version_id = version.title, version.meta, version.id
         view.processing, view.embedding_model = version.processing, version.embedding_model
     if task is not None:
-        view.status = _STATUS[task.status]
+        view.status = STATUS_OF_TASK[task.status]
         view.stage, view.error = task.stage, task.error
         view.progress = task.done / task.total if task.total else None
         view.size, view.media_type = view.size or task.size, view.media_type or task.media_type

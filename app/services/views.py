@@ -58,6 +58,17 @@ class KnowledgeBaseStats(View):
     indexing: bool
 
 
+class KnowledgeBaseHealth(View):
+    """What of a knowledge base needs somebody; `size` in bytes."""
+
+    failed: int = 0
+    pending: int = 0
+    #: Jobs that wait until somebody, or the system, lets them go on.
+    paused: int = 0
+    indexing: bool = False
+    size: int = 0
+
+
 DocumentStatus = Literal["queued", "processing", "ready", "error", "cancelled"]
 
 

@@ -1,0 +1,105 @@
+"""Lists of documents that are filtered, windows on their chunks, and what needs somebody."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from app.services.container import Services
+from app.services.ingest import IncomingFile
+from storage.errors import NotFound
+from tests.documents.test_extract_pdf import line, simple_pdf
+from tests.services.conftest import FACTS, Fill, opened
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GERMAN = "Der Hafen von Lowick hat freitags um zwölf Uhr die höchste Flut, sagt der Hafenmeister. "
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def services(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
+    async with opened(tmp_path_factory.mktemp("shared") / "data") as services:
+        yield services
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def kb(services: Services) -> str:
+    config = {"chunk_size": 16, "chunk_overlap": 0}
+    return (await services.knowledge.create(f"Docs {uuid.uuid4()}", "", config)).knowledge_base_id
+
+
+async def test_documents_are_filtered_by_status_and_language(
+    services: Services, kb: str, fill: Fill
+) -> None:
+    await fill(kb, {**FACTS, "hafen.txt": GERMAN * 3})
+    broken = [
+        IncomingFile("broken.pdf", data=b"%PDF-1.7 nothing"),
+        IncomingFile("bread.md", data=b"\x00"),
+    ]
+    job = await services.ingest.submit(kb, broken)
+    await services.ingest.wait(job.job_id, 60)
+
+    async def names(**wanted: str) -> list[str]:
+        page = await services.knowledge.documents(kb, **wanted)  # type: ignore[arg-type]
+        assert page.total == len(page.items)
+        return [document.filename for document in page.items]
+
+    assert sorted(await names(status="error")) == ["bread.md", "broken.pdf"]
+    assert await names(status="ready") == ["engines.txt", "hafen.txt", "tides.md"]
+    assert await names(language="de") == ["hafen.txt"]
+    assert await names(language="de", status="error") == []
+    assert await names(status="queued") == []
+    assert len(await names()) == 5
+    health = (await services.knowledge.health([kb, "kb_none"]))[kb]
+    assert (health.failed, health.pending, health.paused) == (2, 0, 0)
+    assert health.size > 0
+
+
+async def test_chunks_are_read_by_number_and_found_by_place(
+    services: Services, kb: str, fill: Fill
+) -> None:
+    await fill(kb)
+    found = await services.knowledge.documents(kb, text="tides")
+    place = (kb, found.items[0].document_id)
+    whole = await services.passages.window(*place, 0, 50)
+    assert whole.total == len(whole.items) > 1
+    some = await services.passages.window(*place, 1, 1)
+    assert [p.ordinal for p in some.items] == [1]
+    last = whole.items[-1]
+    assert last.start is not None
+    assert await services.passages.number_at(*place, last.start + 3) == last.ordinal
+    assert await services.passages.number_of(*place, last.chunk_id) == (last.ordinal, True)
+    # A citation from before leads to what stands there now.
+    done = await services.corrections.change(*place, last.chunk_id, content="Something new")
+    assert await services.passages.number_of(*place, last.chunk_id) == (last.ordinal, False)
+    first = whole.items[0].chunk_id
+    assert await services.passages.number_of(*place, first) == (0, True)
+    assert await services.passages.number_of(*place, "0" * 32) == (None, False)
+    now = (await services.passages.window(*place, last.ordinal, 1)).items[0]
+    assert (now.chunk_id, now.source) == (done.chunks[0].chunk_id, last.content)
+    with pytest.raises(NotFound):
+        await services.passages.window(kb, "doc_none", 0, 10)
+
+
+async def test_chunks_of_a_page_are_those_with_a_box_on_it(services: Services, kb: str) -> None:
+    data = simple_pdf(
+        line(60, 700, "The first page tells of the tides of a harbour."),
+        line(60, 700, "The second page tells of sourdough bread."),
+    )
+    job = await services.ingest.submit(kb, [IncomingFile("pages.pdf", data=data)])
+    done = await services.ingest.wait(job.job_id, 60)
+    document = done.results[0].document_id
+    for page, word in ((1, "tides"), (2, "bread")):
+        found = await services.passages.on_page(kb, document, page)
+        assert [word in p.content for p in found.items] == [True]
+        hidden = await services.corrections.change(
+            kb, document, found.items[0].chunk_id, disabled=True
+        )
+        again = await services.passages.on_page(kb, document, page)
+        assert [(p.chunk_id, p.disabled) for p in again.items] == [
+            (hidden.chunks[0].chunk_id, True)
+        ]
+    assert (await services.passages.on_page(kb, document, 3)).items == []

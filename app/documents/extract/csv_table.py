@@ -13,6 +13,9 @@ from app.documents.extract.options import ExtractOptions
 from app.documents.model import ExtractedDocument
 from app.documents.text import clean
 
+#: Characters in which the separator is looked for.
+_SAMPLE = 20_000
+
 
 def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
     """Read the rows as one table whose first row is the head.
@@ -23,7 +26,7 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
     text, encoding = decode(path.read_bytes())
     lines = clean(text).split("\n")
     try:
-        dialect = csv.Sniffer().sniff("\n".join(lines[:50]), delimiters=",;\t|")
+        dialect = csv.Sniffer().sniff("\n".join(lines[:50])[:_SAMPLE], delimiters=",;\t|")
     except csv.Error:
         dialect = csv.excel
     blocks = Blocks(options.max_chars)

@@ -42,17 +42,21 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
     Raises:
         DocumentError: unsafe (nested too deeply), too_large.
     """
-    from email import message_from_bytes
-
     try:
-        mail = message_from_bytes(path.read_bytes())
-        html, plain, attachments = _sort_parts(mail)
+        return _read(path, options)
     except RecursionError:
         raise DocumentError(
             "unsafe",
             "The parts of the mail are nested too deeply to be read.",
             "Check where it comes from; no mail program writes such files.",
         ) from None
+
+
+def _read(path: Path, options: ExtractOptions) -> ExtractedDocument:
+    from email import message_from_bytes
+
+    mail = message_from_bytes(path.read_bytes())
+    html, plain, attachments = _sort_parts(mail)
     blocks = Blocks(options.max_chars)
     subject = _header(mail, "Subject")
     blocks.heading(subject, 1)

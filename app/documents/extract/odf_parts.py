@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from app.documents.errors import DocumentError
 from app.documents.extract.builder import Across
 from app.documents.extract.xml_parts import all_text, attribute, local
 from app.documents.text import one_line
@@ -12,6 +13,8 @@ from app.documents.text import one_line
 #: Times that one cell or row may be repeated: spreadsheets fill up to their last row so.
 _MAX_REPEATED = 1_000
 _MAX_COLUMNS = 1_000
+#: Cells of one table, repeated ones counted as often as they stand there.
+MAX_CELLS = 5_000_000
 #: Elements whose text is not part of what a person reads there.
 SKIPPED = frozenset(
     {"tracked-changes", "annotation", "annotation-end", "sequence-decls", "forms", "note",
@@ -46,9 +49,14 @@ def paragraph_text(paragraph: Any) -> str:
 
 
 def table_rows(table: Any) -> list[list[str]]:
-    """Return the cells' texts; one that spans several is in each, along a row as `Across`."""
+    """Return the cells' texts; one that spans several is in each, along a row as `Across`.
+
+    Raises:
+        DocumentError: too_large.
+    """
     rows: list[list[str]] = []
     hanging: dict[int, tuple[str, int]] = {}  # column -> text and rows to go
+    room = MAX_CELLS
     for row in _own_rows(table):
         cells: list[str] = []
         for cell in row:
@@ -59,7 +67,15 @@ def table_rows(table: Any) -> list[list[str]]:
                     _cover(cells, hanging)
         while cells and not cells[-1]:
             cells.pop()
-        rows += [cells] * (_repeated(row, "rows") if cells else 1)
+        again = _repeated(row, "rows") if cells else 1
+        room -= again * len(cells)
+        if room < 0:
+            raise DocumentError(
+                "too_large",
+                f"A table has more than {MAX_CELLS:,} cells.",
+                "Split it, or save the part that matters.",
+            )
+        rows += [cells] * again
     return rows
 
 

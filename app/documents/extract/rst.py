@@ -33,6 +33,8 @@ _SETTINGS = {
 }
 #: docutils refuses texts with longer lines (and substitutions that grow longer).
 _MAX_LINE = 10_000
+#: Widths of indentation in one text: each may be a quote in a quote.
+_MAX_INDENTS = 100
 #: Directives that Sphinx knows and docutils does not are read as text this deep.
 _MAX_NESTING = 5
 #: Directives whose body is no text: lists of files, settings, code to import.
@@ -69,7 +71,7 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
     text = clean(decode(path.read_bytes())[0])
     blocks = Blocks(options.max_chars)
     title, found = "", {}
-    if max(map(len, text.split("\n"))) >= _MAX_LINE or _explodes(text):
+    if _is_too_much(text) or _explodes(text):
         add_plain(blocks, text)
     else:
         document = _parse(text)
@@ -80,6 +82,13 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
     return ExtractedDocument(
         media_type=media.RST, title=title, metadata=found, blocks=tuple(blocks.items)
     )
+
+
+def _is_too_much(text: str) -> bool:
+    """Whether lines are longer, or indented in more ways, than docutils can take."""
+    lines = text.split("\n")
+    indents = {len(line) - len(line.lstrip()) for line in lines if line.strip()}
+    return len(indents) > _MAX_INDENTS or max(map(len, lines)) >= _MAX_LINE
 
 
 def _explodes(text: str) -> bool:

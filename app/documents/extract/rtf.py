@@ -130,6 +130,7 @@ class _Reader:
                 at += max(0, int(number or 0))
             else:
                 self._word(word.decode(), int(number) if number else None)
+        self._decode()
         self._end_paragraph()
         self._end_table()
         self._end_list()

@@ -124,7 +124,12 @@ class QualityCheck(Node["QualityCheck.Config"]):
                 (own[i].document_name, own[i].page, why[i], " ".join(own[i].content[:80].split()))
                 for i in sorted(why)
             )
-            kept |= {indices[i]: _repaired(own[i], report.repaired.get(i)) for i in report.kept}
+            told: dict[int, list[str]] = {}
+            for finding in report.findings:
+                if finding.action == "flag":
+                    told.setdefault(finding.index, []).append(finding.reason)
+            for i in report.kept:
+                kept[indices[i]] = _flagged(_repaired(own[i], report.repaired.get(i)), told.get(i))
         return tuple(kept[index] for index in sorted(kept)), tuple(rows), reports
 
     @classmethod
@@ -156,6 +161,13 @@ def _passage(chunk: ChunkValue) -> Any:
     )
     kinds = tuple(chunk.metadata.get("kinds", ()))
     return Passage(chunk.content, chunk.language, kinds, code)
+
+
+def _flagged(chunk: ChunkValue, reasons: list[str] | None) -> ChunkValue:
+    """The chunk with what was found wrong with it in its metadata, where filters find it."""
+    if not reasons:
+        return chunk
+    return chunk.model_copy(update={"metadata": {**chunk.metadata, "quality": reasons}})
 
 
 def _repaired(chunk: ChunkValue, text: str | None) -> ChunkValue:

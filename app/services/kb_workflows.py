@@ -19,6 +19,8 @@ from storage.knowledge import KnowledgeRepository
 from storage.tables import KnowledgeBase
 
 _ALL = 10_000
+#: Room under the cards of a row, in pixels.
+_LOWER = 168.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,14 @@ class PipelineService:
         graph.name = f"Pipeline of {row.name}"
         graph.description = f"What files go through on their way into {row.name}."
         if chosen is None:
-            cards = lay_out(graph, self._registry).cards
-            for node in graph.nodes.values():
-                node.position = (cards[node.id].x, cards[node.id].y)
+            self._place(graph)
         return graph
+
+    def _place(self, graph: Graph) -> None:
+        """From left to right; what a wire leads past stands lower, so that the wire is seen."""
+        cards = lay_out(graph, self._registry).cards
+        spans = [(cards[e.source].x, cards[e.target].x) for e in graph.edges]
+        for node in graph.nodes.values():
+            x, y = cards[node.id].x, cards[node.id].y
+            past = any(start < x < end for start, end in spans)
+            node.position = (x, y + (_LOWER if past else 0.0))

@@ -58,6 +58,11 @@ class RunState:
     kept: dict[str, StepView] = field(default_factory=dict)
     _inner: int = 0
 
+    @property
+    def tried(self) -> bool:
+        """Whether it only tried: nothing was written."""
+        return bool(self.options.get("dry"))
+
     def apply(self, event: Event, titles: Mapping[str, tuple[str, str]]) -> None:
         """Take in one event. `titles`: node id -> title, type."""
         match event:

@@ -138,3 +138,12 @@ def test_usage_is_told_in_words() -> None:
     used = {"prompt_tokens": 1200, "completion_tokens": 34, "cost_usd": 0.00123, "calls": 2}
     assert usage_facts(used) == {"Tokens": "1.2k in, 34 out", "Calls": "2", "Cost": "$0.0012"}
     assert usage_facts(None) == {}
+
+
+def test_languages_of_blocks_are_counted_where_they_differ() -> None:
+    from app.ui.viewers.reading import languages
+
+    english, german = {"language": "en"}, {"language": "de"}
+    assert languages([english, german, english, {}]) == "English 2, German 1"
+    assert languages([english, english]) == ""
+    assert languages([]) == ""

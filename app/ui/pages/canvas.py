@@ -159,6 +159,7 @@ def _bar_actions(services: Services, bench: Workbench) -> BarActions:
         decide=running.decide,
         keep_file=partial(keep_file, services),
         ways=(
+            Way("Try on a document…", "preview", bench.trying.ask, "Every step is shown, nothing is written", bench.trying.possible),
             Way("Run the selection", "select_all", running.selection,
                 "The selected nodes; the rest from the run that is shown", lambda: bool(bench.chosen)),
             Way("Run step by step", "skip_next", running.steps, "One node at each press, nothing reused"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from urllib.parse import quote
@@ -27,8 +28,13 @@ def page_href(kb: str, document_id: str, page: int, version: str) -> str:
     return f"/_ragloom/page/{quote(kb)}/{quote(document_id)}/{page}?v={quote(version)}"
 
 
+def blob_page_href(blob: str, page: int) -> str:
+    """Where a viewer gets the picture of a page of an original, by the hash of its bytes."""
+    return f"/_ragloom/blob/{quote(blob)}/{page}"
+
+
 def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
-    """Add the two routes to the server."""
+    """Add the routes to the server."""
 
     @app.get("/_ragloom/original/{kb}/{document_id}", include_in_schema=False)
     async def original(kb: str, document_id: str) -> Response:
@@ -38,6 +44,14 @@ def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
             path, filename=filename, media_type="application/octet-stream",
             headers={"X-Content-Type-Options": "nosniff"},
         )  # fmt: skip
+
+    @app.get("/_ragloom/blob/{blob}/{page}", include_in_schema=False)
+    async def blob_page_image(blob: str, page: int) -> Response:
+        if re.fullmatch(r"[0-9a-f]{64}", blob) is None:
+            raise HTTPException(404, "There is no such file.")
+        image = await _or_404(get_services().files.page_image(blob, page, _WIDTH))
+        headers = {"Cache-Control": "private, max-age=86400"}
+        return FileResponse(image, media_type="image/png", headers=headers)
 
     @app.get("/_ragloom/page/{kb}/{document_id}/{page}", include_in_schema=False)
     async def page_image(kb: str, document_id: str, page: int) -> Response:

@@ -134,6 +134,8 @@ class Following:
         bench.bar.running(True)
         bench.run = RunState(run_id=run_id, status="running", input_data=dict(input_data or {}))
         bench.run.edges = bench.wires()
+        if self.request.dry:
+            bench.run.options = {"dry": True}
         bench.board = RunBoard()
         if not self.request.partial:
             before = RunState()

@@ -13,6 +13,7 @@ from app.services.container import Services
 from app.services.views import CommitView, DocumentView, KnowledgeBaseView, SearchConfig
 from app.ui import parts, text, viewers
 from app.ui.frame import Crumb, frame
+from app.ui.pages import knowledge_pipeline
 from app.ui.pages.common import MoreList, knowledge_choices, missing
 from app.ui.pages.files import original_href
 from app.ui.pages.uploads import Uploads
@@ -303,6 +304,8 @@ async def _settings(services: Services, kb: KnowledgeBaseView) -> None:
     with parts.div("rl-row"):
         parts.primary("Save", save)
     stats = await services.knowledge.stats(kb.knowledge_base_id)
+    parts.label("How files come in", "rl-strong")
+    await knowledge_pipeline.build(services, kb.knowledge_base_id)
     parts.label("How documents are processed", "rl-strong")
     viewers.facts(
         {"Embedding model": stats.embedding_model, "Knowledge base id": kb.knowledge_base_id}

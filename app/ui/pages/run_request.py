@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.engine.options import RunOptions
@@ -22,6 +22,16 @@ class RunRequest:
     background: bool = False
     #: Node whose data is shown while it runs.
     look_at: str = ""
+
+    @property
+    def dry(self) -> bool:
+        """Whether nothing is written."""
+        return self.options is not None and self.options.dry
+
+    def trying(self) -> RunRequest:
+        """The same, without writing."""
+        options = (self.options or RunOptions()).model_copy(update={"dry": True})
+        return replace(self, options=options)
 
     @property
     def partial(self) -> bool:

@@ -292,6 +292,8 @@ class RunBar:
         ui.icon("check").classes("rl-ok").style("font-size: 18px")
         reused, of = run.reused()
         words = [text.duration(run.duration_ms)]
+        if run.tried:
+            words.insert(0, "Tried, nothing was written")
         if reused:
             words.append(f"{reused} of {of} reused")
         if "cost_usd" in run.used():

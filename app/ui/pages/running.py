@@ -38,7 +38,7 @@ class Running:
 
     async def run_to(self, node: str) -> None:
         """Run a node and what it needs."""
-        await self.start(run_request.run_to(node))
+        await self.as_shown(run_request.run_to(node))
 
     async def run_from(self, node: str) -> None:
         """Run a node and what follows; the rest is taken from the run that is shown.
@@ -52,10 +52,10 @@ class Running:
         before = bench.editor.graph.needed_for([node]) - {node}
         known = all(bench.step(other) is not None for other in before)
         if known and bench.run.run_id and not before & bench.stale:
-            await self.start(run_request.run_from(node))
+            await self.as_shown(run_request.run_from(node))
         else:
             # What comes before it has changed, or has not run: that has to run first.
-            await self.start(run_request.run_again(node))
+            await self.as_shown(run_request.run_again(node))
 
     async def selection(self) -> None:
         """Run the selected nodes only."""
@@ -63,7 +63,15 @@ class Running:
         if not chosen:
             self._bench.canvas.refuse("Select the nodes to run first.")
             return
-        await self.start(run_request.run_only(chosen))
+        await self.as_shown(run_request.run_only(chosen))
+
+    async def as_shown(self, request: RunRequest) -> None:
+        """Run a part; after a run that only tried, on the same document and without writing."""
+        shown = self._bench.run
+        if shown.tried:
+            await self.start(request.trying(), shown.input_data)
+        else:
+            await self.start(request)
 
     async def fresh(self) -> None:
         """Run everything anew, reusing nothing."""

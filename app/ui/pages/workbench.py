@@ -18,6 +18,7 @@ from app.ui.pages.node_data import NodeData
 from app.ui.pages.pickers import run_inputs
 from app.ui.pages.running import Running
 from app.ui.pages.selecting import Selecting
+from app.ui.pages.trying import Trying
 from app.ui.timeline import is_inner
 
 #: What can be asked of a node while a past run is shown.
@@ -37,6 +38,7 @@ class Workbench(Bench):
         super().__init__(services, workflow, editor, autosave)
         self.selecting = Selecting(self)
         self.running = Running(self)
+        self.trying = Trying(self, self.running)
         self.data = NodeData(self)
 
     async def open(self, past: ExecutionView | None) -> None:
@@ -102,7 +104,7 @@ class Workbench(Bench):
             return
         inputs = await self.data.ask_inputs(node)
         if inputs is not None:
-            await self.running.start(run_request.run_alone(node, inputs))
+            await self.running.as_shown(run_request.run_alone(node, inputs))
 
     async def command(self, name: str) -> None:
         """Answer a key the canvas passed on."""

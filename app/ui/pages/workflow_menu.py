@@ -21,6 +21,7 @@ from app.ui.canvas.ops import SetInfo
 from app.ui.canvas.saving import Autosave, SaveState
 from app.ui.frame import Frame
 from app.ui.pages.importing import import_file
+from app.ui.pages.pipeline_use import PipelineUse
 from app.ui.pages.sessions import Sessions
 from app.ui.person import person_name
 
@@ -64,6 +65,7 @@ class WorkflowMenu:
     ) -> None:
         self._services, self._sessions, self._workflow = services, sessions, workflow
         self._editor, self._autosave = editor, autosave
+        self._pipeline: PipelineUse | None = None
 
     def build(self, bar: Frame, *, read_only: bool) -> None:
         """Fill the bar."""
@@ -72,6 +74,10 @@ class WorkflowMenu:
             with bar.beside:
                 self._state = parts.div("rl-save").mark("save-state")
             self._show_state(self._autosave.state)
+            with bar.beside:
+                self._pipeline = PipelineUse(
+                    self._services, self._workflow, self._editor, self._autosave
+                )
             forget = [
                 self._autosave.listen(self._show_state),
                 self._editor.subscribe(self._renamed),
@@ -100,6 +106,10 @@ class WorkflowMenu:
                 ui.menu_item("History", self._go("history"))
                 ui.menu_item("Automation", self._go("automation"))
                 ui.menu_item("Batch", self._go("batch"))
+                if self._pipeline is not None:
+                    ui.menu_item("Use as pipeline of a knowledge base…", self._pipeline.ask).mark(
+                        "as-pipeline"
+                    )
                 ui.separator()
                 ui.menu_item("Export as…", self.export_as)
                 ui.menu_item("Import a workflow", lambda: import_file(self._services))

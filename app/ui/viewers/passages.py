@@ -198,6 +198,7 @@ def chunk_card(
                     )
         if details:
             _stages(chunk, move, ranks or {})
+            _told(chunk)
         _body(content)
         if details and kb and href:
             _page(chunk, str(kb), commit)
@@ -224,6 +225,36 @@ def _stages(chunk: Mapping[str, Any], move: Move | None, ranks: Mapping[str, int
             with tag:
                 place = f", number {rank} by it" if rank else ""
                 ui.tooltip(f"Score by {stage}{place}")
+
+
+def _told(chunk: Mapping[str, Any]) -> None:
+    """Its place in the document, its language, what was found wrong with it, what was added."""
+    metadata = chunk.get("metadata")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    start, end = chunk.get("start"), chunk.get("end")
+    words = []
+    # Passages that a search found are read for what they say, not for where they were cut.
+    if chunk.get("score") is None and isinstance(start, int) and isinstance(end, int):
+        words.append(f"characters {start:,} to {end:,}")
+        words.append(text.language(chunk.get("language")))
+    findings = [str(f) for f in listed(metadata.get("quality"))[:5]]
+    if any(words) or findings:
+        with parts.div("rl-row rl-wrap rl-gap-4"):
+            parts.label(" · ".join(w for w in words if w), "rl-muted rl-small")
+            for finding in findings:
+                parts.badge(finding, "warn", "rule")
+    for name in ("summary", "questions", "keywords"):
+        added = metadata.get(name)
+        if added and isinstance(added, str | list):
+            said = added if isinstance(added, str) else " · ".join(map(str, added))
+            with parts.div("rl-added"):
+                parts.tag("span", f"{name.capitalize()}: ", "rl-muted")
+                parts.tag("span", said[:600])
+
+
+def listed(value: Any) -> list[Any]:
+    """A list, or nothing."""
+    return value if isinstance(value, list) else []
 
 
 def _body(content: str) -> None:

@@ -12,13 +12,14 @@ from app.ui import answer, parts, text
 from app.ui.run_state import is_answer
 from app.ui.viewers.passages import chunks
 from app.ui.viewers.pictures import image, is_image
+from app.ui.viewers.reading import documents
 from app.ui.viewers.tables import table
 from app.ui.viewers.texts import long_text
 from app.ui.viewers.trees import tree
 from app.ui.viewers.view import View
 
-_LISTED = 20
-_BLOCKS = 30
+#: A table of one row with at least so many columns is told as names and values.
+_WIDE = 6
 
 
 def show(
@@ -106,55 +107,11 @@ def _items(value: Mapping[str, Any], view: View) -> None:
             commit=commit if isinstance(commit, str) else None,
         )  # fmt: skip
     elif isinstance(first, dict) and "filename" in first:
-        _documents(listed)
+        documents(listed)
     elif isinstance(first, dict) and {"type", "value"} <= first.keys():
         items(listed, view)
     else:
         tree(listed, f"{view.path}.items" if view.path else "items")
-
-
-def _documents(listed: Sequence[Any]) -> None:
-    for document in listed[:_LISTED]:
-        if not isinstance(document, Mapping):
-            continue
-        blocks = [b for b in document.get("blocks") or () if isinstance(b, Mapping)]
-        with parts.div("rl-chunk"):
-            with parts.div("rl-row"):
-                ui.icon("description")
-                parts.label(str(document.get("filename")), "rl-strong rl-ellipsis rl-grow")
-                parts.label(text.size(int(document.get("size") or 0)), "rl-muted rl-small")
-            told = [f"{document['pages']} pages" if document.get("pages") else ""]
-            told += [text.language(document.get("language"))]
-            told += [text.count(len(blocks), "block") if blocks else "not extracted yet"]
-            parts.label(" · ".join(f for f in told if f), "rl-muted rl-small")
-            if blocks:
-                _blocks(blocks)
-    if len(listed) > _LISTED:
-        parts.label(f"and {len(listed) - _LISTED:,} more", "rl-muted rl-small")
-
-
-def _blocks(blocks: Sequence[Mapping[str, Any]]) -> None:
-    """What was read from a document, unfolded on demand."""
-    with parts.tag("details", "", "rl-more-panel") as details:
-        parts.tag("summary", "What was read")
-        room = parts.div("rl-col rl-gap-4")
-    filled: list[bool] = []
-
-    def fill() -> None:
-        if filled:
-            return
-        filled.append(True)
-        with room:
-            for block in blocks[:_BLOCKS]:
-                with parts.div("rl-block"):
-                    where = [str(block.get("kind") or "text")]
-                    where += [f"page {block['page']}"] if block.get("page") else []
-                    parts.label(" · ".join(where), "rl-muted rl-small")
-                    long_text(str(block.get("text") or ""))
-            if len(blocks) > _BLOCKS:
-                parts.label(f"and {len(blocks) - _BLOCKS:,} more", "rl-muted rl-small")
-
-    details.on("toggle", fill, [])
 
 
 def verdict(value: Mapping[str, Any]) -> None:
@@ -237,6 +194,14 @@ def _data(value: Mapping[str, Any], view: View) -> None:
         tree(data, f"{view.path}.data" if view.path else "data")
 
 
+def _table(value: Mapping[str, Any], view: View) -> None:
+    columns, rows = value["columns"], value["rows"]
+    if len(rows) == 1 and len(columns) >= _WIDE and len(rows[0]) == len(columns):
+        facts({str(name): cell for name, cell in zip(columns, rows[0], strict=True)})
+    else:
+        table(columns, rows, name=view.path or "table")
+
+
 def _tagged(value: Mapping[str, Any], view: View) -> None:
     parts.label(str(value["type"]), "rl-muted rl-small")
     show(value["value"], view=view)
@@ -250,7 +215,7 @@ _VIEWS: tuple[tuple[Callable[[_Value], bool], Callable[[Any, View], None]], ...]
     (lambda v: isinstance(v.get("original"), str) and isinstance(v.get("text"), str), _query),
     (
         lambda v: isinstance(v.get("columns"), list) and isinstance(v.get("rows"), list),
-        lambda v, view: table(v["columns"], v["rows"], name=view.path or "table"),
+        _table,
     ),
     (lambda v: set(v) == {"text"}, _text),
     (lambda v: set(v) == {"value"} and isinstance(v["value"], bool | int | float), _scalar),

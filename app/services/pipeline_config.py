@@ -20,7 +20,7 @@ _SECTIONS: dict[str, Mapping[str, str]] = {
         "size": "chunk_size",
         "preserve_headings": "heading_context",
     },
-    "embedding": {"model": "embedding_model"},
+    "embedding": {"model": "embedding_model", "batch_size": "embedding_batch_size"},
     "quality_control": {},
 }
 ALIASES = {
@@ -29,6 +29,7 @@ ALIASES = {
     "strategy": "chunking_strategy",
     "extractor": "extraction_strategy",
     "embedder": "embedding_model",
+    "batch_size": "embedding_batch_size",
     "min_chunk_size": "min_chunk_length",
     "max_chunk_size": "max_chunk_length",
     "use_ocr": "ocr",
@@ -104,8 +105,8 @@ def _put(
             warnings.append(f"{key}: {said}")
         if key == "extract_tables":
             values.setdefault("extraction_strategy", "comprehensive" if value else "fast")
-    elif key == "batch_size":
-        warnings.append("batch_size: texts are gathered into batches by the embedder itself.")
+    elif name == "embedding_batch_size" and name not in known:
+        warnings.append("batch_size: a knowledge base has one for all its documents.")
     elif key == "file_types" and key not in known:
         warnings.append("file_types: every file that can be read is taken, of whichever type.")
     elif name == "embedding_model" and name not in known:

@@ -103,8 +103,8 @@ def test_a_nested_pipeline_is_taken_as_it_stands(config: dict[str, Any]) -> None
         "file_types",
         "preserve_formatting",
         "extract_images",
-        "batch_size",
     ]
+    assert settings.embedding_batch_size == 50
     upload, warnings = read_processing(config, Processing())
     assert upload == EXPECTED
     assert any("text-embedding-ada-002" in warning for warning in warnings)

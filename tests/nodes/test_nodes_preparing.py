@@ -281,3 +281,42 @@ def test_the_family_of_nodes_is_registered() -> None:
     registry = all_nodes()
     for kind in ("route_documents", "set_metadata", "enrich"):
         assert registry.get(kind) is not None
+
+
+# ---- languages ----
+MIXED = (
+    "# Handbook\n\nThe harbour of Lowick has the highest tide at noon on Fridays, and boats leave "
+    "two hours before it turns.\n\nDer Hafen von Lowick hat am Freitagmittag die höchste Flut, und "
+    "die Boote laufen zwei Stunden vorher aus.\n\nThe lighthouse was built of grey stone and can "
+    "be seen from far away on clear nights.\n"
+)
+
+
+async def test_chunks_are_cut_where_the_language_changes(world: SmallWorld) -> None:
+    graph = graph_of(
+        {
+            "files": "files",
+            "read": "extract",
+            "split": ("split_languages", {"languages": ["en", "de"]}),
+            "cut": "chunk",
+        },
+        "files.documents>read.documents read.documents>split.documents "
+        "split.documents>cut.documents",
+        {"chunks": "cut.chunks", "languages": "split.languages"},
+    )
+    out = await run(world, graph, files=[world.files.put("book.md", MIXED.encode())])
+    chunks = out.outputs["chunks"]["items"]
+    assert [c["language"] for c in chunks] == ["en", "de", "en"]
+    assert [row[1] for row in out.outputs["languages"]["rows"]] == ["en", "de"]
+    (read,) = out.finished("split").outputs["documents"]["items"]
+    assert read["language"] == "en"
+    joined = "\n\n".join(b["text"] for b in read["blocks"])
+    assert all(joined[c["start"] : c["end"]] == c["content"] for c in chunks)
+
+
+def test_languages_are_codes() -> None:
+    from app.nodes.languages import SplitLanguages
+
+    assert SplitLanguages.Config(languages=[" DE "]).languages == ["de"]
+    with pytest.raises(ValidationError, match="no code"):
+        SplitLanguages.Config(languages=["German!"])

@@ -130,6 +130,35 @@ def test_word_pictures_charts_formulas_comments_and_page_headers(read: Read) -> 
     assert document.metadata["page_headers"] == ["Secret report"]
 
 
+def test_word_numbers_of_depths_that_are_passed_over(shared_data: Path) -> None:
+    folder = shared_data / "docling-docs/docx"
+    texts = [b.text for b in extract(folder / "unit_test_headers_numbered.docx").blocks]
+    assert "2.1.1. Section 2.1.1" in texts
+    assert "2.2. Section 2.1" in texts
+    assert "    2.3.1. Hardware Constraints" in next(t for t in texts if "Hardware" in t)
+
+
+def test_powerpoint_bullets_and_numbers(read: Read) -> None:
+    from lxml import etree
+    from pptx import Presentation
+    from pptx.util import Inches
+
+    file = Presentation()
+    slide = file.slides.add_slide(file.slide_layouts[6])
+    frame = slide.shapes.add_textbox(Inches(1), Inches(1), Inches(4), Inches(4)).text_frame
+    frame.text = "Two things:\nfirst\nsecond\nThen\na bullet\nanother"
+    main = "http://schemas.openxmlformats.org/drawingml/2006/main"
+    for index, tag in ((1, "buAutoNum"), (2, "buAutoNum"), (4, "buChar"), (5, "buChar")):
+        properties = frame.paragraphs[index]._p.get_or_add_pPr()
+        etree.SubElement(properties, f"{{{main}}}{tag}").set("type", "arabicPeriod")
+    assert outline(read("a.pptx", saved(file))) == [
+        ("paragraph", "Two things:"),
+        ("list", "1. first\n2. second"),
+        ("paragraph", "Then"),
+        ("list", "- a bullet\n- another"),
+    ]
+
+
 def test_word_charts(shared_data: Path) -> None:
     document = extract(shared_data / "docling-docs/docx/drawingml.docx")
     table = next(block for block in document.blocks if block.kind == "table")

@@ -57,6 +57,9 @@ class Numbering:
         levels = self._formats[definition]
         counters = self._counters.setdefault(key, [0] * _LEVELS)
         level = levels[depth]
+        for above in range(depth):
+            # A depth that was passed over counts as begun.
+            counters[above] = counters[above] or levels[above].start
         counters[depth] = counters[depth] + 1 if counters[depth] else level.start
         counters[depth + 1 :] = [0] * (_LEVELS - depth - 1)
         if level.style != "decimal":

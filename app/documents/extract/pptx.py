@@ -25,6 +25,8 @@ from app.documents.model import Box, ExtractedDocument
 _MAX_GROUPS = 20
 #: Shapes whose tops differ less than this share of the slide stand in one row.
 _ROW = 0.02
+#: Placeholders of layouts whose text has bullets: BODY, OBJECT, VERTICAL_BODY, VERTICAL_OBJECT.
+_BULLETED = frozenset({2, 7, 6, 17})
 #: What happens in a shape that cannot be read; the rest of the slide can.
 _BROKEN = (KeyError, ValueError, AttributeError, TypeError, IndexError, NotImplementedError)
 
@@ -106,12 +108,36 @@ class _Reader:
             said = description(shape._element._nvXxPr.cNvPr)
             self.blocks.add("image", said, page=page, boxes=boxes)
         elif shape.has_text_frame:
-            paragraphs = [p for p in shape.text_frame.paragraphs if p.text.strip()]
-            if len(paragraphs) > 1 or any(p.level for p in paragraphs):
-                lines = ["  " * p.level + "- " + " ".join(p.text.split()) for p in paragraphs]
-                self.blocks.add("list", "\n".join(lines), page=page, boxes=boxes)
+            self._text(shape, page, boxes)
+
+    def _text(self, shape: Any, page: int, boxes: list[Box]) -> None:
+        """Add a shape's paragraphs; runs of those with a bullet or a number are lists."""
+        items: list[str] = []
+        lines: list[str] = []
+        numbers: dict[int, int] = {}
+        bulleted = _has_bullets(shape)
+        for paragraph in shape.text_frame.paragraphs:
+            text = " ".join(paragraph.text.split())
+            if not text:
+                continue
+            marker = _marker(paragraph, numbers, bulleted=bulleted)
+            if marker is None:
+                self._flush(items, lines, page, boxes)
+                lines.append(paragraph.text)
+                numbers.clear()
             else:
-                self.blocks.add("paragraph", shape.text_frame.text, page=page, boxes=boxes)
+                self._flush([], lines, page, boxes)
+                items.append("  " * paragraph.level + marker + text)
+        self._flush(items, lines, page, boxes)
+
+    def _flush(self, items: list[str], lines: list[str], page: int, boxes: list[Box]) -> None:
+        # A single bullet is no list.
+        if len(items) == 1 and items[0].startswith("- "):
+            lines.insert(0, items.pop()[2:])
+        self.blocks.add("list", "\n".join(items), page=page, boxes=boxes)
+        self.blocks.add("paragraph", "\n".join(lines), page=page, boxes=boxes)
+        items.clear()
+        lines.clear()
 
     def _chart(self, chart: Any, page: int, boxes: list[Box]) -> None:
         title, rows = chart_table(chart._chartSpace)
@@ -130,6 +156,29 @@ class _Reader:
     def _reading_order(self, shape: Any) -> tuple[int, int]:
         left, top, _, _ = _place(shape)
         return round(top / self._height / _ROW), left
+
+
+def _has_bullets(shape: Any) -> bool:
+    """Whether a shape's paragraphs have bullets unless they say otherwise: texts of layouts do."""
+    if not shape.is_placeholder:
+        return False
+    return shape.placeholder_format.type in _BULLETED
+
+
+def _marker(paragraph: Any, numbers: dict[int, int], *, bulleted: bool) -> str | None:
+    """Return what stands in front of a paragraph, None where nothing does."""
+    properties = paragraph._p.pPr
+    kinds = {child.tag.rpartition("}")[2] for child in (() if properties is None else properties)}
+    if "buAutoNum" in kinds:
+        start = properties.find("{*}buAutoNum").get("startAt", "1")
+        first = int(start) if start.isdigit() else 1
+        number = numbers[paragraph.level] = numbers.get(paragraph.level, first - 1) + 1
+        for deeper in [level for level in numbers if level > paragraph.level]:
+            del numbers[deeper]
+        return f"{number}. "
+    if "buNone" in kinds or not (bulleted or paragraph.level or kinds & {"buChar", "buBlip"}):
+        return None
+    return "- "
 
 
 def table_rows(table: Any) -> list[list[str]]:

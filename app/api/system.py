@@ -13,6 +13,8 @@ from pydantic import BaseModel
 from app.api.deps import Svc, services_of
 from app.api.problems import Door, Unauthorized
 from app.engine.describe import node_type, port_types
+from app.services.processing_options import processing_options as options_here
+from app.services.threads import call
 
 #: Answered to anybody: they tell nothing about what is kept here.
 open_router = APIRouter(tags=["Server"], route_class=Door)
@@ -32,6 +34,22 @@ class Models(BaseModel):
 
     items: list[dict[str, Any]]
     total: int
+
+
+class ProcessingOptions(BaseModel):
+    """What the settings of processing may name."""
+
+    #: media_type, name, extensions, added (by another package)
+    extractors: list[dict[str, Any]]
+    #: name, description
+    chunkers: list[dict[str, str]]
+    #: name, description, action (its usual one), actions (those it can have)
+    validators: list[dict[str, Any]]
+    embedders: list[dict[str, str]]
+    #: Packages that could not be loaded: kind, name, message.
+    problems: list[dict[str, str]]
+    #: JSON Schema of a knowledge base's config.
+    config_schema: dict[str, Any]
 
 
 def product_version() -> str:
@@ -87,6 +105,12 @@ async def models(services: Svc) -> Models:
     """Models that can be chosen."""
     items = await services.models.available()
     return Models(items=items, total=len(items))
+
+
+@router.get("/processing_options")
+async def processing_options(services: Svc) -> ProcessingOptions:
+    """File types, chunking strategies, validators and embedders, those of other packages too."""
+    return ProcessingOptions(**await call(options_here))
 
 
 def _is_loopback(request: Request) -> bool:

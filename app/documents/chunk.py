@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from app.documents.boxes import boxes_of_span, merge_boxes
 from app.documents.model import Block, ExtractedDocument, Frozen, Piece, block_starts, full_text
-from app.documents.plugins import Plugins
+from app.documents.plugins import Plugins, first_line
 from app.documents.tokens import Span, TokenIndex, Tokenizer, default_tokenizer
 
 if TYPE_CHECKING:
@@ -128,6 +128,18 @@ def chunker_names() -> list[str]:
     """Return every strategy, sorted."""
     _load_builtin()
     return _chunkers.names()
+
+
+def chunker_help() -> dict[str, str]:
+    """Return what each strategy does, in one line (the first of its docstring), by name."""
+    return {
+        name: first_line(chunker) for name in chunker_names() if (chunker := _chunkers.get(name))
+    }
+
+
+def failed_chunkers() -> dict[str, str]:
+    """Return the entry points of chunkers that could not be loaded, and why."""
+    return dict(_chunkers.failed)
 
 
 def chunk(

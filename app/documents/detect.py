@@ -38,6 +38,12 @@ def supported_extensions() -> list[str]:
     return sorted({*media.EXTENSIONS, *_extra_extensions})
 
 
+def extensions_of(media_type: str) -> list[str]:
+    """Return the extensions that lead to a media type, sorted."""
+    known = {**media.EXTENSIONS, **_extra_extensions}
+    return sorted(extension for extension, found in known.items() if found == media_type)
+
+
 def detect(path: Path, filename: str = "") -> str:
     """Return the media type of the file at `path`, called `filename` where it came from.
 

@@ -84,6 +84,11 @@ def embedder_names() -> list[str]:
     return _embedders.names()
 
 
+def failed_embedders() -> dict[str, str]:
+    """Return the entry points of embedders that could not be loaded, and why."""
+    return dict(_embedders.failed)
+
+
 def load_embedder(name: str = "default", options: EmbedderOptions | None = None) -> Embedder:
     """Return the embedder called `name`, loading its model (blocks; seconds for torch models).
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from threading import Lock
 from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class Plugins(Generic[T]):
@@ -17,6 +21,8 @@ class Plugins(Generic[T]):
         self._group = group
         self._items: dict[str, T] = {}
         self._discovered = False
+        #: Entry points that could not be loaded -> why.
+        self.failed: dict[str, str] = {}
         self._lock = Lock()
 
     def register(self, name: str, item: T) -> None:
@@ -52,5 +58,16 @@ class Plugins(Generic[T]):
                 return
             self._discovered = True
             for point in entry_points(group=self._group):
-                # A package's own registration wins over an entry point of the same name.
-                self._items.setdefault(point.name, cast(T, point.load()))
+                if point.name in self._items:
+                    continue  # A package's own registration wins.
+                try:
+                    self._items[point.name] = cast(T, point.load())
+                except Exception as error:
+                    # Whatever a package does when it is imported, the others go on.
+                    self.failed[point.name] = f"{type(error).__name__}: {error}"[:300]
+                    log.warning("%s “%s” could not be loaded: %s", self._group, point.name, error)
+
+
+def first_line(thing: object) -> str:
+    """Return the first line of a docstring, or nothing."""
+    return (inspect.getdoc(thing) or "").split("\n", 1)[0]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from app.documents.model import Frozen
-from app.documents.plugins import Plugins
+from app.documents.plugins import Plugins, first_line
 
 Action = Literal["flag", "drop", "repair"]
 
@@ -133,6 +133,16 @@ def usual_action(name: str) -> Action:
     _load_builtin()
     found = _validators.get(name)
     return found.action if isinstance(found, Registered) else "flag"
+
+
+def validator_help() -> dict[str, str]:
+    """Return what each validator finds, in one line (the first of its docstring), by name."""
+    return {name: first_line(_get(name).validator) for name in validator_names()}
+
+
+def failed_validators() -> dict[str, str]:
+    """Return the entry points of validators that could not be loaded, and why."""
+    return dict(_validators.failed)
 
 
 def check(texts: Sequence[str | Passage], config: QualityConfig | None = None) -> QualityReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pathlib import Path, PurePath
 
@@ -69,6 +70,30 @@ def register_extractor(
         register_extension(extension, media_type)
 
 
+@cache
+def load_entry_points() -> None:
+    """Learn which extensions the extractors of other packages read, once in a process.
+
+    The function that an entry point names may have an attribute `extensions` (".rst", …).
+    """
+    for media_type, extractor in _extractors:
+        if media_type not in _references:
+            for extension in getattr(extractor, "extensions", ()):
+                register_extension(extension, media_type)
+
+
+def added_media_types() -> list[str]:
+    """Return the media types that other packages read, sorted."""
+    load_entry_points()
+    return _extractors.names()
+
+
+def failed_entry_points() -> dict[str, str]:
+    """Return the entry points of extractors that could not be loaded, and why."""
+    load_entry_points()
+    return dict(_extractors.failed)
+
+
 def registered_references() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return media type -> ("module:name", extensions) of the extractors registered by calls."""
     return dict(_references)
@@ -91,6 +116,7 @@ def extract(
     """
     filename = filename or path.name
     options = options or ExtractOptions()
+    load_entry_points()
     try:
         media_type = detect(path, filename)
     except DocumentError as error:

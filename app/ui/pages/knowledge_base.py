@@ -71,12 +71,14 @@ async def _build(services: Services, kb: KnowledgeBaseView, tab: str, q: str) ->
         with parts.notice("warn", warning):
             pass
     with ui.tabs().style("border-bottom: 1px solid var(--rl-border)") as tabs:
-        for name in ("Documents", "Search", "History", "Settings"):
+        for name in ("Documents", "Sources", "Search", "History", "Settings"):
             ui.tab(name)
     panels = ui.tab_panels(tabs, value=tab, animated=False).style("width: 100%")
     with panels:
         with ui.tab_panel("Documents"), parts.div("rl-col rl-gap-16"):
             await _documents(services, kb_id, refresh_facts)
+        with ui.tab_panel("Sources"), parts.div("rl-col rl-gap-16"):
+            await build_sources(services, kb_id)
         with ui.tab_panel("Search"), parts.div("rl-col rl-gap-16"):
             await _search(services, kb_id, q)
         with ui.tab_panel("History"), parts.div("rl-col"):

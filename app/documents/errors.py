@@ -23,7 +23,7 @@ class DocumentError(DocumentsError):
     """A file cannot be turned into text.
 
     Codes: empty, unsupported_type, wrong_type, damaged, encrypted, wrong_password, no_text,
-    too_large, too_many_pages, unsafe, timeout, too_much_memory, crashed, ocr_missing.
+    too_large, too_many_pages, unsafe, timeout, too_much_memory, crashed, ocr_off, ocr_missing.
     """
 
 

@@ -55,7 +55,7 @@ def test_html(read: Read) -> None:
 def test_html_says_what_code_pictures_and_the_page_are(read: Read) -> None:
     document = read(
         "a.html",
-        """<html><head><meta name=author content="A. Writer"><meta name=keywords content="x, y">
+        """<html><head><meta name=author content="https://x.org/me"><meta property="article:author" content="A. Writer"><meta name=keywords content="x, y">
         <meta property="article:published_time" content="2024-05-01T10:00:00Z"></head><body>
         <pre class="highlight"><code class="hljs language-rust">fn main() {}</code></pre>
         <figure><img alt="A pond" src=x><figcaption>Figure 1. Ducks</figcaption></figure>

@@ -63,7 +63,8 @@ def _meta(tree: Any) -> dict[str, str]:
             found.setdefault(name, attributes.get("content") or "")
     values: dict[str, str] = {}
     for name, key in _META.items():
-        if found.get(name):
+        # Some name an author by the address of a profile.
+        if found.get(name) and not (key == "author" and "://" in found[name]):
             values.setdefault(key, found[name])
     return values
 

@@ -13,7 +13,7 @@ from app.services.container import Services
 from app.services.views import CommitView, DocumentView, KnowledgeBaseView, SearchConfig
 from app.ui import parts, text, viewers
 from app.ui.frame import Crumb, frame
-from app.ui.pages import knowledge_pipeline
+from app.ui.pages import knowledge_pipeline, sources
 from app.ui.pages.common import MoreList, knowledge_choices, missing
 from app.ui.pages.files import original_href
 from app.ui.pages.uploads import Uploads
@@ -78,7 +78,7 @@ async def _build(services: Services, kb: KnowledgeBaseView, tab: str, q: str) ->
         with ui.tab_panel("Documents"), parts.div("rl-col rl-gap-16"):
             await _documents(services, kb_id, refresh_facts)
         with ui.tab_panel("Sources"), parts.div("rl-col rl-gap-16"):
-            await build_sources(services, kb_id)
+            await sources.build(services, kb_id)
         with ui.tab_panel("Search"), parts.div("rl-col rl-gap-16"):
             await _search(services, kb_id, q)
         with ui.tab_panel("History"), parts.div("rl-col"):

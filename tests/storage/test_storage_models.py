@@ -95,7 +95,9 @@ def test_each_model_finds_its_own_chunks(mixed: Corpus, stores: Stores, indexed:
     assert {model.vectors for model in mixed.knowledge.models_at(commit)} == {MODEL, OTHER}
     assert mixed.knowledge.models_at(commit, ["de"]) == [Model("", MODEL), Model("other", OTHER)]
 
-    def find(query: str, model: str, vector: np.ndarray, languages: tuple[str, ...] = ()) -> set:
+    def find(
+        query: str, model: str, vector: np.ndarray, languages: tuple[str, ...] = ()
+    ) -> set[str]:
         among = mixed.knowledge.candidates(commit, None, languages)
         hits = stores.search.semantic(mixed.kb, commit, model, vector, 10, among)
         return set(mixed.texts(hits))

@@ -62,12 +62,17 @@ class FileService:
     async def extract(self, document: Document, options: Mapping[str, Any]) -> Document:
         """Return the document with blocks, pages, title, language and metadata filled in.
 
-        `options`: extraction_strategy (comprehensive, auto, fast), password.
+        `options`: extraction_strategy (comprehensive, auto, fast), ocr (off, auto, force),
+        password.
         """
         path = await self.path(document.blob)
         tables = options.get("extraction_strategy") != "fast"
         chosen = self._options.model_copy(
-            update={"tables": tables, "password": options.get("password") or self._password}
+            update={
+                "tables": tables,
+                "password": options.get("password") or self._password,
+                "ocr": options.get("ocr", "off"),
+            }
         )
         with in_own_words():
             extracted = await self._pool.extract(path, document.filename, chosen)

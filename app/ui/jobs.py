@@ -34,38 +34,67 @@ def words(task: TaskView) -> str:
 
 def build(services: Services) -> None:
     """Add the button; it is there only while something is on its way."""
-    tasks: dict[str, TaskView] = {}
-    with ui.button(color=None).classes("rl-quiet rl-hidden").mark("jobs") as button:
-        ui.spinner(size="16px")
-        summary = parts.tag("span", "", "rl-small").style("margin-left: 8px")
-        with ui.menu():
-            room = parts.div("rl-col").style("padding: 8px 12px; width: 320px; gap: 10px")
+    _Button(services)
 
-    def show() -> None:
-        open_tasks = [t for t in tasks.values() if t.status in ("queued", "running")]
+
+class _Button:
+    """How many files are on their way, and where each of them is."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._tasks: dict[str, TaskView] = {}
+        #: Job that is not over -> whether it is paused.
+        self._paused: dict[str, bool] = {}
+        self._button = ui.button(color=None).classes("rl-quiet rl-hidden").mark("jobs")
+        with self._button:
+            self._spinner = ui.spinner(size="16px")
+            self._still = ui.icon("pause_circle", size="18px").classes("rl-hidden")
+            self._summary = parts.tag("span", "", "rl-small").style("margin-left: 8px")
+            with ui.menu():
+                self._room = parts.div("rl-col").style("padding: 8px 12px; width: 320px; gap: 10px")
+        live.follow(self._watch, "jobs in the top bar")
+        live.follow(self._watch_jobs, "pauses in the top bar")
+
+    async def _watch(self) -> None:
+        async for task in self._services.ingest.watch():
+            if task.document_id in self._tasks or task.status in ("queued", "running"):
+                self._tasks[task.document_id] = task
+                with self._button:
+                    self._show()
+
+    async def _watch_jobs(self) -> None:
+        async for job in self._services.ingest.watch_jobs():
+            self._paused[job.job_id] = job.status == "paused"
+            if job.status not in ("queued", "running", "paused"):
+                del self._paused[job.job_id]
+            with self._button:
+                self._show()
+
+    def _show(self) -> None:
+        tasks = list(self._tasks.values())
+        open_tasks = [t for t in tasks if t.status in ("queued", "running")]
         if not open_tasks:
-            tasks.clear()
-            button.classes(add="rl-hidden")
+            self._tasks.clear()
+            self._button.classes(add="rl-hidden")
             return
-        button.classes(remove="rl-hidden")
+        self._button.classes(remove="rl-hidden")
+        waits = bool(self._paused) and all(self._paused.values())
+        self._spinner.classes(**{"add" if waits else "remove": "rl-hidden"})
+        self._still.classes(**{"remove" if waits else "add": "rl-hidden"})
         done = len(tasks) - len(open_tasks)
-        summary.text = f"{done} of {len(tasks)} files" if len(tasks) > 1 else words(open_tasks[0])
-        room.clear()
-        with room:
+        several = len(tasks) > 1
+        self._summary.text = f"{done} of {len(tasks)} files" if several else words(open_tasks[0])
+        self._room.clear()
+        with self._room:
             for task in sorted(open_tasks, key=lambda t: t.status == "queued")[:8]:
-                with parts.div("rl-col rl-gap-4"):
-                    with parts.div("rl-row"):
-                        parts.label(task.filename, "rl-ellipsis rl-grow rl-small")
-                        parts.label(words(task), "rl-muted rl-small")
-                    ui.linear_progress(fraction(task), show_value=False, size="4px")
+                _row(task)
             if len(open_tasks) > 8:
                 parts.label(f"and {len(open_tasks) - 8} more", "rl-muted rl-small")
 
-    async def watch() -> None:
-        async for task in services.ingest.watch():
-            if task.document_id in tasks or task.status in ("queued", "running"):
-                tasks[task.document_id] = task
-                with button:
-                    show()
 
-    live.follow(watch, "jobs in the top bar")
+def _row(task: TaskView) -> None:
+    with parts.div("rl-col rl-gap-4"):
+        with parts.div("rl-row"):
+            parts.label(task.filename, "rl-ellipsis rl-grow rl-small")
+            parts.label(words(task), "rl-muted rl-small")
+        ui.linear_progress(fraction(task), show_value=False, size="4px")

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
-from nicegui import events, ui
+from nicegui import background_tasks, events, ui
 
 from app.engine.problems import RagloomError
 from app.services.container import Services
-from app.services.ingest import IncomingFile
+from app.services.ingest import LOCKED, IncomingFile
 from app.services.views import TaskView
 from app.ui import jobs, live, parts
+from app.ui.pages.upload_jobs import Jobs
 
 #: The table under the list is read again at most this often, in seconds.
 _REFRESH_S = 1.0
+#: Files that arrive within this time of each other become one job, in seconds.
+_TOGETHER_S = 0.3
+_TOGETHER_BYTES = 32 * 1024 * 1024
+#: Encrypted files that are asked about at once; the others are in the list of documents.
+_MOST_LOCKED = 20
 
 
 class Uploads:
-    """A place to drop files, and the list of those on their way."""
+    """A place to drop files, how far they are, and those that are being read."""
 
     def __init__(self, services: Services, kb: str, changed: Callable[[], Awaitable[None]]) -> None:
         self._services, self._kb, self._changed = services, kb, changed
         self._rows: dict[str, _Row] = {}
+        self._locked: dict[str, _Locked] = {}
+        #: Documents that came in while the page was open; others ask in the list of documents.
+        self._seen: set[str] = set()
+        self._arrived: list[IncomingFile] = []
+        self._collecting = False
         self._due = False
         limit = services.settings.max_upload_mb
         upload = ui.upload(
@@ -33,9 +45,11 @@ class Uploads:
         ).mark("upload")
         parts.drop_zone(
             "Add documents",
-            f"Drop files or folders here, or click. PDF, Word, PowerPoint, Excel, HTML, Markdown, text; up to {limit} MB each.",
+            "Drop files, folders or zip files here, or click. PDF, Office files, HTML, Markdown, "
+            f"e-books, mails, notebooks, text; up to {limit} MB each.",
             upload,
         )
+        Jobs(services, kb)
         with parts.div("rl-list rl-hidden") as self._list:
             self._room = parts.div()
         live.follow(self._watch, "documents on their way")
@@ -46,14 +60,34 @@ class Uploads:
 
     async def _take(self, event: events.UploadEventArguments) -> None:
         data = await event.file.read()
+        self._arrived.append(IncomingFile(filename=event.file.name, data=data))
+        if sum(len(file.data or b"") for file in self._arrived) > _TOGETHER_BYTES:
+            await self._submit()
+        elif not self._collecting:
+            self._collecting = True
+            # Not a timer of the page: it goes on when the page is left.
+            background_tasks.create(self._collect(), name="files that arrive together")
+
+    async def _collect(self) -> None:
+        await asyncio.sleep(_TOGETHER_S)
+        self._collecting = False
+        await self._submit()
+
+    async def _submit(self) -> None:
+        files, self._arrived = self._arrived, []
+        if not files:
+            return
         try:
-            job = await self._services.ingest.submit(
-                self._kb, [IncomingFile(filename=event.file.name, data=data)], None, author="page"
-            )
-            if any(result.status == "error" for result in job.results):
-                self._refresh_soon()  # refused at once: it never was on its way
-        except RagloomError as error:
-            parts.failed(error)
+            job = await self._services.ingest.submit(self._kb, files, None, author="page")
+        except Exception as error:
+            if not self._list.is_deleted:
+                with self._list:
+                    parts.failed(error)
+            if not isinstance(error, RagloomError) and not parts.code_of(error):
+                raise
+            return
+        if any(result.status == "error" for result in job.results):
+            self._refresh_soon()  # refused at once: it never was on its way
 
     async def _watch(self) -> None:
         async for task in self._services.ingest.watch(kb=self._kb):
@@ -63,20 +97,41 @@ class Uploads:
     def _show(self, task: TaskView) -> None:
         row = self._rows.get(task.document_id)
         over = task.status not in ("queued", "running")
-        if row is None:
-            if over:
-                return
-            self._list.classes(remove="rl-hidden")
+        if not over:
+            self._seen.add(task.document_id)
+        self._ask(task)
+        if row is None and task.status == "running":
             with self._room:
                 row = self._rows[task.document_id] = _Row(task)
-        row.update(task)
+        if row is not None:
+            row.update(task)
+            if task.status != "running":
+                del self._rows[task.document_id]
+                row.leave(task, self._tidy)
         if over:
-            del self._rows[task.document_id]
-            row.leave(task)
             self._refresh_soon()
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """An empty list is not shown."""
+        shown = bool(self._room.default_slot.children)
+        self._list.classes(**{"remove" if shown else "add": "rl-hidden"})
+
+    def _ask(self, task: TaskView) -> None:
+        """Ask for the password of an encrypted file, until it is read or gone."""
+        known = self._locked.get(task.document_id)
+        locked = task.status == "error" and (task.error or {}).get("code") in LOCKED
+        seen = task.document_id in self._seen
+        if locked and known is None and seen and len(self._locked) < _MOST_LOCKED:
+            with self._room:
+                self._locked[task.document_id] = _Locked(self._services, self._kb, task)
+        elif locked and known is not None:
+            known.refused(task)
+        elif known is not None and task.status in ("success", "cancelled", "error"):
+            self._locked.pop(task.document_id).element.delete()
 
     def _refresh_soon(self) -> None:
-        if self._due:
+        if self._due or self._list.is_deleted:
             return
         self._due = True
 
@@ -90,11 +145,12 @@ class Uploads:
 
 class _Row:
     def __init__(self, task: TaskView) -> None:
-        columns = "grid-template-columns: minmax(0,1fr) 124px 150px"
+        columns = "grid-template-columns: minmax(120px,1fr) minmax(0,124px) minmax(0,150px)"
         self.element = parts.div("rl-list-row").style(columns)
         with self.element:
             parts.label(task.filename, "rl-ellipsis")
             with parts.div("rl-stages").props('role="progressbar"') as self.bars:
+                self.bars.style("width: 100%")
                 self._fills = []
                 for stage in jobs.STAGES:
                     with ui.element("i"):
@@ -108,16 +164,64 @@ class _Row:
             fill.style(f"width: {max(0.0, min(1.0, done - number)) * 100:.0f}%")
         self.words.text = jobs.words(task)
 
-    def leave(self, task: TaskView) -> None:
+    def leave(self, task: TaskView, gone: Callable[[], None]) -> None:
+        """Say how it ended for a few seconds, then go."""
+
+        def remove() -> None:
+            self.element.delete()
+            gone()
+
         if task.status == "success":
             self.words.text = f"done · {task.chunks_created} chunks"
             self.words.classes(add="rl-ok")
             with self.element:
-                ui.timer(4.0, self.element.delete, once=True)
+                ui.timer(4.0, remove, once=True)
+        elif task.status == "queued" or (task.error or {}).get("code") in LOCKED:
+            self.element.delete()
         else:
             self.bars.classes(add="rl-hidden")
             self.element.style("grid-template-columns: minmax(0,1fr) minmax(0,2fr)")
             self.words.text = task.error_message or task.status
             self.words.classes(add="rl-danger")
             with self.element:
-                ui.timer(8.0, self.element.delete, once=True)
+                ui.timer(8.0, remove, once=True)
+
+
+class _Locked:
+    """An encrypted file that waits for its password."""
+
+    def __init__(self, services: Services, kb: str, task: TaskView) -> None:
+        self._services, self._kb, self._document = services, kb, task.document_id
+        self.element = parts.div("rl-list-row rl-row rl-wrap").mark("locked-file")
+        self.element.style("display: flex")
+        with self.element:
+            ui.icon("lock").classes("rl-muted")
+            with parts.div("rl-col rl-grow").style("gap: 0; min-width: min(100%, 180px)"):
+                parts.label(task.filename, "rl-ellipsis")
+                self._why = parts.label("", "rl-muted rl-small")
+            with parts.div("rl-row"):
+                self._entry = ui.input("Password", password=True).props("dense")
+                self._entry.props('autocomplete="off"').classes("rl-filter")
+                self._entry.on("keydown.enter", self._give)
+                self._button = parts.quiet("Open", self._give)
+        self.refused(task)
+
+    def refused(self, task: TaskView) -> None:
+        """Say why it cannot be read, and take another password."""
+        wrong = (task.error or {}).get("code") == "wrong_password"
+        self._why.text = (
+            "That is not its password. Try another one." if wrong else "It is encrypted."
+        )
+        self._why.classes(**{"add" if wrong else "remove": "rl-danger"})
+        self._button.enable()
+
+    async def _give(self) -> None:
+        password, self._entry.value = self._entry.value or "", ""
+        if not password:
+            return
+        self._button.disable()
+        try:
+            await self._services.ingest.give_password(self._kb, self._document, password)
+        except RagloomError as error:
+            self._button.enable()
+            parts.failed(error)

@@ -1,0 +1,91 @@
+"""Uploads on the page of a knowledge base: progress, pauses, failures, passwords."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from fastapi import FastAPI
+from nicegui import ui
+from nicegui.testing import User
+from nicegui.testing.user_simulation import user_simulation
+
+from app.services.ingest_pauses import Pauses
+from app.services.uploads import IncomingFile
+from app.services.views import JobProgress, JobView
+from app.ui.pages.upload_jobs import words
+
+if TYPE_CHECKING:
+    from app.services.container import Services
+
+
+@pytest.fixture
+async def user(services: Services) -> AsyncIterator[User]:
+    """A browserless visitor of the pages."""
+    from app.ui.pages import register
+
+    async with user_simulation() as visitor:
+        register(FastAPI(), lambda: services)
+        yield visitor
+
+
+def file(name: str, text: str = "") -> IncomingFile:
+    return IncomingFile(name, data=f"# {name}\n\n{text or 'Some text.'}".encode())
+
+
+async def test_a_paused_job_tells_why_and_goes_on_when_told_to(
+    user: User, services: Services
+) -> None:
+    kb = (await services.knowledge.create("Harbour")).knowledge_base_id
+    services.ingest._workers.pauses = Pauses(first_s=600, longest_s=600)
+    await user.open(f"/knowledge/{kb}")
+    config = services.repository.get(kb).config
+    services.repository.update(kb, config={**config, "embedding_model": "gone/no-such-model"})
+    job = await services.ingest.submit(kb, [file("a.md"), file("b.md")])
+    await user.should_see("“gone/no-such-model” is not on this machine", retries=100)
+    await user.should_see("no file counts as failed")
+    await user.should_see("0 of 2 files in")
+    services.repository.update(kb, config=config)
+    user.find(kind=ui.button, content="Go on now").click()
+    assert (await services.ingest.wait(job.job_id, 60)).status == "completed"
+    await user.should_not_see("is not on this machine", retries=100)
+
+
+async def test_an_encrypted_file_asks_for_its_password_in_place(
+    user: User, services: Services, shared_data: Path
+) -> None:
+    kb = (await services.knowledge.create("Harbour")).knowledge_base_id
+    await user.open(f"/knowledge/{kb}")
+    locked = shared_data / "hostile-docs" / "r6-user-password.pdf"
+    files = [IncomingFile("locked.pdf", path=locked), file("a.md"), IncomingFile("b.pdf", b"%PDF")]
+    job = await services.ingest.submit(kb, files)
+    await user.should_see("It is encrypted.", retries=200)
+    await user.should_see("1 of 3 files in · 2 failed", retries=200)
+    user.find(kind=ui.input, content="Password").type("wrong")
+    user.find(kind=ui.button, content="Open").click()
+    await user.should_see("That is not its password.", retries=200)
+    user.find(kind=ui.input, content="Password").type("asdfzxcv")
+    user.find(kind=ui.button, content="Open").click()
+    await user.should_see("2 of 3 files in · 1 failed", retries=200)
+    await user.should_not_see("not its password", retries=100)
+    user.find(kind=ui.button, content="Try these again").click()
+    done = await services.ingest.wait(job.job_id, 60)
+    assert [result.status for result in done.results] == ["success", "success", "error"]
+
+
+def test_jobs_in_words() -> None:
+    def job(**progress: float | None) -> JobView:
+        return JobView(
+            job_id="j",
+            knowledge_base_id="k",
+            status="running",
+            created_at="",
+            progress=JobProgress.model_validate(progress),
+        )
+
+    assert words([job(total=1)]) == "0 of 1 file in"
+    one, other = job(total=30, done=10, files_per_s=1.5), job(total=10, done=1, failed=1)
+    assert words([one, other]) == "11 of 40 files in · 1 failed · 1.5 files/s · about 19 s left"
+    assert words([job(total=1, eta_s=200)]) == "0 of 1 file in · about 3 min left"

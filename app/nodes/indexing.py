@@ -8,18 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from app.documents.quality import DEFAULT_ACTIONS
 from app.engine.context import IndexReport, NodeContext, World
 from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import NodeFailed
 from app.engine.values import Chunk as ChunkValue
 from app.engine.values import Chunks, Document, Documents, Json, Table
 from app.nodes.knowledge_bases import knowledge_base_problems, no_knowledge_base
-
-
-def _default_validators() -> dict[str, Literal["flag", "drop", "repair"]]:
-    from app.documents.quality import DEFAULT_ACTIONS
-
-    return dict(DEFAULT_ACTIONS)
 
 
 class QualityCheck(Node["QualityCheck.Config"]):
@@ -41,7 +36,7 @@ class QualityCheck(Node["QualityCheck.Config"]):
 
         enabled: bool = Field(True, description="Off passes everything on.")
         validators: dict[str, Literal["flag", "drop", "repair"]] = Field(
-            default_factory=_default_validators,
+            dict(DEFAULT_ACTIONS),
             max_length=50,
             title="Checks",
             description="Which checks run, and what happens to a chunk they find: flag reports it, "
@@ -144,7 +139,7 @@ class QualityCheck(Node["QualityCheck.Config"]):
         """One line in words."""
         if not config.get("enabled", True):
             return "off"
-        count = len(config.get("validators", _default_validators()))
+        count = len(config.get("validators", DEFAULT_ACTIONS))
         return f"{count} check{'s' * (count != 1)} of every chunk"
 
 

@@ -124,7 +124,8 @@ def joined_text(chunks: Sequence[tables.Chunk], sources: Mapping[int, str]) -> s
         if start > at:
             parts.append("\n" * (start - at))
             at = start
-        fresh = sources.get(chunk.ordinal, chunk.content)[at - start :]
+        source = sources.get(chunk.ordinal) or chunk.meta.get("source_text", chunk.content)
+        fresh = source[at - start :]
         parts.append(fresh)
         at += len(fresh)
     return "".join(parts)

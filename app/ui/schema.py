@@ -10,6 +10,7 @@ Kind = Literal[
     "text", "long", "template", "code", "number", "integer", "flag", "choice", "several",
     "strings", "filters", "mapping", "objects", "object", "value", "json", "json_schema", "body",
     "workflow", "port_type", "knowledge_base", "model", "ref", "chunker", "files",
+    "validators",
 ]  # fmt: skip
 
 _WIDGETS: dict[str, Kind] = {
@@ -24,6 +25,7 @@ _WIDGETS: dict[str, Kind] = {
     "reranker": "model",
     "ref": "ref",
     "chunker": "chunker",
+    "validators": "validators",
     "filters": "filters",
     "files": "files",
     "json": "json",
@@ -41,7 +43,7 @@ _WIDGETS: dict[str, Kind] = {
     "cases": "objects",
 }
 #: Widgets that only fit some shapes; of another shape, the schema decides.
-_SHAPES: dict[Kind, str] = {"objects": "array", "mapping": "object"}
+_SHAPES: dict[Kind, str] = {"objects": "array", "mapping": "object", "validators": "object"}
 #: Widget -> which models it offers.
 MODEL_KINDS = {"llm_model": "llm", "embedding_model": "embed", "reranker": "rerank"}
 _TYPES: dict[str, Kind] = {
@@ -76,6 +78,16 @@ class FieldSpec:
     parts: tuple[FieldSpec, ...] = ()
     #: The field's own schema, references resolved.
     extra: dict[str, Any] = field(default_factory=dict)
+
+    def counts(self, values: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:
+        """Whether it means something beside these settings: `shown_for` names what others must be.
+
+        A setting that another's expression decides on is shown.
+        """
+        return all(
+            isinstance(value := values.get(name, defaults.get(name)), Mapping) or value in wanted
+            for name, wanted in dict(self.extra.get("shown_for") or {}).items()
+        )
 
     @property
     def unit(self) -> str:

@@ -224,3 +224,34 @@ def test_names_hold_the_last_values_and_else_an_example_of_their_type() -> None:
     prompt = template_names("prompt", {"query": {"text": "t", "original": "o"}, **example})
     assert (prompt["question"], prompt["query"]) == ("o", "t")
     assert prompt["chunks"][0]["number"] == 1
+
+
+def test_settings_count_beside_those_they_are_for() -> None:
+    from app.nodes.documents import Chunk
+
+    found = {f.name: f for f in fields(Chunk.Config.model_json_schema())}
+    defaults = {name: spec.default for name, spec in found.items()}
+
+    def counting(**values: object) -> set[str]:
+        return {name for name, spec in found.items() if not spec.counts(values, defaults)}
+
+    assert counting() == {
+        "parent_size",
+        "breakpoint_percentile",
+        "breakpoint_model",
+        "languages",
+    }
+    assert "parent_size" not in counting(strategy="parent_child")
+    assert "breakpoint_model" not in counting(strategy="semantic")
+    assert "languages" not in counting(split_languages=True)
+    # What an expression decides on is shown.
+    assert counting(strategy={"$expr": "x"}) == {"languages"}
+
+
+def test_checks_have_a_field_of_their_own() -> None:
+    from app.documents.quality import DEFAULT_ACTIONS
+    from app.nodes.indexing import QualityCheck
+
+    found = {f.name: f for f in fields(QualityCheck.Config.model_json_schema())}
+    assert found["validators"].kind == "validators"
+    assert found["validators"].default == DEFAULT_ACTIONS

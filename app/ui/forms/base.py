@@ -20,6 +20,8 @@ class Choices:
     #: kind ("llm", "rerank", "embed") -> name -> words
     models: dict[str, dict[str, str]] = field(default_factory=dict)
     chunkers: list[str] = field(default_factory=list)
+    #: Check of chunks -> what can happen to what it finds ("flag", "drop", "repair").
+    validators: dict[str, tuple[str, ...]] = field(default_factory=dict)
     #: The branches of a knowledge base, by its name or id.
     branches: Callable[[str], Awaitable[list[str]]] | None = None
     #: Keep an uploaded file; returns its reference for a node's settings.

@@ -19,7 +19,7 @@ from app.ui.schema import FieldSpec, Kind, fields
 _NOT_COMPUTED: frozenset[Kind] = frozenset(
     {
         "template", "code", "body", "files", "objects", "json_schema", "object", "mapping",
-        "several", "workflow", "port_type", "chunker",
+        "several", "workflow", "port_type", "chunker", "validators",
     }
 )  # fmt: skip
 
@@ -58,6 +58,7 @@ class SchemaForm:
         self._refused: dict[str, str] = {}
         self._rows: dict[str, _Row] = {}
         specs = fields(schema)
+        self._defaults = {spec.name: spec.default for spec in specs}
         with parts.div("rl-form"):
             for spec in specs:
                 self._rows[spec.name] = _Row(self, spec)
@@ -66,6 +67,7 @@ class SchemaForm:
             self._extra = parts.div("rl-col")
             if not specs:
                 parts.label("This node has no settings.", "rl-muted")
+        self._show_what_counts()
         self._show_unknown()
         self._show_messages()
 
@@ -86,6 +88,7 @@ class SchemaForm:
             if before.get(name, row) != self.values.get(name, row):
                 self._refused.pop(name, None)
                 row.build()
+        self._show_what_counts()
         self._show_unknown()
         self._show_messages()
 
@@ -119,12 +122,18 @@ class SchemaForm:
             self._changed(name)
 
     def _changed(self, name: str) -> None:
+        self._show_what_counts()
         self._show_messages()
         self._on_change(dict(self.values))
         for listener in self._context.listeners:
             result = listener(name)
             if inspect.isawaitable(result):
                 background_tasks.create(result, name=f"form follows {name}")
+
+    def _show_what_counts(self) -> None:
+        """Hide settings that mean nothing beside the others."""
+        for row in self._rows.values():
+            row.show(row.spec.counts(self.values, self._defaults))
 
     def _show_unknown(self) -> None:
         self._extra.clear()
@@ -160,6 +169,10 @@ class _Row:
         with parts.div("rl-field") as self._room:
             self._room.mark(f"field-{spec.name}")
         self.build()
+
+    def show(self, shown: bool) -> None:
+        """Show the whole field or hide it."""
+        self._room.classes(remove="rl-hidden") if shown else self._room.classes(add="rl-hidden")
 
     @property
     def _value(self) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from app.ui.forms import body, filters, jsons, pickers, plain, rows, templates
+from app.ui.forms import body, filters, jsons, pickers, plain, rows, templates, validators
 from app.ui.forms.base import Builder
 from app.ui.schema import FieldSpec, Kind
 
@@ -33,6 +33,7 @@ BUILDERS: dict[Kind, Builder] = {
     "model": pickers.model,
     "ref": pickers.ref,
     "chunker": pickers.chunker,
+    "validators": validators.build,
     "files": pickers.files,
 }
 assert set(BUILDERS) == set(get_args(Kind))
@@ -46,6 +47,7 @@ _SHAPES: dict[Kind, tuple[type, ...]] = {
     "choice": (str, int, float, bool), "value": (str, int, float, bool, list, tuple),
     "knowledge_base": (str,), "model": (str,), "ref": (str,), "chunker": (str,),
     "workflow": (str,), "port_type": (str,), "files": (dict, list, tuple),
+    "validators": (dict,),
 }  # fmt: skip
 
 

@@ -37,7 +37,9 @@ async def branches_of(services: Services, kb: str) -> list[str]:
 async def picker_choices(services: Services) -> Choices:
     """What the pickers of the inspector offer."""
     from app.documents.chunk import chunker_names
+    from app.documents.quality import repairable, validator_names
 
+    mending = set(repairable())
     bases = await services.knowledge.list(limit=200, offset=0)
     models: dict[str, dict[str, str]] = {}
     for model in await services.models.available():
@@ -47,6 +49,10 @@ async def picker_choices(services: Services) -> Choices:
         knowledge_bases={kb.name: kb.name for kb in bases.items},
         models=models,
         chunkers=chunker_names(),
+        validators={
+            name: ("flag", "drop", "repair") if name in mending else ("flag", "drop")
+            for name in validator_names()
+        },
         branches=partial(branches_of, services),
         keep_file=partial(keep_file, services),
     )

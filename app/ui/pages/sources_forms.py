@@ -75,7 +75,7 @@ class SourceForm:
         if known is None:
             names = {kind: word for kind, (word, _, _) in KINDS.items()}
             kinds = ui.toggle(names, value=self._kind, on_change=lambda e: self._choose(e.value))
-            kinds.classes("rl-segments").props(parts.SEGMENTS).mark("source-kind")
+            kinds.classes("rl-segments rl-src-kinds").props(parts.SEGMENTS).mark("source-kind")
         with parts.div("rl-col").style("gap: 2px"):
             self._title = parts.label("", "rl-small rl-muted")
             self._location = ui.input(value=known.location if known else "").props("autofocus")

@@ -1,0 +1,193 @@
+"""Sources in a browser: follow a folder, a page and a sitemap, see them change, let them go."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from e2e_desk import Desk, Server
+from playwright.sync_api import Locator, Page, expect
+
+from tests.services.source_server import Site
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    made = Site()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("sources") / "handbook"
+    root.mkdir()
+    (root / "tides.md").write_text("# Tides\n\nThe highest tide is at noon on Fridays.")
+    (root / "empty.md").touch()
+    return root
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, site: Site, folder: Path) -> Iterator[Server]:
+    if not Path("/usr/bin/chromium").exists():
+        pytest.skip("Chromium is not installed")
+    variables = {
+        "RAGLOOM_HTTP_ALLOW_PRIVATE": site.place,
+        "RAGLOOM_IMPORT_ROOTS": str(folder.parent),
+    }
+    running = Server(
+        tmp_path_factory.mktemp("data") / "data", flags=("--no-demo",), variables=variables
+    )
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def rest(server: Server) -> Iterator[httpx.Client]:
+    key = (server.data / "api_key").read_text().strip()
+    with httpx.Client(
+        base_url=f"{server.url}/api/v1", headers={"Authorization": f"Bearer {key}"}, timeout=60
+    ) as client:
+        yield client
+
+
+def row(page: Page, name: str) -> Locator:
+    return page.locator(".rl-src-row", has_text=name)
+
+
+def state(page: Page, name: str) -> Locator:
+    return row(page, name).locator(".rl-badge")
+
+
+def test_a_folder_is_followed(desk: Desk, rest: httpx.Client, folder: Path) -> None:
+    kb = rest.post("/knowledge_bases", json={"name": "Folder"}).json()["knowledge_base_id"]
+    page = desk.page
+    desk.open(f"/knowledge/{kb}?tab=Sources")
+    page.get_by_role("button", name="Follow a folder").click()
+    dialog = page.get_by_role("dialog")
+    where, add = (
+        dialog.get_by_label("Folder on the server"),
+        dialog.get_by_role("button", name="Add"),
+    )
+    where.fill("/etc")
+    add.click()
+    # What is wrong is said in place, with the way out.
+    alert = dialog.get_by_role("alert")
+    expect(alert).to_contain_text("may not be imported")
+    expect(alert).to_contain_text("import_roots")
+    where.fill(f"{folder}/nowhere")
+    add.click()
+    expect(alert).to_contain_text("There is no folder")
+    where.fill(str(folder))
+    dialog.get_by_text("Remove documents whose file or page is gone").click()
+    dialog.get_by_label("How often").click()
+    page.get_by_role("option", name="Every day").click()
+    expect(dialog.get_by_role("status")).to_contain_text("Every day at 09:00")
+    add.click()
+    expect(dialog).to_have_count(0)
+    expect(state(page, "handbook")).to_have_text(re.compile("1 failed"), timeout=30_000)
+    expect(row(page, "handbook")).to_contain_text("1 added, 1 failed")
+    expect(row(page, "handbook")).to_contain_text("is empty (0 bytes)")
+    expect(row(page, "handbook")).to_contain_text("Every day at 09:00")
+
+    (folder / "empty.md").unlink()
+    (folder / "bread.md").write_text("# Bread\n\nSourdough rises for twelve hours.")
+    row(page, "handbook").get_by_role("button", name="Refresh").click()
+    expect(state(page, "handbook")).to_have_text(re.compile("Up to date"), timeout=30_000)
+    expect(row(page, "handbook")).to_contain_text("1 added, 1 unchanged, 1 removed")
+    row(page, "handbook").get_by_role("button", name="More of handbook").click()
+    page.get_by_text("What it holds").click()
+    expect(dialog.get_by_text("bread.md")).to_be_visible()
+    dialog.get_by_role("button", name="Close").click()
+
+    row(page, "handbook").get_by_role("button", name="More of handbook").click()
+    page.get_by_text("Pause its schedule").click()
+    expect(row(page, "handbook")).to_contain_text("Paused")
+
+
+def test_a_change_of_a_page_arrives_after_a_refresh(
+    desk: Desk, rest: httpx.Client, site: Site
+) -> None:
+    site.put("/guide", "Opening hours. The workshop opens at eight.")
+    kb = rest.post("/knowledge_bases", json={"name": "Page"}).json()["knowledge_base_id"]
+    page = desk.page
+    desk.open(f"/knowledge/{kb}?tab=Sources")
+    page.get_by_role("button", name="Follow a page").click()
+    dialog = page.get_by_role("dialog")
+    where = dialog.get_by_label("Address of the page or file")
+    where.fill("http://127.0.0.1:80/secret")
+    dialog.get_by_role("button", name="Add").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("private address")
+    where.fill(f"{site.url}/guide")
+    dialog.get_by_role("button", name="Add").click()
+    expect(state(page, "/guide")).to_have_text(re.compile("Up to date"), timeout=30_000)
+
+    def found() -> str:
+        return str(
+            rest.post(f"/knowledge_bases/{kb}/search", json={"query": "When does it open?"}).json()
+        )
+
+    def wait_for(words: str) -> None:
+        for _ in range(200):
+            if words in found():
+                return
+            page.wait_for_timeout(100)
+        raise AssertionError(found())
+
+    wait_for("opens at eight")
+    row(page, "/guide").get_by_role("button", name="Refresh").click()
+    expect(row(page, "/guide")).to_contain_text("1 unchanged")
+    site.put("/guide", "Opening hours. The workshop opens at half past nine.")
+    row(page, "/guide").get_by_role("button", name="Refresh").click()
+    expect(row(page, "/guide")).to_contain_text("1 changed")
+    wait_for("half past nine")
+    page.get_by_role("tab", name="Documents").click()
+    expect(page.get_by_text("Opening hours").first).to_be_visible()
+
+
+def test_a_sitemap_is_seen_coming_in_stopped_and_removed(
+    desk: Desk, rest: httpx.Client, site: Site
+) -> None:
+    site.put("/robots.txt", b"", status=404)
+    for number in range(8):
+        site.put(f"/docs/{number}", f"Page {number}. It tells of the number {number}.")
+    site.sitemap(*(f"/docs/{number}" for number in range(8)))
+    kb = rest.post("/knowledge_bases", json={"name": "Map"}).json()["knowledge_base_id"]
+    page = desk.page
+    desk.open(f"/knowledge/{kb}?tab=Sources")
+    page.get_by_role("button", name="Follow a page").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Sitemap").click()
+    dialog.get_by_label("Address of the sitemap").fill(f"{site.url}/sitemap.xml")
+    site.open.clear()
+    dialog.get_by_role("button", name="Add").click()
+    expect(state(page, site.place)).to_have_text(re.compile("Refreshing"))
+    row(page, site.place).get_by_role("button", name="Stop").click()
+    expect(state(page, site.place)).to_have_text(re.compile("Cancelled"))
+    site.open.set()
+    row(page, site.place).get_by_role("button", name="Refresh").click()
+    expect(row(page, site.place).get_by_role("status")).to_contain_text(" of 8")
+    expect(state(page, site.place)).to_have_text(re.compile("Up to date"), timeout=30_000)
+    expect(row(page, site.place)).to_contain_text("8 added")
+
+    # On a phone everything is there and nothing is cut off.
+    page.set_viewport_size({"width": 400, "height": 800})
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 400
+    expect(row(page, site.place).get_by_role("button", name="Refresh")).to_be_in_viewport()
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+    row(page, site.place).get_by_role("button", name="More of").click()
+    page.get_by_text("Remove", exact=True).click()
+    dialog.get_by_text("Remove its documents too (8 documents)").click()
+    dialog.get_by_role("button", name="Remove").click()
+    expect(page.get_by_text("No sources yet")).to_be_visible()
+    for _ in range(100):
+        if rest.get(f"/knowledge_bases/{kb}/documents").json()["total"] == 0:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("documents were left")

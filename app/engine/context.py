@@ -210,6 +210,34 @@ class Web(Protocol):
         """
 
 
+class PageReader(Protocol):
+    """Reads pages of web servers as politely as they ask."""
+
+    async def sitemap(
+        self, url: str, *, include: Sequence[str], exclude: Sequence[str], max_pages: int
+    ) -> Sequence[str]:
+        """Addresses of the pages that a sitemap lists, on its own host.
+
+        `include` and `exclude` are patterns of paths. Raises RagloomError.
+        """
+
+    async def page(self, url: str, *, sitemap: str = "") -> Document:
+        """A page as a file that is not read yet; one of `sitemap` as robots.txt allows.
+
+        Raises RagloomError whose code says why it cannot be had.
+        """
+
+    async def close(self) -> None:
+        """Ask for nothing more."""
+
+
+class Pages(Protocol):
+    """Pages of web servers, as far as the settings of this server allow them."""
+
+    def reader(self, *, max_bytes: int, pause_s: float) -> PageReader:
+        """Something that reads pages of at most `max_bytes`; to be closed."""
+
+
 class Workflows(Protocol):
     """Stored workflows, for nodes that run one inside them."""
 
@@ -225,7 +253,8 @@ class Workflows(Protocol):
 class World(Protocol):
     """Everything outside the graph that nodes may use.
 
-    It may also have `workflows: Workflows`; without it, no stored workflow runs inside another.
+    It may also have `workflows: Workflows`; without it, no stored workflow runs inside another;
+    and `pages: Pages`, without which no pages are fetched.
     """
 
     @property

@@ -33,6 +33,7 @@ from app.services.runs import RunLimits, RunService
 from app.services.search import SearchService
 from app.services.sources import SourceService
 from app.services.sources_folder import Roots
+from app.services.sources_pages import WebPages
 from app.services.threads import call
 from app.services.triggers import TriggerService
 from app.services.web import WebService
@@ -216,7 +217,12 @@ def _wire(
         max_bytes=settings.max_workflow_mb * 1024 * 1024,
     )
     world = ServiceWorld(
-        WorldKnowledge(repository, search, models, indexer), models, files, web, workflows
+        WorldKnowledge(repository, search, models, indexer),
+        models,
+        files,
+        web,
+        workflows,
+        WebPages(web, folder.blobs),
     )
     ingest = IngestService(
         jobs, repository, folder.blobs, registry, world, _ingest_limits(settings)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from app.engine.context import IndexReport, SearchOutcome, SearchRequest, Workflows
+from app.engine.context import IndexReport, Pages, SearchOutcome, SearchRequest, Workflows
 from app.engine.values import Chunk, Document
 from app.services.chunk_changes import Passage
 from app.services.chunk_edits import EDIT_CONFLICTS, Carried, carry, noted
@@ -303,6 +303,8 @@ class ServiceWorld:
     web: WebService = field(default_factory=WebService)
     #: Stored workflows, for nodes that run one; None where there are none.
     workflows: Workflows | None = None
+    #: Pages as files; None where none are fetched.
+    pages: Pages | None = None
 
     def trying(self) -> ServiceWorld:
         """The same world, where indexing writes nothing and tells what it would do."""

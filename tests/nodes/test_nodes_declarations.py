@@ -21,7 +21,7 @@ STABLE = (
     "question text_input file_input chat_history variable inlet preprocess prompt as_question "
     "split_text parse_json collect retrieve rerank diversify generate ask_model extract_data validate "
     "condition switch classify merge map loop attempt workflow approval compute http_request placeholder "
-    "files extract split_languages route_documents set_metadata chunk quality_check enrich index answer_output output"
+    "files fetch_pages extract split_languages route_documents set_metadata chunk quality_check enrich index answer_output output"
 )
 WIDGETS = {
     "knowledge_base", "embedding_model", "llm_model", "reranker", "ref", "files", "filters",

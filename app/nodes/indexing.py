@@ -48,19 +48,19 @@ class QualityCheck(Node["QualityCheck.Config"]):
             ge=0,
             le=4_096,
             title="Shortest chunk (characters)",
-            description="min_length finds chunks of fewer characters, and those without words.",
+            description="“Min length” finds chunks of fewer characters, and those without words.",
         )
         max_chunk_length: int = Field(
             20_000,
             ge=1,
             le=1_000_000,
             title="Longest chunk (characters)",
-            description="max_length finds chunks of more characters.",
+            description="“Max length” finds chunks of more characters.",
         )
         languages: list[str] = Field(
             default_factory=list,
             max_length=50,
-            description="language finds chunks in others than these (ISO 639-1); empty: any.",
+            description="“Language” finds chunks in others than these (ISO 639-1); empty: any.",
         )
 
     class Outputs(NodeOutputs):

@@ -176,10 +176,13 @@ async def test_a_knowledge_base_is_made_searched_and_read(user: User, services: 
     document = (await services.knowledge.documents(kb, limit=1, offset=0)).items[0]
     chunk = (await services.knowledge.chunks(kb, document.document_id, limit=1, offset=0)).items[0]
     await user.open(f"/knowledge/{kb}/documents/{document.document_id}?chunk={chunk.chunk_id}")
-    await user.should_see("The harbour of Lowick")
-    with user:
-        lit = [e for e in user.find(kind=ui.element).elements if "rl-on" in e.classes]
-    assert {e.tag for e in lit} == {"div", "mark"}
+    await user.should_see("1 chunk")
+    user.find("Details").click()
+    await user.should_see("Settings it was made with")
+    user.find("History").click()
+    await user.should_see("As it is now")
+    user.find("Quality").click()
+    await user.should_see("1 chunk checked, 1 kept.")
 
 
 async def test_a_key_is_shown_once(user: User, services: Services) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from nicegui import ui
 
 from app.services.container import Services
-from app.services.views import ExecutionView
-from app.ui import parts
+from app.services.views import ExecutionView, KnowledgeBaseHealth
+from app.ui import parts, text
 from app.ui.frame import SECTIONS, frame
 
 RUN_TONES = {
@@ -46,6 +46,20 @@ def answered(execution: ExecutionView) -> str:
         if isinstance(value, str):
             return value
     return ""
+
+
+def health_badges(health: KnowledgeBaseHealth) -> None:
+    """What of a knowledge base needs somebody, or that nothing does."""
+    if health.indexing:
+        parts.badge("Indexing", "accent", "sync")
+    if health.pending:
+        parts.badge(f"{health.pending} on the way", "accent", "schedule")
+    if health.paused:
+        parts.badge(text.count(health.paused, "paused job"), "warn", "pause_circle_outline")
+    if health.failed:
+        parts.badge(text.count(health.failed, "failed document"), "danger", "error_outline")
+    if not (health.indexing or health.pending or health.paused or health.failed):
+        parts.badge("Healthy", "ok", "check")
 
 
 def missing(services: Services, section: str, error: object) -> None:

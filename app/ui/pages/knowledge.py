@@ -9,10 +9,10 @@ from nicegui import ui
 
 from app.engine.problems import RagloomError
 from app.services.container import Services
-from app.services.views import KnowledgeBaseView
+from app.services.views import KnowledgeBaseHealth, KnowledgeBaseView
 from app.ui import parts, text
 from app.ui.frame import frame
-from app.ui.pages.common import MoreList
+from app.ui.pages.common import MoreList, health_badges
 
 
 async def create_dialog(services: Services) -> None:
@@ -63,7 +63,8 @@ def register(get_services: Callable[[], Services]) -> None:
 async def _build(services: Services) -> None:
     async def load(limit: int, offset: int) -> tuple[Sequence[Any], int]:
         page = await services.knowledge.list(limit=limit, offset=offset)
-        return page.items, page.total
+        known = await services.knowledge.health([kb.knowledge_base_id for kb in page.items])
+        return [(kb, known[kb.knowledge_base_id]) for kb in page.items], page.total
 
     with parts.div("rl-toolbar"):
         parts.label("Documents your workflows can search and cite.", "rl-muted")
@@ -86,17 +87,23 @@ async def _build(services: Services) -> None:
         nothing.classes(remove="rl-hidden")
 
 
-def _card(kb: KnowledgeBaseView) -> None:
+def _card(item: tuple[KnowledgeBaseView, KnowledgeBaseHealth]) -> None:
+    kb, health = item
     with parts.link(f"/knowledge/{kb.knowledge_base_id}", "rl-card"):
         parts.label(kb.name, "rl-strong rl-ellipsis")
         parts.label(kb.description or "No description.", "rl-muted rl-small rl-clamp").style(
             "min-height: 38px"
         )
+        if kb.document_count or health.pending or health.failed or health.paused:
+            with parts.div("rl-row rl-wrap rl-gap-4"):
+                health_badges(health)
+                if kb.warnings:
+                    with parts.badge("Note", "warn", "info"):
+                        ui.tooltip(" ".join(kb.warnings))
         with parts.div("rl-row rl-wrap").style("margin-top: auto"):
             parts.label(text.count(kb.document_count, "document"), "rl-muted rl-small")
             parts.label(text.count(kb.chunk_count, "chunk"), "rl-muted rl-small")
+            if health.size:
+                parts.label(text.size(health.size), "rl-muted rl-small")
             parts.div("rl-grow")
-            if kb.warnings:
-                with parts.badge("Note", "warn", "info"):
-                    ui.tooltip(" ".join(kb.warnings))
             parts.moment(kb.updated_at)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from nicegui import ui
 
 from app.engine.problems import RagloomError
 from app.services.container import Services
-from app.services.views import CommitView, DocumentView, KnowledgeBaseView, SearchConfig
+from app.services.views import CommitView, KnowledgeBaseView, SearchConfig
 from app.ui import parts, text, viewers
 from app.ui.frame import Crumb, frame
-from app.ui.pages import knowledge_pipeline, sources
-from app.ui.pages.common import MoreList, knowledge_choices, missing
-from app.ui.pages.files import original_href
-from app.ui.pages.uploads import Uploads
+from app.ui.pages import knowledge_settings, sources
+from app.ui.pages.common import MoreList, health_badges, knowledge_choices, missing
+from app.ui.pages.knowledge_documents import Documents
 
-_COLUMNS = "grid-template-columns: minmax(0, 1fr) 108px 72px 84px 92px 76px 72px"
+_TABS = ("Documents", "Sources", "Search", "History", "Settings")
 
 
 def register(get_services: Callable[[], Services]) -> None:
@@ -41,157 +39,66 @@ def register(get_services: Callable[[], Services]) -> None:
 
 async def _build(services: Services, kb: KnowledgeBaseView, tab: str, q: str) -> None:
     kb_id = kb.knowledge_base_id
-    with parts.div("rl-row rl-wrap rl-gap-16") as facts:
-        pass
+    facts = _Facts(services, kb_id)
+    await facts.refresh()
+    for warning in kb.warnings:
+        with parts.notice("warn", warning):
+            pass
+    with ui.tabs().style("border-bottom: 1px solid var(--rl-border)") as tabs:
+        for name in _TABS:
+            ui.tab(name)
+    panels = ui.tab_panels(tabs, value=tab if tab in _TABS else _TABS[0], animated=False)
+    rooms: dict[str, ui.element] = {}
+    with panels.style("width: 100%"):
+        for name in _TABS:
+            with ui.tab_panel(name):
+                rooms[name] = parts.div("rl-col rl-gap-16")
+    rooms["Settings"].classes("rl-prose")
+    fill: dict[str, Callable[[], Awaitable[None]]] = {
+        "Documents": lambda: Documents(services, kb_id, facts.refresh).build(),
+        "Sources": lambda: sources.build(services, kb_id),
+        "Search": lambda: _search(services, kb_id, q),
+        "History": lambda: _history(services, kb_id, tabs),
+        "Settings": lambda: knowledge_settings.build(services, kb_id),
+    }
 
-    async def refresh_facts() -> None:
-        stats = await services.knowledge.stats(kb_id)
-        facts.clear()
-        with facts:
+    async def show(name: str) -> None:
+        """Fill a tab when it is looked at for the first time."""
+        build = fill.pop(name, None)
+        if build is not None:
+            with rooms[name]:
+                await build()
+
+    panels.on_value_change(lambda event: show(str(event.value)))
+    await show(str(panels.value))
+
+
+class _Facts:
+    """The line under the name: sizes, languages, health."""
+
+    def __init__(self, services: Services, kb: str) -> None:
+        self._services, self._kb = services, kb
+        self._room = parts.div("rl-row rl-wrap rl-gap-16")
+
+    async def refresh(self) -> None:
+        """Tell them as they are by now."""
+        stats = await self._services.knowledge.stats(self._kb)
+        health = (await self._services.knowledge.health([self._kb]))[self._kb]
+        if self._room.is_deleted:
+            return
+        self._room.clear()
+        with self._room:
             parts.label(text.count(stats.document_count, "document"))
             parts.label(text.count(stats.chunk_count, "chunk"))
             parts.label(text.size(stats.index_size), "rl-muted")
             languages = sorted(stats.languages, key=lambda k: -stats.languages[k])[:3]
             if languages:
                 parts.label(", ".join(text.language(code) for code in languages), "rl-muted")
-            if stats.indexing:
-                parts.badge("Indexing", "accent", "sync")
-                ui.timer(1.0, refresh_facts, once=True)
-            elif stats.failed_documents:
-                parts.badge(
-                    text.count(stats.failed_documents, "failed document"), "danger", "error_outline"
-                )
-            else:
-                parts.badge("Healthy", "ok", "check")
+            health_badges(health)
+            if health.indexing:
+                ui.timer(1.0, self.refresh, once=True)
             if stats.commit:
                 parts.label(f"main at {stats.commit[:8]}", "rl-muted rl-mono")
-
-    await refresh_facts()
-    for warning in kb.warnings:
-        with parts.notice("warn", warning):
-            pass
-    with ui.tabs().style("border-bottom: 1px solid var(--rl-border)") as tabs:
-        for name in ("Documents", "Sources", "Search", "History", "Settings"):
-            ui.tab(name)
-    panels = ui.tab_panels(tabs, value=tab, animated=False).style("width: 100%")
-    with panels:
-        with ui.tab_panel("Documents"), parts.div("rl-col rl-gap-16"):
-            await _documents(services, kb_id, refresh_facts)
-        with ui.tab_panel("Sources"), parts.div("rl-col rl-gap-16"):
-            await sources.build(services, kb_id)
-        with ui.tab_panel("Search"), parts.div("rl-col rl-gap-16"):
-            await _search(services, kb_id, q)
-        with ui.tab_panel("History"), parts.div("rl-col"):
-            await _history(services, kb_id, tabs)
-        with ui.tab_panel("Settings"), parts.div("rl-col rl-gap-16 rl-prose"):
-            await _settings(services, kb)
-
-
-# ---- documents ----
-async def _documents(services: Services, kb: str, refresh_facts: Callable[[], Any]) -> None:
-    async def load(limit: int, offset: int) -> tuple[Sequence[Any], int]:
-        page = await services.knowledge.documents(
-            kb, limit=limit, offset=offset, text=search.value or ""
-        )
-        return page.items, page.total
-
-    async def refresh() -> None:
-        total = await listing.reset()
-        shown = total > 0 or bool(search.value)
-        for element, visible in ((table, shown), (bar, shown), (hint, not shown)):
-            element.classes(remove="rl-hidden") if visible else element.classes(add="rl-hidden")
-        await refresh_facts()
-
-    async def delete(document: DocumentView) -> None:
-        if not await parts.confirm(
-            f"Remove “{document.filename}”?",
-            "It is no longer found from now on. Earlier commits still hold it.",
-            "Remove",
-        ):
-            return
-        try:
-            await services.knowledge.delete_document(kb, document.document_id, "page")
-        except RagloomError as error:
-            parts.failed(error)
-        await refresh()
-
-    async def retry(document: DocumentView) -> None:
-        try:
-            await services.ingest.retry(kb, document.document_id)
-        except RagloomError as error:
-            parts.failed(error)
-        await refresh()
-
-    Uploads(services, kb, refresh)
-    with parts.div("rl-toolbar") as bar:
-        search = ui.input(placeholder="Filter by name").props("debounce=200 clearable")
-        search.classes("rl-filter").on_value_change(refresh)
-    with (
-        parts.div("rl-hidden") as hint,
-        parts.empty(
-            "upload_file",
-            "No documents yet",
-            "Drop files above. The first can be searched before the last is done.",
-        ),
-    ):
-        pass
-    with parts.div("rl-list") as table:
-        with parts.div("rl-list-head rl-docs-row").style(_COLUMNS):
-            for name in ("Name", "Status", "Pages", "Chunks", "Language", "Size", ""):
-                parts.label(name, "rl-num" if name in ("Pages", "Chunks", "Size") else "")
-        listing = MoreList(load, lambda d: _document_row(kb, d, retry, delete))
-    await refresh()
-
-
-_STATUS = {
-    "ready": ("ok", "check", "Ready"),
-    "error": ("danger", "error_outline", "Failed"),
-    "queued": ("", "schedule", "Waiting"),
-    "processing": ("accent", "sync", "Working"),
-    "cancelled": ("warn", "block", "Cancelled"),
-}
-
-
-def _document_row(
-    kb: str,
-    document: DocumentView,
-    retry: Callable[[DocumentView], Any],
-    delete: Callable[[DocumentView], Any],
-) -> None:
-    ready = document.version_id is not None
-    href = f"/knowledge/{kb}/documents/{document.document_id}"
-    with parts.div("rl-list-row rl-docs-row").style(_COLUMNS):
-        with parts.div("rl-col").style("gap: 0"):
-            if ready:
-                with parts.link(href, "rl-ellipsis rl-doc-link"):
-                    parts.tag("span", document.title or document.filename)
-            else:
-                parts.label(document.filename, "rl-ellipsis")
-            if document.title and document.title != document.filename and ready:
-                parts.label(document.filename, "rl-muted rl-small rl-ellipsis")
-            if document.error:
-                title, fix = parts.error_words(document.error)
-                parts.label(title, "rl-danger rl-small")
-                if fix:
-                    parts.label(fix, "rl-muted rl-small")
-        tone, icon, word = _STATUS[document.status]
-        with parts.div():
-            parts.badge(word, tone, icon)
-        parts.label(str(document.pages or ""), "rl-num rl-muted")
-        parts.label(text.short(document.chunk_count) if ready else "", "rl-num rl-muted")
-        parts.label(text.language(document.language), "rl-muted rl-ellipsis")
-        parts.label(text.size(document.size) if document.size else "", "rl-num rl-muted")
-        with parts.div("rl-row rl-gap-4").style("justify-content: flex-end"):
-            if document.status in ("error", "cancelled"):
-                parts.icon_button("refresh", "Try again", lambda: retry(document))
-            with parts.icon_button("more_horiz", "More"), ui.menu():
-                if ready:
-                    ui.menu_item("Open", lambda: ui.navigate.to(href))
-                    ui.menu_item(
-                        "Download original",
-                        lambda: ui.download(original_href(kb, document.document_id)),
-                    )
-                ui.menu_item("Remove", lambda: delete(document))
 
 
 # ---- search ----
@@ -208,6 +115,10 @@ async def _search(services: Services, kb: str, q: str) -> None:
         parts.label("Passages", "rl-muted rl-small").style("margin-left: 8px")
         k = ui.number(value=8, min=1, max=100, step=1).style("width: 76px")
         rerank = ui.switch("Rerank")
+        branches = await services.knowledge.branches(kb)
+        branch = ui.select(list(branches), value="main").props('aria-label="Branch"')
+        if len(branches) < 2:
+            branch.classes("rl-hidden")
     room = parts.div("rl-col")
 
     async def run() -> None:
@@ -216,7 +127,10 @@ async def _search(services: Services, kb: str, q: str) -> None:
         go.props("loading")
         try:
             config = SearchConfig(
-                search_type=kind.value, k=int(k.value or 8), rerank=bool(rerank.value)
+                search_type=kind.value,
+                k=int(k.value or 8),
+                rerank=bool(rerank.value),
+                ref=str(branch.value),
             )
             found = await services.search.search(kb, query.value, config)
         except RagloomError as error:
@@ -237,7 +151,7 @@ async def _search(services: Services, kb: str, q: str) -> None:
 
     go.on_click(run)
     query.on("keydown.enter", run)
-    for control in (kind, rerank):
+    for control in (kind, rerank, branch):
         control.on_value_change(run)
     if q:
         await run()
@@ -276,48 +190,3 @@ def _commit_row(commit: CommitView) -> None:
         parts.label(commit.author, "rl-muted rl-ellipsis")
         with parts.div("rl-num"):
             parts.moment(commit.created_at)
-
-
-# ---- settings ----
-async def _settings(services: Services, kb: KnowledgeBaseView) -> None:
-    name = ui.input(value=kb.name)
-    description = ui.textarea(value=kb.description)
-    name.props["aria-label"], description.props["aria-label"] = "Name", "Description"
-
-    async def save() -> None:
-        try:
-            await services.knowledge.update(
-                kb.knowledge_base_id, name=name.value.strip(), description=description.value or ""
-            )
-        except RagloomError as error:
-            parts.failed(error)
-            return
-        parts.toast("Saved.")
-
-    async def delete() -> None:
-        if await parts.confirm(
-            f"Delete “{kb.name}”?",
-            f"{text.count(kb.document_count, 'document')} with their passages and history are removed. This cannot be undone.",
-            "Delete knowledge base",
-        ):
-            await services.knowledge.delete(kb.knowledge_base_id)
-            ui.navigate.to("/knowledge")
-
-    with parts.div("rl-row"):
-        parts.primary("Save", save)
-    stats = await services.knowledge.stats(kb.knowledge_base_id)
-    parts.label("How files come in", "rl-strong")
-    await knowledge_pipeline.build(services, kb.knowledge_base_id)
-    parts.label("How documents are processed", "rl-strong")
-    viewers.facts(
-        {"Embedding model": stats.embedding_model, "Knowledge base id": kb.knowledge_base_id}
-    )
-    if kb.config:
-        parts.label(
-            json.dumps(kb.config, indent=2, ensure_ascii=False), "rl-mono rl-small rl-pre rl-card"
-        )
-    parts.label("Delete", "rl-strong")
-    with parts.div("rl-row"):
-        parts.quiet("Delete this knowledge base", delete, icon="delete_outline").classes(
-            "rl-danger"
-        )

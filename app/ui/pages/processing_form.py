@@ -22,7 +22,7 @@ _SECTIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("", ("parent_size",), ("parent_child", "page")),
     ("", ("breakpoint_percentile", "breakpoint_model"), ("semantic",)),
     ("Quality", ("quality_control", "min_chunk_length", "max_chunk_length"), ()),
-    ("Models", ("embedding_model", "language_models", "embedding_batch_size"), ()),
+    ("Embedding", ("embedding_model", "language_models", "embedding_batch_size"), ()),
 )  # fmt: skip
 _TITLES = {
     "extraction_strategy": "How closely PDF files are read",

@@ -177,11 +177,11 @@ async def test_a_knowledge_base_is_made_searched_and_read(user: User, services: 
     chunk = (await services.knowledge.chunks(kb, document.document_id, limit=1, offset=0)).items[0]
     await user.open(f"/knowledge/{kb}/documents/{document.document_id}?chunk={chunk.chunk_id}")
     await user.should_see("1 chunk")
-    user.find("Details").click()
+    user.find(marker="panel-Details").click()
     await user.should_see("Settings it was made with")
-    user.find("History").click()
+    user.find(marker="panel-History").click()
     await user.should_see("As it is now")
-    user.find("Quality").click()
+    user.find(marker="panel-Quality").click()
     await user.should_see("1 chunk checked, 1 kept.")
 
 

@@ -128,6 +128,7 @@ class DocumentPage:
                     continue
                 on = name == self._panel
                 button = ui.element("button").classes("rl-doc-tab" + (" rl-on" if on else ""))
+                button.mark(f"panel-{name}")
                 button.props["type"] = "button"
                 button.props["role"], button.props["aria-selected"] = "tab", str(on).lower()
                 button.on("click", lambda name=name: self._show(name))

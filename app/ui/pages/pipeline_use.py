@@ -61,7 +61,8 @@ class PipelineUse:
         names = [name for _, name in self._users.values()]
         words = names[0] if len(names) == 1 else text.count(len(names), "knowledge base")
         with self._sign:
-            ui.icon("account_tree")
+            with ui.icon("account_tree"):
+                ui.tooltip(f"Files of {', '.join(names)} go through this workflow.")
             parts.tag("span", f"Pipeline of {words}", "rl-ellipsis")
             if behind:
                 button = parts.tag("button", "Use these changes", "rl-more").mark("use-changes")

@@ -56,7 +56,7 @@ async def _build(services: Services, kb: KnowledgeBaseView, tab: str, q: str) ->
     rooms["Settings"].classes("rl-prose")
     fill: dict[str, Callable[[], Awaitable[None]]] = {
         "Documents": lambda: Documents(services, kb_id, facts.refresh).build(),
-        "Sources": lambda: sources.build(services, kb_id),
+        "Sources": lambda: sources.build(services, kb_id, facts.refresh),
         "Search": lambda: _search(services, kb_id, q),
         "History": lambda: _history(services, kb_id, tabs),
         "Settings": lambda: knowledge_settings.build(services, kb_id),

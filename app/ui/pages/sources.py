@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,25 +32,38 @@ _DOCUMENT = {"queued": "Waiting", "processing": "Being read", "error": "Could no
              "cancelled": "Cancelled"}  # fmt: skip
 #: Changes of one source are drawn at most this often, in seconds.
 _PACE_S = 0.3
+#: What is around the list is told of documents at most this often, in seconds.
+_TELL_S = 1.0
 #: “in 5 minutes” is said anew this often, in seconds.
 _LOOK_S = 30.0
 #: Failures and notes of a refresh that its row shows.
 _SHOWN = 5
 
 
-async def build(services: Services, kb_id: str) -> None:
-    """Draw the sources of a knowledge base into the page around it."""
+async def build(
+    services: Services, kb_id: str, changed: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Draw the sources of a knowledge base into the page around it.
+
+    `changed` is called now and then while documents come in.
+    """
     stamp = int((theme.STATIC / "sources.css").stat().st_mtime)
     ui.add_head_html(f'<link rel="stylesheet" href="/_ragloom/static/sources.css?v={stamp}">')
-    panel = SourcesPanel(services, kb_id)
+    panel = SourcesPanel(services, kb_id, changed)
     await panel.build()
 
 
 class SourcesPanel:
     """The list, and what can be done with each source."""
 
-    def __init__(self, services: Services, kb_id: str) -> None:
+    def __init__(
+        self,
+        services: Services,
+        kb_id: str,
+        changed: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._services, self._sources, self._kb = services, services.sources, kb_id
+        self._changed = changed
         self._rows: dict[str, _Row] = {}
 
     async def build(self) -> None:
@@ -79,6 +92,8 @@ class SourcesPanel:
         self.room = parts.div()
         await self._refresh()
         live.follow(self._watch, "sources of a knowledge base")
+        if self._changed is not None:
+            live.follow(self._watch_documents, "documents of sources")
         ui.timer(_LOOK_S, self._refresh)
 
     async def _watch(self) -> None:
@@ -94,6 +109,18 @@ class SourcesPanel:
             changed.add(source_id)
             if drawing is None or drawing.done():
                 drawing = asyncio.create_task(draw())
+
+    async def _watch_documents(self) -> None:
+        telling: asyncio.Task[None] | None = None
+
+        async def tell() -> None:
+            await asyncio.sleep(_TELL_S)
+            if self._changed is not None:
+                await self._changed()
+
+        async for _ in self._services.ingest.watch(kb=self._kb):
+            if telling is None or telling.done():
+                telling = asyncio.create_task(tell())
 
     async def _refresh(self) -> None:
         try:

@@ -6,7 +6,7 @@ import html
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -79,26 +79,24 @@ def flowing(text: str) -> str:
     return _WHITE.sub(" ", unicodedata.normalize("NFKC", text)).strip()
 
 
-def grid(rows: Sequence[Sequence[str | None]]) -> list[Cell]:
+def grid(
+    rows: Sequence[Sequence[str | None]], parts: Collection[tuple[int, int]] = ()
+) -> list[Cell]:
     """Return the cells of a table given as rows.
 
-    A cell that spans several stands in each of them: equal neighbours without a digit are one.
+    `parts` are the places (row, column) that belong to the cell to the left of or above them, whose
+    text stands in them too.
     """
     cells: list[Cell] = []
-    seen: set[tuple[int, int]] = set()
     for r, row in enumerate(rows):
         for c, text in enumerate(row):
-            if not text or (r, c) in seen:
+            if not text or (r, c) in parts:
                 continue
             wide, tall = c, r
-            if not any(character.isdigit() for character in text):
-                while wide + 1 < len(row) and row[wide + 1] == text:
-                    wide += 1
-                while tall + 1 < len(rows) and list(rows[tall + 1][c : wide + 1]) == [text] * (
-                    wide + 1 - c
-                ):
-                    tall += 1
-            seen |= {(y, x) for y in range(r, tall + 1) for x in range(c, wide + 1)}
+            while (r, wide + 1) in parts and row[wide + 1] == text:
+                wide += 1
+            while (tall + 1, c) in parts and rows[tall + 1][c] == text:
+                tall += 1
             cells.append((text, r, tall, c, wide))
     return cells
 
@@ -111,7 +109,7 @@ def relations(cells: Iterable[Cell]) -> Counter[Relation]:
     column that it covers; white space and case do not count.
     """
     places: dict[tuple[int, int], int] = {}
-    texts = []
+    texts: list[str] = []
     bottom = right = 0
     for text, y0, y1, x0, x1 in cells:
         plain = _WHITE.sub("", unicodedata.normalize("NFKC", text)).casefold()

@@ -6,63 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pdfs import line, page_of, simple_pdf
 
 from app.documents.errors import DocumentError
 from app.documents.extract import extract
 from app.documents.extract.options import ExtractOptions
 from app.documents.extract.pdf_fallback import extract_with_pypdf
 from app.documents.extract.pdf_metadata import about, iso_date
-from app.documents.guard import WorkerPool
+from app.documents.guard import ParseLimits, WorkerPool
 from app.documents.model import ExtractedDocument
 
 Read = Callable[..., ExtractedDocument]
-
-
-def simple_pdf(*pages: str, trailer: str = "") -> bytes:
-    """Write a PDF by hand: one content stream a page, Helvetica as F1, bold as F2."""
-    count = len(pages)
-    objects = [
-        "<< /Type /Catalog /Pages 2 0 R >>",
-        f"<< /Type /Pages /Count {count} /Kids [{' '.join(f'{5 + 2 * i} 0 R' for i in range(count))}] >>",
-        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica-Bold >>",
-    ]
-    for i, content in enumerate(pages):
-        objects.append(
-            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents "
-            f"{6 + 2 * i} 0 R /Resources << /Font << /F1 3 0 R /F2 4 0 R >> >> >>"
-        )
-        objects.append(f"<< /Length {len(content)} >>\nstream\n{content}\nendstream")
-    body, offsets = "%PDF-1.4\n", []
-    for number, text in enumerate(objects, 1):
-        offsets.append(len(body))
-        body += f"{number} 0 obj\n{text}\nendobj\n"
-    start = len(body)
-    body += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n"
-    body += "".join(f"{offset:010} 00000 n \n" for offset in offsets)
-    body += (
-        f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R {trailer} >>\nstartxref\n{start}\n%%EOF"
-    )
-    return body.encode("latin-1")
-
-
-def line(x: int, y: int, text: str, size: int = 10, font: str = "F1") -> str:
-    return f"BT /{font} {size} Tf {x} {y} Td ({text}) Tj ET\n"
-
-
-def page_of(*paragraphs: str, head: str = "", number: str = "") -> str:
-    y, content = 720, ""
-    if head:
-        content += line(60, 770, head, 8)
-    for paragraph in paragraphs:
-        for text in paragraph.split("\n"):
-            size, font = (18, "F2") if text.startswith("#") else (10, "F1")
-            content += line(60, y, text.lstrip("# "), size, font)
-            y -= 14
-        y -= 14
-    if number:
-        content += line(300, 30, number, 8)
-    return content
 
 
 def test_headings_paragraphs_places_and_running_heads(read: Read) -> None:
@@ -147,28 +101,33 @@ def test_a_scan_says_so(shared_data: Path) -> None:
     assert "Switch" in caught.value.fix
 
 
-@pytest.mark.parametrize("turn", ["", "_rotated_90", "_rotated_180", "_rotated_270"])
-async def test_a_scan_is_read_whichever_way_up(
-    pool: WorkerPool, shared_data: Path, turn: str
-) -> None:
-    document = await pool.extract(
-        shared_data / f"docling-docs/ocr/ocr_test{turn}.pdf", options={"ocr": "auto"}
-    )
-    assert " ".join(document.text.split()) == (
-        "Docling bundles PDF document conversion to JSON and Markdown in an easy self contained "
-        "package"
-    )
-    assert document.metadata["pages_read_by_ocr"] == [1]
-    boxes = document.blocks[0].boxes
-    assert len(boxes) == 3
-    # Places are those on the page as it is shown: three lines near the edge that was its top.
-    sides = {
-        "": max(box.y1 for box in boxes) < 0.25,
-        "_rotated_90": max(box.x1 for box in boxes) < 0.25,
-        "_rotated_180": min(box.y0 for box in boxes) > 0.75,
-        "_rotated_270": min(box.x0 for box in boxes) > 0.75,
-    }
-    assert sides[turn], boxes
+async def test_scans_are_read_whichever_way_up(shared_data: Path) -> None:
+    # In a worker with the usual limit on memory.
+    pool = WorkerPool(1, ParseLimits(timeout_s=90))
+    folder = shared_data / "docling-docs/ocr"
+    try:
+        documents = {
+            turn: await pool.extract(folder / f"ocr_test{turn}.pdf", options={"ocr": "auto"})
+            for turn in ("", "_rotated_90", "_rotated_180", "_rotated_270")
+        }
+    finally:
+        pool.close()
+    for turn, document in documents.items():
+        assert " ".join(document.text.split()) == (
+            "Docling bundles PDF document conversion to JSON and Markdown in an easy self "
+            "contained package"
+        ), turn
+        assert document.metadata["pages_read_by_ocr"] == [1]
+        boxes = document.blocks[0].boxes
+        assert len(boxes) == 3
+        # Places are those on the page as it is shown: near the edge that was its top.
+        sides = {
+            "": max(box.y1 for box in boxes) < 0.25,
+            "_rotated_90": max(box.x1 for box in boxes) < 0.25,
+            "_rotated_180": min(box.y0 for box in boxes) > 0.75,
+            "_rotated_270": min(box.x0 for box in boxes) > 0.75,
+        }
+        assert sides[turn], (turn, boxes)
 
 
 def test_only_scanned_pages_are_recognised_and_within_their_time(

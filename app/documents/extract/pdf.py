@@ -13,7 +13,7 @@ from app.documents.extract.pdf_layout import Layout, TableArea, add_page, normal
 from app.documents.extract.pdf_lines import PageLines, read_page
 from app.documents.extract.pdf_metadata import about
 from app.documents.extract.pdf_scan import Scans
-from app.documents.extract.pdf_tables import find_tables, looks_tabular
+from app.documents.extract.pdf_tables import find_tables
 from app.documents.model import ExtractedDocument
 from app.documents.text import one_line
 
@@ -77,12 +77,7 @@ def _read(
     layout = study(pages, _outline(document))
     tables: dict[int, list[TableArea]] = {}
     if options.tables:
-        tables, skipped = find_tables(
-            path,
-            [page for page in pages if page.number not in scans.read and looks_tabular(page)],
-            password=password,
-            seconds=options.table_seconds,
-        )
+        tables, skipped = find_tables(pages, layout, seconds=options.table_seconds)
         if skipped:
             metadata["pages_without_table_search"] = skipped
     blocks = Blocks(options.max_chars)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.documents.extract.builder import Blocks
@@ -65,7 +65,7 @@ class Layout:
         level = self.outline.get(page, {}).get(normalised(line.text))
         if level is not None:
             return level
-        if len(line.runs) > 1:
+        if line.wide:
             return None
         if line.size >= self.body_size * HEADING_RATIO and not _SENTENCE_END.search(line.text):
             for i, size in enumerate(self.heading_sizes):
@@ -167,7 +167,7 @@ def _breaks(last: Line, line: Line, group: Sequence[Line], layout: Layout) -> bo
         or _BULLET.match(line.text) is not None
         or _type_changes(last, line, size)
         or _paragraph_ends(last, line, group, size)
-        or (len(line.runs) > 1 and len(last.runs) > 1)
+        or (line.wide and last.wide)
     )
 
 
@@ -242,17 +242,3 @@ def _box(page: PageLines, area: Line | TableArea) -> Box:
     )
     x0, y0, x1, y1 = (round(value, 4) for value in turned(box, -page.turns))
     return Box(page=page.number, x0=x0, y0=y0, x1=x1, y1=y1)
-
-
-def table_runs(lines: Sequence[Line]) -> Iterator[list[Line]]:
-    """Yield runs of lines that look like rows of a table: gaps at the same places."""
-    run: list[Line] = []
-    for line in lines:
-        if len(line.runs) > 1:
-            run.append(line)
-            continue
-        if len(run) >= 2:
-            yield run
-        run = []
-    if len(run) >= 2:
-        yield run

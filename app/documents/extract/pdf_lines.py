@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
-#: Resolution of places on a page: pdfium maps them to whole pixels.
-_PIXELS = 20_000
+from app.documents.extract.pdf_drawn import Drawn, Place, drawn
+
 #: Text of one line, with what ends it: a line break, or pdfium's mark of a word cut by a hyphen.
 _LINE = re.compile("([^\r\n\ufffe\x02]*)(\r\n|\n|\r|\ufffe|\x02|$)")
-#: Objects of a page looked at for ruling lines and pictures; maps have many thousands.
-_MAX_OBJECTS = 3_000
-#: Pictures of a page that are kept; some are cut into hundreds of strips.
-_MAX_PICTURES = 500
 #: Rows of dots that lead to a page number.
 _LEADERS = re.compile(r"(?:\s?[.·…_]){5,}\s?")
 #: Names of bold faces, those of TeX among them.
 _BOLD = re.compile(r"bold|black|heavy|(?:^|\+)(?:cmb|cmssbx|sfbx|sfsx|sfb)", re.IGNORECASE)
 
 
-#: left, top, right, bottom
-Rectangle = tuple[float, float, float, float]
+#: A run of letters between spaces, or dots that lead to a number.
+_PIECE = re.compile(r"(?P<dots>[.·…_]{3,})|(?:(?![.·…_]{3})\S)+")
+_MONOSPACED = re.compile(
+    r"courier|mono|consol|menlo|typewriter|(?:^|\+)(?:cmtt|sftt|lmmono)", re.IGNORECASE
+)
+#: Gap between words, in sizes of the type, that is no space: a tab stop or a column of a table.
+WIDE_GAP = 0.9
+
+
+class Word(NamedTuple):
+    """A word of a line: its text and where it begins and ends, in points from the left."""
+
+    text: str
+    x0: float
+    x1: float
 
 
 @dataclass(slots=True)
@@ -42,8 +53,10 @@ class Line:
     face: str = ""
     #: The last word goes on in the next line.
     hyphen: bool = False
-    #: Runs of text along the line with a wide gap between them: (x0, x1).
-    runs: list[tuple[float, float]] = field(default_factory=list)
+    #: Its words; empty where the text does not run along the line (turned pages of figures).
+    words: list[Word] = field(default_factory=list)
+    #: Its words with wide gaps between them.
+    wide: bool = False
 
     @property
     def height(self) -> float:
@@ -59,10 +72,7 @@ class PageLines:
     width: float
     height: float
     lines: list[Line]
-    #: Thin straight strokes and boxes: what tables are ruled with.
-    rules: int
-    #: Pictures: left, top, right, bottom in points from the top left.
-    pictures: list[Rectangle] = field(default_factory=list)
+    drawn: Drawn = field(default_factory=Drawn)
     #: Quarter turns to the left after which the page as shown is as these places have it.
     turns: int = 0
 
@@ -72,42 +82,18 @@ def read_page(document: Any, index: int) -> PageLines:
     page = document[index]
     try:
         width, height = page.get_size()
-        place = _Place(page, width, height)
+        place = Place(page, width, height)
         textpage = page.get_textpage()
         try:
             lines = list(_lines(textpage, place))
         finally:
             textpage.close()
-        rules, pictures = _drawn(page, place)
-        return PageLines(index + 1, width, height, lines, rules, pictures)
+        return PageLines(index + 1, width, height, lines, drawn(page, place))
     finally:
         page.close()
 
 
-class _Place:
-    """Maps page space to points from the top left of the page as it is shown (rotated, cropped)."""
-
-    def __init__(self, page: Any, width: float, height: float) -> None:
-        from pypdfium2 import raw
-
-        self._map = raw.FPDF_PageToDevice
-        self._page = page
-        self._x_unit, self._y_unit = width / _PIXELS, height / _PIXELS
-        self._x, self._y = ctypes.c_int(), ctypes.c_int()
-
-    def rectangle(
-        self, left: float, bottom: float, right: float, top: float
-    ) -> tuple[float, float, float, float]:
-        xa, ya = self._point(left, top)
-        xb, yb = self._point(right, bottom)
-        return min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb)
-
-    def _point(self, x: float, y: float) -> tuple[float, float]:
-        self._map(self._page, 0, 0, _PIXELS, _PIXELS, 0, x, y, self._x, self._y)
-        return self._x.value * self._x_unit, self._y.value * self._y_unit
-
-
-def _lines(textpage: Any, place: _Place) -> Iterator[Line]:
+def _lines(textpage: Any, place: Place) -> Iterator[Line]:
     from pypdfium2 import raw
 
     text = textpage.get_text_range()
@@ -127,38 +113,98 @@ def _lines(textpage: Any, place: _Place) -> Iterator[Line]:
         ]
         if not rectangles:
             continue
-        size = _type_size(textpage, first, place)
+        y0, y1 = min(r[1] for r in rectangles), max(r[3] for r in rectangles)
+        size = _type_size(textpage, first, place, y1 - y0)
         face, bold = _face(textpage, first)
         last_face, last_bold = _face(textpage, last)
+        words = list(_words(textpage, place, stripped, begin, first, last, max(size, 4.0)))
         yield Line(
             text=_LEADERS.sub(" … ", stripped),
             x0=min(r[0] for r in rectangles),
-            y0=min(r[1] for r in rectangles),
+            y0=y0,
             x1=max(r[2] for r in rectangles),
-            y1=max(r[3] for r in rectangles),
+            y1=y1,
             size=size,
             bold=bold and last_bold,
             face=face if face == last_face else "",
             hyphen=match[2] in ("\ufffe", "\x02"),
-            runs=_runs(rectangles, max(size, 4.0)),
+            words=words,
+            wide=has_wide_gap(words, size),
         )
 
 
-def _runs(
-    rectangles: list[tuple[float, float, float, float]], size: float
-) -> list[tuple[float, float]]:
-    runs: list[tuple[float, float]] = []
-    for x0, _, x1, _ in sorted(rectangles):
-        if runs and x0 - runs[-1][1] < size * 0.9:
-            runs[-1] = runs[-1][0], max(runs[-1][1], x1)
+def is_monospaced(line: Line) -> bool:
+    """Whether a line is set in a typewriter's face, by its name."""
+    return _MONOSPACED.search(line.face) is not None
+
+
+def has_wide_gap(words: Sequence[Word], size: float) -> bool:
+    """Whether there is more than a space between two words."""
+    gap = max(size, 4.0) * WIDE_GAP
+    return any(b.x0 - a.x1 > gap for a, b in pairwise(words))
+
+
+def _words(
+    textpage: Any, place: Place, text: str, begin: int, first: int, last: int, size: float
+) -> Iterator[Word]:
+    """Yield the words of a line that begins at index `begin` of the page's text."""
+    from pypdfium2 import raw
+
+    box = [ctypes.c_double() for _ in range(4)]
+    # Indices of characters run along with those of the text unless some have no place in it.
+    steady = last - first == len(text) - 1
+
+    def edges(offset: int) -> tuple[float, float]:
+        index = first + offset
+        if not steady:
+            index = raw.FPDFText_GetCharIndexFromTextIndex(textpage, begin + offset)
+        raw.FPDFText_GetCharBox(textpage, index, *box)
+        left, right, bottom, top = (value.value for value in box)
+        x0, _, x1, _ = place.rectangle(left, bottom, right, top)
+        return x0, x1
+
+    for piece in _PIECE.finditer(text):
+        if piece["dots"]:
+            continue
+        x0, x1 = edges(piece.start())
+        if len(piece[0]) > 1:
+            xa, xb = edges(piece.end() - 1)
+            x0, x1 = min(x0, xa), max(x1, xb)
+        if x1 - x0 > len(piece[0]) * size and len(piece[0]) > 1:
+            yield from _apart(
+                [(c, *edges(piece.start() + i)) for i, c in enumerate(piece[0])], size
+            )
         else:
-            runs.append((x0, x1))
-    return runs
+            yield Word(piece[0], x0, x1)
 
 
-def _type_size(textpage: Any, index: int, place: _Place) -> float:
-    box = textpage.get_charbox(index, loose=True)
-    _, y0, _, y1 = place.rectangle(*box)
+def _apart(letters: Sequence[tuple[str, float, float]], size: float) -> Iterator[Word]:
+    """Part letters that stand too far from each other to be a word: marks in columns."""
+    word: Word | None = None
+    for letter, x0, x1 in letters:
+        if word is not None and x0 - word.x1 <= 0.5 * size:
+            word = Word(word.text + letter, word.x0, max(word.x1, x1))
+            continue
+        if word is not None:
+            yield word
+        word = Word(letter, x0, x1)
+    if word is not None:
+        yield word
+
+
+def _type_size(textpage: Any, index: int, place: Place, height: float) -> float:
+    """Return the height of the type, 1.2 times its point size."""
+    from pypdfium2 import raw
+
+    matrix = raw.FS_MATRIX()
+    if raw.FPDFText_GetMatrix(textpage, index, matrix):
+        size: float = (
+            raw.FPDFText_GetFontSize(textpage, index) * math.hypot(matrix.c, matrix.d) * 1.2
+        )
+        if size / 4 < height < size * 2.5:
+            return round(size, 1)
+    # Fonts that are drawn by programs have sizes of their own.
+    _, y0, _, y1 = place.rectangle(*textpage.get_charbox(index, loose=True))
     return round(y1 - y0, 1)
 
 
@@ -172,27 +218,3 @@ def _face(textpage: Any, index: int) -> tuple[str, bool]:
         return "", False
     name = buffer.value.decode("utf-8", "replace")
     return name, bool(_BOLD.search(name)) or raw.FPDFText_GetFontWeight(textpage, index) >= 600
-
-
-def _drawn(page: Any, place: _Place) -> tuple[int, list[Rectangle]]:
-    """Count thin straight paths, and find the pictures."""
-    from pypdfium2 import raw
-
-    box = [ctypes.c_float() for _ in range(4)]
-    rules = 0
-    pictures: list[Rectangle] = []
-    for i in range(min(raw.FPDFPage_CountObjects(page), _MAX_OBJECTS)):
-        item = raw.FPDFPage_GetObject(page, i)
-        kind = raw.FPDFPageObj_GetType(item)
-        if kind not in (raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_IMAGE):
-            continue
-        if not raw.FPDFPageObj_GetBounds(item, *box):
-            continue
-        left, bottom, right, top = (value.value for value in box)
-        if kind == raw.FPDF_PAGEOBJ_IMAGE:
-            if len(pictures) < _MAX_PICTURES:
-                pictures.append(place.rectangle(left, bottom, right, top))
-            continue
-        thin = min(right - left, top - bottom) < 2.5 and max(right - left, top - bottom) > 20
-        rules += thin or (right - left > 20 and top - bottom > 8)
-    return rules, pictures

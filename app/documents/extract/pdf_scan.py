@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from statistics import median
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 from app.documents.alive import alive
 from app.documents.extract import ocr
 from app.documents.extract.options import ExtractOptions
-from app.documents.extract.pdf_lines import Line, PageLines
+from app.documents.extract.pdf_lines import Line, PageLines, Word
 
+_WORD = re.compile(r"\S+")
 #: Pixels a point of the page becomes: 144 dpi, enough for type of 6 points.
 _SCALE = 2.0
 #: A page whose text is shorter than this may still be a scan with a stamp or a page number on it.
@@ -65,7 +67,7 @@ def _is_scan(page: PageLines) -> bool:
         return True
     if sum(len(line.text) for line in page.lines) >= FEW_CHARS:
         return False
-    covered = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in page.pictures)
+    covered = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in page.drawn.pictures)
     return covered >= _WHOLE_PAGE * page.width * page.height
 
 
@@ -103,7 +105,13 @@ def as_lines(page: PageLines, reading: ocr.Reading) -> PageLines:
                 y1=y1 * height - slack,
                 size=round(tall if tall > usual * _LARGER else usual, 1),
                 bold=False,
-                runs=[(x0 * width, x1 * width)],
+                words=_words(line.text, x0 * width, x1 * width),
             )
         )
-    return PageLines(page.number, width, height, lines, rules=0, turns=reading.turns)
+    return PageLines(page.number, width, height, lines, turns=reading.turns)
+
+
+def _words(text: str, x0: float, x1: float) -> list[Word]:
+    """Spread the words of a line over its width."""
+    step = (x1 - x0) / len(text)
+    return [Word(m[0], x0 + m.start() * step, x0 + m.end() * step) for m in _WORD.finditer(text)]

@@ -1,68 +1,56 @@
-"""Ruled tables of PDF pages, by pdfplumber: exact but slow, so only where a page looks like it."""
+"""Tables of PDF pages: told by ruling lines that cross, or by the alignment of their words."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from app.documents.extract.pdf_layout import TableArea, table_runs
+from app.documents.extract.pdf_cells import is_number
+from app.documents.extract.pdf_grid import find_grids, overlap
+from app.documents.extract.pdf_lattice import find_ruled
+from app.documents.extract.pdf_layout import Layout, TableArea, in_margin
 from app.documents.extract.pdf_lines import PageLines
-
-#: Thin strokes a page with a ruled table has at least.
-MIN_RULES = 3
-
-
-def looks_tabular(page: PageLines) -> bool:
-    """Whether a page has ruling lines and rows of text with gaps at one height."""
-    return page.rules >= MIN_RULES and any(True for _ in table_runs(page.lines))
 
 
 def find_tables(
-    path: Path, pages: Iterable[PageLines], *, password: str | None, seconds: float
+    pages: Iterable[PageLines], layout: Layout, *, seconds: float
 ) -> tuple[dict[int, list[TableArea]], list[int]]:
-    """Return the tables of `pages` by page number, and the pages there was no time for.
-
-    A page that pdfplumber cannot read keeps its plain text.
-    """
-    import pdfplumber
-
-    wanted = [page.number for page in pages]
-    found: dict[int, list[TableArea]] = {}
-    if not wanted:
-        return found, []
+    """Return the tables of `pages` by page number, and the pages there was no time for."""
     deadline = time.monotonic() + seconds
-    try:
-        with pdfplumber.open(path, pages=wanted, password=password) as document:
-            for done, page in enumerate(document.pages):
-                if time.monotonic() > deadline:
-                    return found, wanted[done:]
-                if areas := _page_tables(page):
-                    found[page.page_number] = areas
-                page.close()
-    except Exception:  # pdfminer raises anything on odd files; their text is there already
-        return found, [number for number in wanted if number not in found]
-    return found, []
-
-
-def _page_tables(page: Any) -> list[TableArea]:
-    left, top = page.bbox[0], page.bbox[1]
-    areas = []
-    for table in page.find_tables():
-        rows = [[cell or "" for cell in row] for row in table.extract()]
-        if not _is_table(rows):
+    found: dict[int, list[TableArea]] = {}
+    left: list[int] = []
+    for page in pages:
+        if time.monotonic() > deadline:
+            left.append(page.number)
             continue
-        x0, y0, x1, y1 = table.bbox
-        areas.append(TableArea(x0 - left, y0 - top, x1 - left, y1 - top, rows))
-    return areas
+        lines = [
+            line for line in page.lines if not (in_margin(line, page) and layout.is_furniture(line))
+        ]
+        if areas := _best(find_ruled(lines, page.drawn), find_grids(lines, page.drawn)):
+            found[page.number] = areas
+    return found, left
 
 
-def _is_table(rows: list[list[str]]) -> bool:
-    """Boxes around text and plots are ruled too: ask for two rows and columns, mostly filled."""
-    filled = [[bool(cell.strip()) for cell in row] for row in rows]
-    cells = sum(map(len, filled))
-    columns = sum(any(column) for column in zip(*filled, strict=False))
-    return (
-        sum(map(any, filled)) >= 2 and columns >= 2 and sum(map(sum, filled)) >= max(4, cells * 0.3)
-    )
+def _best(ruled: Iterable[TableArea], aligned: Sequence[TableArea]) -> list[TableArea]:
+    """Choose between what the lines and what the words say of the same part of a page."""
+    chosen = list(aligned)
+    for area in ruled:
+        rivals = [other for other in chosen if overlap(area, other)]
+        if rivals and _too_coarse(area, rivals):
+            continue
+        chosen = [other for other in chosen if other not in rivals]
+        chosen.append(area)
+    return sorted(chosen, key=lambda area: (area.y0, area.x0))
+
+
+def _too_coarse(area: TableArea, rivals: Sequence[TableArea]) -> bool:
+    """Whether ruling lines part groups of rows or columns only: cells hold stacks of figures."""
+    stacked = [cell.splitlines() for row in area.rows for cell in row if cell.strip()]
+    figures = sum(len(lines) > 1 and sum(map(is_number, lines)) > 1 for lines in stacked)
+    if figures > 0.15 * len(stacked):
+        return True
+    several = sum(
+        len(cell.split()) > 1 and all(map(is_number, cell.split()))
+        for row in area.rows for cell in row
+    )  # fmt: skip
+    return several > 0.15 * len(stacked) and bool(rivals)

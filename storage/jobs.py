@@ -30,7 +30,7 @@ from storage.job_rows import (
 from storage.tables import Job, KnowledgeBase, Task
 
 #: A file that was being processed when the process died this many times is not tried again.
-MAX_ATTEMPTS = 3
+MAX_ATTEMPTS = 5
 #: Queued tasks looked at together for one that may begin.
 _CANDIDATES = 64
 

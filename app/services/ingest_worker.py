@@ -39,7 +39,7 @@ T = TypeVar("T")
 #: Between looks at the queue when nobody called: work of other processes, a database that was away.
 _IDLE_S = 30.0
 _CONTENDED_S = 0.5
-#: A file that was under way at two deaths of the process gets its last chance only after the
+#: A file that was under way at many deaths of the process gets its last chance only after the
 #: process has lived this long: that it was stopped over and over says nothing about the file.
 _SETTLED_S = 5.0
 #: Time for a cancelled document to let go of its threads.

@@ -12,10 +12,11 @@ from app.services.processing import Processing
 #: Type of a node -> stage of the task while it runs.
 _STAGES = {
     "extract": "extract",
-    "split_languages": "split by language",
+    # Named by what follows, so that the bar of a file never goes back.
+    "split_languages": "chunk: languages",
     "chunk": "chunk",
     "quality_check": "quality",
-    "enrich": "enrich",
+    "enrich": "embed: enrich",
     "index": "embed",
 }
 #: Settings that the nodes know by the same name.

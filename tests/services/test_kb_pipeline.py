@@ -219,6 +219,22 @@ async def test_a_changed_pipeline_serves_once_it_is_used(
     assert standard.chunks_created == first.chunks_created
 
 
+async def test_documents_are_processed_again_by_the_pipeline_with_other_settings(
+    services: Services, kb: str, fill: Fill
+) -> None:
+    drawn = await services.pipelines.draw(kb)
+    await services.pipelines.use(kb, drawn.workflow_id)
+    (first,) = (await fill(kb, {"mill.txt": _LONG})).results
+    config = {"chunk_size": 24, "chunk_overlap": 0}
+    job = await services.ingest.reprocess(kb, None, config)
+    (again,) = (await services.ingest.wait(job.job_id, 60)).results
+    assert again.change == "updated"
+    assert again.chunks_created > first.chunks_created
+    document = await services.knowledge.document(kb, await only_document(services, kb))
+    assert document.processing["workflow_id"] == drawn.workflow_id
+    assert document.processing["chunk_size"] == 24
+
+
 async def test_a_workflow_that_cannot_serve_is_refused(services: Services, kb: str) -> None:
     graph = without(drawn(), "files").dump()
     view = await services.workflows.create(graph)

@@ -60,8 +60,8 @@ class _Section:
             if newest != used.revision:
                 parts.badge(f"Revision {newest} is newer", "warn", "update")
         parts.label(
-            "Files go through this workflow on their way in. What is there already stays as it is "
-            "until it is processed again.",
+            "Files go through this workflow on their way in; its settings hold in place of those "
+            "below. What is there already stays as it is until it is processed again.",
             "rl-muted",
         )
         pipelines = self._services.pipelines

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from nicegui import ui
 
 from app.engine.problems import InvalidWorkflow, RagloomError
@@ -115,10 +113,6 @@ class PipelineUse:
         kb = await parts.ask(box)
         if not kb or not await self._use(str(kb)):
             return
-
-        async def look() -> None:
-            ui.navigate.to(f"/knowledge/{quote(str(kb))}")
-
         parts.toast(f"Files of “{names[str(kb)]}” go through this workflow from now on.")
 
 

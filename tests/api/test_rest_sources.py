@@ -102,32 +102,34 @@ async def test_a_source_over_rest(
     assert (await client.get(f"{KB}/{kb}/documents")).json()["total"] == 1  # the empty one
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "code"),
-    [
-        ({"kind": "folder", "location": "/etc"}, 422, "folder_not_allowed"),
-        ({"kind": "url", "location": "http://127.0.0.1/"}, 422, "private_address"),
-        ({"kind": "url", "location": "ftp://example.com/"}, 422, "bad_url"),
-        ({"kind": "mail", "location": "x"}, 422, None),
-        ({"kind": "folder"}, 422, None),
-        ({"kind": "folder", "location": "/x", "settings": {"max_items": 0}}, 422, None),
-        ({"kind": "folder", "location": "/x", "settings": {"nonsense": 1}}, 422, None),
-        (
-            {"kind": "folder", "location": "/x", "settings": {"include": ["[z-a]"]}},
-            422,
-            "bad_pattern",
-        ),
-    ],
-)
-async def test_what_is_no_source(
-    client: httpx.AsyncClient, body: dict[str, object], status: int, code: str | None
-) -> None:
+REFUSED: list[tuple[dict[str, object], str | None]] = [
+    ({"kind": "folder", "location": "/etc"}, "folder_not_allowed"),
+    ({"kind": "url", "location": "http://127.0.0.1/"}, "private_address"),
+    ({"kind": "url", "location": "ftp://example.com/"}, "bad_url"),
+    ({"kind": "mail", "location": "x"}, None),
+    ({"kind": "folder"}, None),
+    ({"kind": "folder", "location": "/x", "settings": {"max_items": 0}}, None),
+    ({"kind": "folder", "location": "/x", "settings": {"nonsense": 1}}, None),
+    ({"kind": "folder", "location": "/x", "settings": {"include": ["[z-a]"]}}, "bad_pattern"),
+    ({"kind": "folder", "location": "/x", "cron": "whenever"}, None),
+]
+
+
+async def test_what_is_no_source(client: httpx.AsyncClient, docs: Path) -> None:
     kb = (await client.post(KB, json={"name": "Notes"})).json()["knowledge_base_id"]
-    refused = await client.post(f"{KB}/{kb}/sources", json=body)
-    assert refused.status_code == status, refused.text
-    if code is not None:
-        assert refused.json()["error"]["code"] == code
-    assert (await client.post(f"{KB}/none/sources", json=body)).status_code in (404, 422)
+    for body, code in REFUSED:
+        refused = await client.post(f"{KB}/{kb}/sources", json=body)
+        assert refused.status_code == 422, (body, refused.text)
+        if code is not None:
+            assert refused.json()["error"]["code"] == code
+    good = {"kind": "folder", "location": str(docs), "refresh": False}
+    assert (await client.post(f"{KB}/none/sources", json=good)).status_code == 404
+    never = await client.post(f"{KB}/{kb}/sources", json={**good, "cron": "whenever"})
+    assert never.json()["error"]["code"] == "bad_schedule"
+    made = (await client.post(f"{KB}/{kb}/sources", json=good)).json()["source_id"]
+    change = {"settings": {"pause_s": -1}}
+    changed = await client.patch(f"{KB}/{kb}/sources/{made}", json=change)
+    assert changed.status_code == 422
 
 
 def ragloom(*arguments: object, roots: Path, site: Site) -> Result:

@@ -7,9 +7,10 @@ from difflib import SequenceMatcher
 
 from app.engine.context import IndexPreview, IndexReport
 from app.engine.values import Chunk, Document
-from app.services.models import ModelService
+from app.services.embeddings import Embeddings
 from app.services.threads import call
 from storage import ids, tables
+from storage.embedding import Embedding
 from storage.knowledge import KnowledgeRepository
 
 #: Chunks of a stored version that are compared at most.
@@ -18,7 +19,7 @@ _MOST = 1_000_000
 
 async def preview(
     repository: KnowledgeRepository,
-    models: ModelService,
+    embeddings: Embeddings,
     row: tables.KnowledgeBase,
     document: Document,
     chunks: Sequence[Chunk],
@@ -29,14 +30,14 @@ async def preview(
     A chunk is the same where its text and the text that is embedded are; it has changed where
     other chunks take its place between two that are the same. Raises NotFound.
     """
-    model = await models.vector_name(row.config["embedding_model"])
-    return await call(_compare, repository, row.id, model, document, chunks, ref)
+    embedding = await embeddings.of_branch(row, ref)
+    return await call(_compare, repository, row.id, embedding, document, chunks, ref)
 
 
 def _compare(
     repository: KnowledgeRepository,
     kb_id: str,
-    model: str,
+    embedding: Embedding,
     document: Document,
     chunks: Sequence[Chunk],
     ref: str,
@@ -50,8 +51,7 @@ def _compare(
     same, changed, added, removed = counts(
         [(c.content, c.embed_text) for c in before], [(c.content, c.embed_text) for c in chunks]
     )
-    texts = {ids.text_hash(text): text for text in (c.embed_text or c.content for c in chunks)}
-    missing = texts.keys() - repository.known_vectors(model, list(texts))
+    missing = _unknown(repository, embedding, chunks)
     different = changed or added or removed
     return IndexReport(
         document_id=known.id if known else document.document_id,
@@ -66,9 +66,26 @@ def _compare(
             added=added,
             removed=removed,
             to_embed=len(missing),
-            tokens=_tokens([texts[key] for key in missing]),
+            tokens=_tokens(missing),
         ),
     )
+
+
+def _unknown(
+    repository: KnowledgeRepository, embedding: Embedding, chunks: Sequence[Chunk]
+) -> list[str]:
+    """Texts that the model of their language has not embedded yet."""
+    by_model: dict[str, dict[str, str]] = {}
+    for chunk in chunks:
+        text = chunk.content if chunk.embed_text is None else chunk.embed_text
+        by_model.setdefault(embedding.of(chunk.language).vectors, {})[ids.text_hash(text)] = text
+    return [
+        text
+        for model, texts in by_model.items()
+        for known in [repository.known_vectors(model, list(texts))]
+        for key, text in texts.items()
+        if key not in known
+    ]
 
 
 def counts(

@@ -199,7 +199,7 @@ class WorldKnowledge:
             before = await call(self._repository.corrected_head, row.id, ref, known.id)
         carried = await call(self._carry, before, chunks)
         found = [passage.chunk for passage in carried.passages if not passage.disabled]
-        return await preview(self._repository, self._models, row, document, found, ref)
+        return await preview(self._repository, self.embeddings, row, document, found, ref)
 
     def _carry(self, before: tables.DocumentVersion | None, chunks: Sequence[Chunk]) -> Carried:
         """Repeat what people corrected in the version before, or list it as conflicts."""

@@ -78,12 +78,16 @@ class UploadLimits:
             )
 
 
+#: What pages write between folders in the name of a dropped file, where a slash would not arrive.
+_FOLDER = "\ue02f"
+
+
 def safe_filename(name: str) -> str:
     """A name that is safe to show and to save: no parent folders, control or direction marks.
 
     Folders inside the name are kept, so that two files called README.md can live side by side.
     """
-    name = unicodedata.normalize("NFC", name).replace("\\", "/")
+    name = unicodedata.normalize("NFC", name).replace("\\", "/").replace(_FOLDER, "/")
     name = "".join(c for c in _DRIVE.sub("", name) if unicodedata.category(c) not in ("Cc", "Cf"))
     # Lone surrogates come from file systems with names in no known encoding.
     name = name.encode("utf-8", "replace").decode()

@@ -178,7 +178,9 @@
     };
     attempt();
   };
-  // ---- dropped folders: every file in them, with its path as its name
+  // ---- dropped folders: every file in them, with its path as its name. Between folders stands a
+  // character of no language, as an upload loses all of a name up to its last slash.
+  const FOLDER = "\ue02f";
   const filesOf = async (entry, path = "") => {
     if (entry.isFile) {
       const file = await new Promise((done, fail) => entry.file(done, fail));
@@ -191,12 +193,12 @@
       if (!some.length) break;
       inside.push(...some);
     }
-    return (await Promise.all(inside.map((one) => filesOf(one, path + entry.name + "/")))).flat();
+    return (await Promise.all(inside.map((one) => filesOf(one, path + entry.name + FOLDER)))).flat();
   };
   const drop = async (event, uploader) => {
     const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
     const files = entries.length ? (await Promise.all(entries.map((entry) => filesOf(entry)))).flat() : [...event.dataTransfer.files];
-    const shown = files.filter((file) => !file.name.split("/").pop().startsWith("."));
+    const shown = files.filter((file) => !file.name.split(FOLDER).pop().startsWith("."));
     getElement(uploader).$refs.qRef.addFiles(shown);
   };
   // ---- an address that ends in #ask puts the cursor into the question of the run

@@ -1,0 +1,242 @@
+"""Correcting how a document was cut, in a browser: found and not found, kept and in conflict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from e2e_desk import Desk, Server, until
+from playwright.sync_api import Locator, Page, expect
+
+HARBOUR = (
+    "# Harbour\n\nThe harbour of Lowick has the highest tide at noon on Fridays.\n\n"
+    "# Boats\n\nFishing boats leave Lowick two hours before the tide turns. They come back with "
+    "herring and mackerel.\n\n# Lamps\n\nThe lamps of the pier burn whale oil until sunrise.\n"
+)
+
+
+class Shelf:
+    """A knowledge base, filled over REST."""
+
+    def __init__(self, server: Server, name: str, **config: Any) -> None:
+        key = (server.data / "api_key").read_text().strip()
+        self.client = httpx.Client(
+            base_url=f"{server.url}/api/v1",
+            headers={"Authorization": f"Bearer {key}", "Prefer": "wait=30"},
+            timeout=60,
+        )
+        made = self.client.post("/knowledge_bases", json={"name": name, "config": config})
+        self.id = made.json()["knowledge_base_id"]
+        self.path = f"/knowledge/{self.id}"
+
+    def put(self, name: str, text: str) -> str:
+        answer = self.client.post(
+            f"/knowledge_bases/{self.id}/documents", files=[("files", (name, text.encode()))]
+        )
+        assert answer.json()["status"] == "success", answer.text
+        return str(answer.json()["document_id"])
+
+    def chunks(self, document: str) -> list[dict[str, Any]]:
+        answer = self.client.get(
+            f"/knowledge_bases/{self.id}/documents/{document}/chunks",
+            params={"disabled": True, "limit": 500},
+        )
+        return list(answer.json()["items"])
+
+    def documents(self) -> list[dict[str, Any]]:
+        return list(self.client.get(f"/knowledge_bases/{self.id}/documents").json()["items"])
+
+
+def card(page: Page, words: str) -> Locator:
+    return page.locator(".rl-doc-chunk", has_text=words)
+
+
+def open_document(desk: Desk, shelf: Shelf, document: str) -> Page:
+    desk.open(f"{shelf.path}/documents/{document}")
+    desk.page.locator(".rl-doc-chunk").first.wait_for()
+    return desk.page
+
+
+def search(desk: Desk, shelf: Shelf, words: str) -> Locator:
+    """What the search tab finds by words."""
+    desk.open(f"{shelf.path}?tab=Search&q={words.replace(' ', '%20')}")
+    desk.page.get_by_role("button", name="Words").click()
+    desk.page.locator(".rl-segments [aria-pressed=true]", has_text="Words").wait_for()
+    return desk.page.locator(".q-tab-panel .rl-chunk")
+
+
+@pytest.fixture(scope="module")
+def shelf(server: Server) -> Shelf:
+    return Shelf(server, "Harbour notes", chunk_size=24, chunk_overlap=0)
+
+
+def test_a_chunk_is_edited_split_merged_and_left_out(desk: Desk, shelf: Shelf) -> None:
+    document = shelf.put("harbour.md", HARBOUR)
+    before = shelf.chunks(document)
+    page = open_document(desk, shelf, document)
+
+    # Edited in place; both sides follow, and the text on the left stays the document's.
+    card(page, "whale oil").click()
+    expect(page.locator(".rl-paper mark.rl-on")).to_contain_text("whale oil")
+    page.keyboard.press("e")
+    field = page.get_by_label("Text of the chunk")
+    field.fill("The lamps of the pier burn paraffin.")
+    page.keyboard.press("Control+Enter")
+    expect(card(page, "paraffin")).to_contain_text("Edited")
+    expect(page.locator(".rl-paper mark.rl-on")).to_contain_text("whale oil")
+    expect(search(desk, shelf, "paraffin")).to_have_count(1)
+    expect(search(desk, shelf, "whale")).to_have_count(0)
+
+    # Split at the cursor, and the way back.
+    page = open_document(desk, shelf, document)
+    card(page, "Fishing boats").click()
+    page.get_by_role("button", name="Edit", exact=True).click()
+    field.evaluate("(e) => e.selectionStart = e.selectionEnd = e.value.indexOf(' leave')")
+    page.get_by_role("button", name="Split at the cursor").click()
+    expect(page.locator(".rl-note")).to_contain_text("was split")
+    expect(page.locator(".rl-doc-chunk")).to_have_count(len(before) + 1)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".rl-doc-chunk")).to_have_count(len(before))
+    assert [c["content"] for c in shelf.chunks(document)][:2] == [c["content"] for c in before][:2]
+
+    # Walked by keys, merged with the next.
+    page.locator(".rl-doc-chunk").first.click()
+    page.keyboard.press("j")
+    expect(page.locator(".rl-doc-chunk.rl-on .rl-rank")).to_have_text("2")
+    page.keyboard.press("k")
+    page.keyboard.press("m")
+    expect(page.locator(".rl-doc-chunk")).to_have_count(len(before) - 1)
+    expect(page.locator(".rl-doc-chunk.rl-on")).to_contain_text("Boats")
+
+    # Left out of every search, and taken in again.
+    card(page, "paraffin").click()
+    page.get_by_role("button", name="Disable").click()
+    expect(card(page, "paraffin")).to_contain_text("Disabled")
+    expect(search(desk, shelf, "paraffin")).to_have_count(0)
+    page = open_document(desk, shelf, document)
+    card(page, "paraffin").click()
+    page.keyboard.press("d")
+    expect(card(page, "paraffin")).not_to_contain_text("Disabled")
+    expect(search(desk, shelf, "paraffin")).to_have_count(1)
+
+    # Each was a commit of the document.
+    page = open_document(desk, shelf, document)
+    page.get_by_role("tab", name="History").click()
+    expect(page.get_by_text("Merge chunks 1 to 2 of harbour.md")).to_be_visible()
+
+
+def test_processing_again_keeps_an_edit_and_shows_a_conflict(desk: Desk, shelf: Shelf) -> None:
+    document = shelf.put("piers.md", HARBOUR)
+    page = open_document(desk, shelf, document)
+    card(page, "whale oil").click()
+    page.keyboard.press("e")
+    page.get_by_label("Text of the chunk").fill("Gas light on the pier.")
+    page.get_by_role("button", name="Save").click()
+    expect(card(page, "Gas light")).to_be_visible()
+    version = shelf.chunks(document)[0]["chunk_id"]
+
+    page.get_by_role("button", name="Process again with other settings").click()
+    size = page.get_by_label("Size of a chunk, in tokens")
+    size.fill("200")
+    size.press("Tab")
+    page.get_by_role("button", name="Process again", exact=True).click()
+    until(lambda: shelf.chunks(document)[0]["chunk_id"] != version, 30)
+    expect(card(page, "Gas light")).to_contain_text("Edited", timeout=20_000)
+    expect(page.get_by_role("tab", name="Conflicts")).to_have_count(0)
+
+    # Where the text is another now, the edit waits to be made again or dropped.
+    shelf.put("piers.md", HARBOUR.replace("whale oil", "rushes"))
+    page = open_document(desk, shelf, document)
+    page.get_by_role("tab", name="Conflicts").click()
+    expect(page.locator(".rl-doc-panel")).to_contain_text("Gas light on the pier.")
+    expect(card(page, "Gas light")).to_have_count(0)
+    desk.open(shelf.path)
+    expect(page.locator(".rl-docs-row", has_text="piers.md")).to_contain_text(
+        "1 correction to look"
+    )
+    page = open_document(desk, shelf, document)
+    page.get_by_role("tab", name="Conflicts").click()
+    page.get_by_role("button", name="Apply again").click()
+    expect(card(page, "Gas light")).to_be_visible()
+    expect(page.get_by_role("tab", name="Conflicts")).to_have_count(0)
+
+
+def test_what_somebody_else_changed_meanwhile_is_not_overwritten(desk: Desk, shelf: Shelf) -> None:
+    document = shelf.put("meanwhile.md", HARBOUR)
+    page = open_document(desk, shelf, document)
+    first = shelf.chunks(document)[0]
+    card(page, "highest tide").click()
+    page.keyboard.press("e")
+    page.get_by_label("Text of the chunk").fill("By me.")
+    place = f"/knowledge_bases/{shelf.id}/documents/{document}/chunks/{first['chunk_id']}"
+    shelf.client.patch(place, json={"content": "By somebody else."})
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".rl-note")).to_contain_text("changed by somebody else")
+    expect(card(page, "By somebody else.")).to_be_visible()
+
+
+def test_a_long_document_is_read_as_one_scrolls(desk: Desk, shelf: Shelf) -> None:
+    text = "\n\n".join(f"# Part {n}\n\nLighthouse number {n} blinks." for n in range(150))
+    document = shelf.put("long.md", text)
+    chunks = shelf.chunks(document)
+    assert len(chunks) > 70
+    far = chunks[-5]
+    desk.open(f"{shelf.path}/documents/{document}?chunk={far['chunk_id']}")
+    page = desk.page
+    expect(page.locator(".rl-doc-chunk.rl-on .rl-rank")).to_have_text(str(far["ordinal"] + 1))
+    expect(page.locator(".rl-doc-chunk.rl-on")).to_be_in_viewport()
+    assert page.locator(".rl-doc-chunk").count() < len(chunks)
+    expect(page.locator(".rl-paper mark.rl-on")).to_be_in_viewport()
+
+    def at_the_top() -> bool:
+        page.locator(".rl-doc-right").evaluate("(e) => e.scrollTop = 0")
+        return page.locator('.rl-doc-chunk[data-n="0"]').count() == 1
+
+    until(at_the_top)
+    expect(page.locator(".rl-doc-chunk")).to_have_count(len(chunks))
+
+
+def test_a_dropped_folder_is_filtered_ticked_and_removed_on_a_phone(
+    desk: Desk, server: Server
+) -> None:
+    shelf = Shelf(server, "A folder")
+    page = desk.page
+    page.set_viewport_size({"width": 400, "height": 800})
+    desk.open(shelf.path)
+    # A folder with a folder in it, as the browser hands it over.
+    page.locator(".rl-zone").evaluate(
+        """(zone) => {
+          const file = (name, text) => ({ isFile: true, name,
+            file: (done) => done(new File([text], name, { type: "text/markdown" })) });
+          const folder = (name, inside) => ({ isFile: false, name, createReader: () => {
+            let left = [inside]; return { readEntries: (done) => done(left.pop() ?? []) }; } });
+          const root = folder("notes", [file("a.md", "# A\\n\\nThe tide is high at noon."),
+            folder("old", [file("b.md", "# B\\n\\nBread rises for twelve hours."), file(".hidden", "x")])]);
+          const event = new Event("drop", { bubbles: true, cancelable: true });
+          event.dataTransfer = { items: [{ webkitGetAsEntry: () => root }], files: [] };
+          zone.dispatchEvent(event);
+        }"""
+    )
+    rows = page.locator(".rl-list-row.rl-docs-row")
+    expect(rows.filter(has_text="Ready")).to_have_count(2, timeout=30_000)
+    names = sorted(d["filename"] for d in shelf.documents())
+    assert names == ["notes/a.md", "notes/old/b.md"]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    page.get_by_placeholder("Filter by name").fill("old/")
+    expect(rows).to_have_count(1)
+    rows.get_by_role("checkbox").click()
+    expect(page.get_by_text("1 ticked")).to_be_visible()
+    page.locator(".rl-docs-picked").get_by_role("button", name="Remove").click()
+    page.get_by_role("button", name="Remove", exact=True).last.click()
+    expect(page.get_by_text("No such document")).to_be_visible()
+    page.get_by_role("button", name="Show all documents").click()
+    expect(rows).to_have_count(1)
+
+    # The document's page has room for both sides.
+    rows.get_by_role("link").first.click()
+    page.locator(".rl-doc-chunk").first.click()
+    expect(page.locator(".rl-paper mark.rl-on")).to_be_in_viewport()
+    expect(page.get_by_role("button", name="Disable")).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -44,6 +44,14 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
+        "Correct a document",
+        (
+            ("Next · previous chunk", "J · K or arrow keys"),
+            ("Edit · save · leave", "E · Ctrl Enter · Escape"),
+            ("Merge with the next · disable", "M · D"),
+        ),
+    ),
+    (
         "Look around",
         (
             ("Find on the canvas", "Ctrl F"),

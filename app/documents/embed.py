@@ -12,6 +12,8 @@ from app.documents.plugins import Plugins
 if TYPE_CHECKING:
     import numpy as np
 
+    from app.documents.tokens import Tokenizer
+
 Kind = Literal["query", "passage"]
 
 #: Names of the embedded model for English.
@@ -72,6 +74,20 @@ class EmbedderOptions:
 EmbedderFactory = Callable[[EmbedderOptions], Embedder]
 
 _embedders: Plugins[EmbedderFactory] = Plugins("ragloom.embedders")
+
+
+def tokenizer_of(embedder: Embedder) -> Tokenizer:
+    """The tokenizer that sizes of chunks are counted with.
+
+    That of the embedder where it says how many tokens a word is (a method `count_tokens`), else
+    the embedded model's.
+    """
+    from functools import lru_cache
+
+    from app.documents.tokens import CountingTokenizer, default_tokenizer
+
+    count = getattr(embedder, "count_tokens", None)
+    return default_tokenizer() if count is None else CountingTokenizer(lru_cache(100_000)(count))
 
 
 def register_embedder(name: str, factory: EmbedderFactory) -> None:

@@ -12,6 +12,8 @@ from app.documents.embed_onnx import OnnxEmbedder
 from app.documents.model_files import E5_SMALL, embedded_file
 
 _SPACES = re.compile(" {2,}")
+#: Characters that are counted at once: fewer tokens than the model takes.
+_COUNTED = 200
 
 
 class MultilingualEmbedder(OnnxEmbedder):
@@ -55,6 +57,13 @@ class MultilingualEmbedder(OnnxEmbedder):
         ]
         encodings = self._tokenizer.encode_batch(plain, add_special_tokens=False)
         return [[self._begin, *encoding.ids, self._end] for encoding in encodings]
+
+    def count_tokens(self, word: str) -> int:
+        """How many tokens a word is; in writing without spaces, any run of characters."""
+        parts = [word[i : i + _COUNTED] for i in range(0, len(word), _COUNTED)]
+        plain = [part.translate(self._replacements) for part in parts]
+        encodings = self._tokenizer.encode_batch(plain, add_special_tokens=False)
+        return sum(len(encoding.ids) for encoding in encodings)
 
     def _run(self, ids: list[int]) -> Any:
         (mean,) = self._session.run(["mean"], {"x": self._embedded(ids)[None]})

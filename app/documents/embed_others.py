@@ -65,6 +65,12 @@ class SentenceTransformersEmbedder:
             vectors = encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)
 
+    def count_tokens(self, word: str) -> int:
+        """How many tokens a word is."""
+        with self._lock:
+            ids = self._model.tokenizer(word, add_special_tokens=False)["input_ids"]
+        return len(ids)
+
 
 def find_folder(name: str, models_dir: Path | None) -> Path | None:
     """Return the folder of a model: `name` itself, or its last part inside `models_dir`."""

@@ -116,6 +116,13 @@ class KnowledgeBases(Protocol):
         """Embed what is new and commit the document's version to `ref`, in one transaction."""
 
 
+class TokenSpans(Protocol):
+    """Splits text into tokens."""
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """The characters (start, end) each token covers, in order."""
+
+
 class Models(Protocol):
     """Models by name; "default" is the embedded one."""
 
@@ -123,6 +130,9 @@ class Models(Protocol):
         self, texts: Sequence[str], *, kind: Literal["query", "passage"], model: str = "default"
     ) -> np.ndarray:
         """Unit vectors, shape (len(texts), dim), float32."""
+
+    async def tokenizer(self, model: str = "default") -> TokenSpans:
+        """Tells which characters each token of a text covers, for this embedding model."""
 
     async def rerank(
         self, query: str, passages: Sequence[str], *, model: str = "default"

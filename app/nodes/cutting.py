@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
-from app.engine.context import Models
+from app.engine.context import Models, TokenSpans
 from app.engine.problems import NodeFailed
 from app.engine.values import Box, Document
 from app.engine.values import Chunk as ChunkValue
@@ -69,7 +69,9 @@ class ThreadEmbed:
                 self._current.cancel()
 
 
-def cut(document: Document, config: Settings, embed: ThreadEmbed) -> list[ChunkValue]:
+def cut(
+    document: Document, config: Settings, embed: ThreadEmbed, tokens: TokenSpans
+) -> list[ChunkValue]:
     """Cut one document. Blocks (CPU), and waits for the embedder.
 
     Raises NodeFailed where the strategy is unknown or refuses the document.
@@ -92,7 +94,7 @@ def cut(document: Document, config: Settings, embed: ThreadEmbed) -> list[ChunkV
 
         blocks = segment(blocks, config.languages)
     try:
-        pieces = chunk(blocks, settings, embed=embed)
+        pieces = chunk(blocks, settings, tokenizer=tokens, embed=embed)
     except ValueError as error:
         raise NodeFailed(
             f"{document.filename} could not be cut: {error}.",

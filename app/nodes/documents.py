@@ -188,6 +188,14 @@ class Chunk(Node["Chunk.Config"]):
             title="Overlap (tokens)",
             description="Tokens that a chunk repeats of the one before.",
         )
+        token_model: str = Field(
+            "default",
+            min_length=1,
+            max_length=300,
+            title="Tokens of",
+            description="Embedding model whose tokens are counted: the one of the knowledge base.",
+            json_schema_extra={"widget": "embedding_model"},
+        )
         parent_size: int = Field(
             1_200,
             ge=16,
@@ -258,9 +266,10 @@ class Chunk(Node["Chunk.Config"]):
         total = len(documents.items)
         chunks: list[ChunkValue] = []
         embed = ThreadEmbed(ctx.world.models, self.config.breakpoint_model)
+        tokens = await ctx.world.models.tokenizer(self.config.token_model)
         try:
             for done, document in enumerate(documents.items, start=1):
-                chunks.extend(await asyncio.to_thread(cut, document, self.config, embed))
+                chunks.extend(await asyncio.to_thread(cut, document, self.config, embed, tokens))
                 ctx.progress(done, total, document.filename)
         finally:
             embed.stop()

@@ -42,7 +42,8 @@ async def graph_for(
     """
     chosen = chosen_pipeline(kb_row)
     if chosen is None:
-        return ingestion_graph(kb_row.id, branch, processing, timeout_s=timeout_s)
+        model = str(kb_row.config.get("embedding_model", "default"))
+        return ingestion_graph(kb_row.id, branch, processing, model=model, timeout_s=timeout_s)
     graph = await stored_graph(chosen, workflows, kb_row.name)
     bound = _bound(graph, kb_row, branch, processing)
     index = bound.nodes[bound.outputs["report"][0]]

@@ -97,7 +97,9 @@ class PipelineService:
     async def _drawn(self, row: KnowledgeBase) -> Graph:
         chosen = chosen_pipeline(row)
         if chosen is None:
-            graph = ingestion_graph(row.id, "main", KnowledgeConfig(**row.config).processing())
+            config = KnowledgeConfig(**row.config)
+            model = config.embedding_model
+            graph = ingestion_graph(row.id, "main", config.processing(), model=model)
         else:
             graph = await stored_graph(chosen, self._workflows, row.name)
         for node in graph.nodes.values():

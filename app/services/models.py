@@ -19,6 +19,7 @@ from app.documents.embed import (
     EmbedderOptions,
     embedder_names,
     load_embedder,
+    tokenizer_of,
 )
 from app.documents.embed_others import find_folder
 from app.documents.errors import EmbedderError
@@ -31,6 +32,8 @@ from app.services.threads import call
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from app.documents.tokens import Tokenizer
 
 ModelKind = Literal["embed", "rerank", "llm"]
 
@@ -87,6 +90,11 @@ class ModelService:
     async def max_tokens(self, model: str = "default") -> int | None:
         """Tokens of a text that the embedder looks at; None where only its provider knows."""
         return None if _is_remote(model) else (await self._batcher(model)).embedder.max_tokens
+
+    async def tokenizer(self, model: str = "default") -> Tokenizer:
+        """Counts text in tokens of an embedder; of a provider's, in those of the embedded one."""
+        name = "default" if _is_remote(model) else model
+        return await call(tokenizer_of, (await self._batcher(name)).embedder)
 
     async def rerank(
         self, query: str, passages: Sequence[str], *, model: str = "default"

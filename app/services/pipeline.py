@@ -28,9 +28,17 @@ _CHECKING = ("validators", "min_chunk_length", "max_chunk_length", "languages")
 
 
 def ingestion_graph(
-    kb_id: str, ref: str, processing: Processing, *, timeout_s: float | None = None
+    kb_id: str,
+    ref: str,
+    processing: Processing,
+    *,
+    model: str = "default",
+    timeout_s: float | None = None,
 ) -> Graph:
-    """Files → extract → chunk → check → index, with the settings of one upload."""
+    """Files → extract → chunk → check → index, with the settings of one upload.
+
+    `model` is the knowledge base's embedding model, in whose tokens chunks are measured.
+    """
     nodes = (
         NodeSpec("files", "files", title="Files"),
         NodeSpec(
@@ -45,6 +53,7 @@ def ingestion_graph(
             title="Chunk",
             config={
                 "strategy": processing.chunking_strategy,
+                "token_model": model,
                 **{name: getattr(processing, name) for name in _CUTTING},
             },
             timeout_s=timeout_s,

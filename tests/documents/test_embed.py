@@ -23,6 +23,7 @@ from app.documents.embed import (
     embedder_names,
     load_embedder,
     register_embedder,
+    tokenizer_of,
 )
 from app.documents.errors import EmbedderError
 
@@ -195,6 +196,21 @@ async def test_concurrent_requests_share_batches_and_queries_go_first(
     ]
 
 
+async def test_an_embedder_may_be_given_a_batch_while_another_is_under_way() -> None:
+    embedder = Recorder()
+    embedder.lanes = 2  # type: ignore[attr-defined]
+    batcher = MicroBatcher(embedder, max_batch=2)
+    texts = [f"{'x' * n}" for n in range(1, 8)]
+    work = asyncio.create_task(batcher.embed(texts))
+    async with asyncio.timeout(10):
+        while len(embedder.batches) < 2:
+            await asyncio.sleep(0.005)
+    embedder.go_on.set()
+    assert (await work).tolist() == [[n] for n in range(1, 8)]
+    assert sorted(len(batch) for _, batch in embedder.batches) == [1, 2, 2, 2]
+    batcher.close()
+
+
 async def test_no_batch_is_larger_than_any_of_its_callers_wants(
     recorder: tuple[Recorder, MicroBatcher],
 ) -> None:
@@ -341,3 +357,17 @@ def test_a_providers_model(monkeypatch: pytest.MonkeyPatch) -> None:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_sizes_are_counted_in_tokens_of_the_embedder(multilingual: Embedder) -> None:
+    text = "Die Verantwortlichkeiten der Bundesregierung. 研究人员发现了新的方法。"
+    own = tokenizer_of(multilingual)
+    other = tokenizer_of(load_embedder())
+    ids = multilingual._tokens([text], "passage")[0]  # type: ignore[attr-defined]
+    # Begin, end, and “passage:”, which is three pieces.
+    prefix = len(multilingual._tokens([""], "passage")[0])  # type: ignore[attr-defined]
+    assert abs(len(own.spans(text)) - (len(ids) - prefix)) <= 1
+    assert len(own.spans(text)) < len(other.spans(text))
+    assert "".join(text[a:b] for a, b in own.spans(text)) == text.replace(" ", "")
+    # A run without spaces, longer than what the model takes.
+    assert len(own.spans("研究" * 2000)) > 1000

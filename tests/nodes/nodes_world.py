@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from app.documents.embed import Embedder, load_embedder
+from app.documents.embed import Embedder, load_embedder, tokenizer_of
 from app.documents.extract import extract
+from app.documents.tokens import Tokenizer
 from app.engine.context import IndexReport, NodeContext, SearchOutcome, SearchRequest
 from app.engine.events import Event, TokenEvent
 from app.engine.problems import RagloomError
@@ -43,6 +44,9 @@ class RealModels:
         self, texts: Sequence[str], *, kind: Literal["query", "passage"], model: str = "default"
     ) -> np.ndarray:
         return await asyncio.to_thread(embedder().embed, texts, kind)
+
+    async def tokenizer(self, model: str = "default") -> Tokenizer:
+        return tokenizer_of(embedder())
 
     async def rerank(
         self, query: str, passages: Sequence[str], *, model: str = "default"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from nodes_world import SmallWorld, chunk
 
+from app.documents.tokens import default_tokenizer
 from app.engine.events import Event, NodeProgress, NodeSkipped
 from app.engine.graph import EdgeSpec, Graph, NodeSpec
 from app.engine.problems import NodeFailed, RagloomError
@@ -265,6 +266,9 @@ class Waiting:
     def __init__(self) -> None:
         self.asked = asyncio.Event()
         self.cancelled = asyncio.Event()
+
+    async def tokenizer(self, model: str = "default") -> Any:
+        return default_tokenizer()
 
     async def embed(self, texts: Sequence[str], *, kind: str, model: str = "default") -> Any:
         self.asked.set()

@@ -62,9 +62,13 @@ for name in sys.argv[1:]:
 
 
 def read(path: Path) -> ExtractedDocument | None:
-    """Return the file's text, images in it read; None where it is refused."""
+    """Return a file's text, that of an image too; None where it is refused.
+
+    Pictures in PDFs are not read: the expected text does not hold what is in them.
+    """
+    ocr = "off" if path.suffix == ".pdf" else "auto"
     try:
-        return extract(path, options=ExtractOptions(ocr="auto"))
+        return extract(path, options=ExtractOptions(ocr=ocr))
     except DocumentError:
         return None
 

@@ -1,4 +1,4 @@
-"""PDF: pdfium for text and places, pdfplumber for ruled tables, pypdf where pdfium gives up."""
+"""PDF: pdfium for text, places and lines, pypdf where pdfium gives up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from app.documents import media
 from app.documents.errors import DocumentError
 from app.documents.extract.builder import Blocks
 from app.documents.extract.options import ExtractOptions
-from app.documents.extract.pdf_layout import Layout, TableArea, add_page, normalised, study
+from app.documents.extract.pdf_blocks import PageWriter
+from app.documents.extract.pdf_layout import Layout, TableArea, normalised, study
 from app.documents.extract.pdf_lines import PageLines, read_page
 from app.documents.extract.pdf_metadata import about
 from app.documents.extract.pdf_scan import Scans
@@ -82,7 +83,7 @@ def _read(
             metadata["pages_without_table_search"] = skipped
     blocks = Blocks(options.max_chars)
     for page in pages:
-        add_page(blocks, page, layout, tables.get(page.number, ()))
+        PageWriter(blocks, page, layout).write(tables.get(page.number, ()))
     return ExtractedDocument(
         media_type=media.PDF,
         title=_title(one_line(info.get("Title", "")), layout, blocks),

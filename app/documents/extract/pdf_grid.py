@@ -19,7 +19,7 @@ from app.documents.extract.pdf_cells import (
 )
 from app.documents.extract.pdf_drawn import Drawn, Rectangle
 from app.documents.extract.pdf_layout import TableArea
-from app.documents.extract.pdf_lines import Line, is_monospaced
+from app.documents.extract.pdf_lines import Line
 
 #: Rows further apart than this many of their heights belong to different tables.
 ROW_GAP = 2.2
@@ -69,9 +69,6 @@ class _Core:
 def find_grids(page_lines: Sequence[Line], drawn: Drawn) -> list[TableArea]:
     """Return the tables of a page that are told by the alignment of their words."""
     lines = [line for line in page_lines if line.words and line.height <= 4 * max(line.size, 4.0)]
-    code = {id(line) for line in lines if is_monospaced(line)}
-    if len(code) * 2 < len(lines):  # else all of the page is typewritten, its tables too
-        lines = [line for line in lines if id(line) not in code]
     cores = [core for run in _runs(_rows(lines)) if (core := _core(run)) is not None]
     for region in _ruled_regions(drawn.across):
         if not any(_within(core, region) for core in cores):

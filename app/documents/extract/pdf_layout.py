@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.documents.extract.builder import Blocks
-from app.documents.extract.ocr import turned
-from app.documents.extract.pdf_lines import Line, PageLines
-from app.documents.model import Box
+from app.documents.extract.pdf_lines import Line, PageLines, has_wide_gap, pitched
 
 #: Type this much larger than the text's is a heading's.
 HEADING_RATIO = 1.12
@@ -19,11 +16,15 @@ MAX_HEADING_CHARS = 160
 #: Share of the page's height at top and bottom in which repeated lines are running heads.
 MARGIN = 0.09
 
-_BULLET = re.compile(r"^(?:[•▪◦‣●○■□∙]\s*|(?:[–·*-]|\(?\d{1,2}[.)]|\(?[a-z][.)])\s+)\S")
-_DIGITS = re.compile(r"\d+")
-_SENTENCE_END = re.compile(r"[.!?:;…。！？][\"'”’)\]]*$")
+#: Lines of a face whose letters are measured at most.
+_LINES_OF_A_FACE = 40
+_MONOSPACED = re.compile(
+    r"courier|mono|consol|menlo|typewriter|(?:^|\+)(?:cmtt|sftt|lmmono)", re.IGNORECASE
+)
+_COUNTS = re.compile(r"\d+|(?<![^\W\d_])[ivxlc]{1,7}$")
+SENTENCE_END = re.compile(r"[.!?:;…。！？][\"'”’)\]]*$")
 _PAGE_NUMBER = re.compile(r"^[-–—\s]*(?:\d{1,4}|[ivxlc]{1,7})[-–—\s]*$")
-_NUMBERED = re.compile(r"^(?:\d+(?:\.\d+)*\.?|[IVX]+\.|[A-Z]\.)\s+\S")
+NUMBERED = re.compile(r"^(?:\d+(?:\.\d+)*\.?|[IVX]+\.|[A-Z]\.)\s+\S")
 
 
 @dataclass(slots=True)
@@ -53,6 +54,8 @@ class Layout:
     outline: dict[int, dict[str, int]] = field(default_factory=dict)
     #: Running heads and feet, normalised.
     running: frozenset[str] = frozenset()
+    #: Typewriters' faces, which mark program text; none where most of the text is set in them.
+    code_faces: frozenset[str] = frozenset()
 
     def is_furniture(self, line: Line) -> bool:
         """Whether a line in the margin is a running head or a page number."""
@@ -65,9 +68,9 @@ class Layout:
         level = self.outline.get(page, {}).get(normalised(line.text))
         if level is not None:
             return level
-        if line.wide:
+        if line.wide and not _is_numbered_title(line):
             return None
-        if line.size >= self.body_size * HEADING_RATIO and not _SENTENCE_END.search(line.text):
+        if line.size >= self.body_size * HEADING_RATIO and not SENTENCE_END.search(line.text):
             for i, size in enumerate(self.heading_sizes):
                 if line.size >= size * 0.97:
                     return min(i + 1, 6)
@@ -75,6 +78,12 @@ class Layout:
         if alone and line.bold and short:
             return min(len(self.heading_sizes) + 1, 6)
         return None
+
+
+def _is_numbered_title(line: Line) -> bool:
+    """Whether the only wide gap of a line is that after the number of a title."""
+    _, *rest = line.words
+    return NUMBERED.match(line.text) is not None and not has_wide_gap(rest, line.size)
 
 
 def normalised(text: str) -> str:
@@ -94,7 +103,7 @@ def study(pages: Sequence[PageLines], outline: dict[int, dict[str, int]]) -> Lay
     for size in large:
         if not distinct or size < distinct[-1] * 0.93:
             distinct.append(size)
-    return Layout(body, distinct[:6], outline, _running_lines(pages))
+    return Layout(body, distinct[:6], outline, _running_lines(pages), _code_faces(pages))
 
 
 def _body_size(sizes: Counter[float]) -> float:
@@ -106,6 +115,28 @@ def _body_size(sizes: Counter[float]) -> float:
     if sum(larger.values()) > 0.5 * sizes.total():
         return max(larger, key=lambda s: larger[s])
     return common
+
+
+def _code_faces(pages: Sequence[PageLines]) -> frozenset[str]:
+    """Find typewriters' faces: by their names, or because the letters of their lines are as wide."""
+    chars: Counter[str] = Counter()
+    told: dict[str, dict[str, bool]] = defaultdict(dict)
+    for page in pages:
+        for line in page.lines:
+            if not line.face:
+                continue
+            chars[line.face] += len(line.text)
+            seen = told[line.face]
+            if len(seen) < _LINES_OF_A_FACE and (even := pitched(line.words)) is not None:
+                seen[line.text] = even
+    faces = {
+        face
+        for face, seen in told.items()
+        if _MONOSPACED.search(face) or (len(seen) > 2 and sum(seen.values()) > 0.8 * len(seen))
+    }
+    if sum(chars[face] for face in faces) > 0.5 * chars.total():
+        return frozenset()
+    return frozenset(faces)
 
 
 def _running_lines(pages: Sequence[PageLines]) -> frozenset[str]:
@@ -123,122 +154,4 @@ def in_margin(line: Line, page: PageLines) -> bool:
 
 
 def _running_key(line: Line) -> str:
-    return _DIGITS.sub("#", line.text.casefold())
-
-
-def add_page(
-    blocks: Blocks, page: PageLines, layout: Layout, tables: Sequence[TableArea] = ()
-) -> None:
-    """Add a page's blocks in reading order; a table stands where its first line stood."""
-    open_tables = list(tables)
-    group: list[Line] = []
-    for line in page.lines:
-        if in_margin(line, page) and layout.is_furniture(line):
-            continue
-        area = next((t for t in tables if t.holds(line)), None)
-        if area is not None:
-            _add_group(blocks, page, layout, group)
-            group = []
-            if area in open_tables:
-                open_tables.remove(area)
-                blocks.table(area.rows, page=page.number, boxes=[_box(page, area)])
-            continue
-        if group and _breaks(group[-1], line, group, layout):
-            _add_group(blocks, page, layout, group)
-            group = []
-        group.append(line)
-    _add_group(blocks, page, layout, group)
-
-
-def _breaks(last: Line, line: Line, group: Sequence[Line], layout: Layout) -> bool:
-    """Whether `line` begins a new paragraph after `last`."""
-    size = max(last.size, line.size, 4.0)
-    if last.hyphen:
-        return False
-    if _side_by_side(last, line):
-        # Pieces of one line (formulas, tab stops) belong together.
-        return False
-    gap = line.y0 - last.y1
-    if gap < -size and _goes_on(last, line):
-        return False
-    return (
-        gap < -size
-        or gap > 0.9 * size
-        or _BULLET.match(line.text) is not None
-        or _type_changes(last, line, size)
-        or _paragraph_ends(last, line, group, size)
-        or (line.wide and last.wide)
-    )
-
-
-def _goes_on(last: Line, line: Line) -> bool:
-    """Whether a sentence runs on from the foot of one column to the head of the next."""
-    same_type = last.face == line.face and abs(last.size - line.size) < 0.5
-    return same_type and line.text[0].islower() and not _SENTENCE_END.search(last.text)
-
-
-def _type_changes(last: Line, line: Line, size: float) -> bool:
-    """Whether the type changes from one line to the next, as around headings."""
-    shorter = min(len(line.text), len(last.text))
-    if abs(line.size - last.size) > 0.1 * size and shorter > 3:
-        return True
-    return bool(line.face and last.face and line.face != last.face and shorter < 60)
-
-
-def _paragraph_ends(last: Line, line: Line, group: Sequence[Line], size: float) -> bool:
-    """Whether a sentence ends in a short last line, or the next line is indented."""
-    if not _SENTENCE_END.search(last.text):
-        return False
-    indented = line.x0 - last.x0 > 0.8 * size and not _BULLET.match(group[0].text)
-    return indented or last.x1 < max(item.x1 for item in group) - 4 * size
-
-
-def _side_by_side(last: Line, line: Line) -> bool:
-    shared = min(last.y1, line.y1) - max(last.y0, line.y0)
-    return shared > 0.4 * min(last.height, line.height) and line.x0 >= last.x1 - 1
-
-
-def _add_group(blocks: Blocks, page: PageLines, layout: Layout, group: Sequence[Line]) -> None:
-    if not group:
-        return
-    alone = len(group) <= 2
-    levels = [layout.heading_level(line, page.number, alone=alone) for line in group]
-    if len(group) <= 3 and levels[0] is not None and len(set(levels)) == 1:
-        text = join_lines(group)
-        if not _BULLET.match(text) or _NUMBERED.match(text) or group[0].size > layout.body_size:
-            blocks.add(
-                "heading", text, page=page.number, level=levels[0],
-                boxes=[_box(page, line) for line in group],
-            )  # fmt: skip
-            return
-    kind = "list" if _BULLET.match(group[0].text) else "paragraph"
-    blocks.add(
-        "list" if kind == "list" else "paragraph",
-        join_lines(group),
-        page=page.number,
-        boxes=[_box(page, line) for line in group],
-    )
-
-
-def join_lines(lines: Sequence[Line]) -> str:
-    """Join the lines of a paragraph; a word cut by a hyphen becomes whole."""
-    parts: list[str] = []
-    for i, line in enumerate(lines):
-        parts.append(line.text)
-        if i + 1 < len(lines) and not line.hyphen:
-            parts.append(" ")
-    return "".join(parts)
-
-
-def _box(page: PageLines, area: Line | TableArea) -> Box:
-    def share(value: float, whole: float) -> float:
-        return min(1.0, max(0.0, value / whole)) if whole else 0.0
-
-    box = (
-        share(area.x0, page.width),
-        share(area.y0, page.height),
-        share(area.x1, page.width),
-        share(area.y1, page.height),
-    )
-    x0, y0, x1, y1 = (round(value, 4) for value in turned(box, -page.turns))
-    return Box(page=page.number, x0=x0, y0=y0, x1=x1, y1=y1)
+    return _COUNTS.sub("#", line.text.casefold())

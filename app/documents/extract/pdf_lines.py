@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from app.documents.extract.pdf_drawn import Drawn, Place, drawn
+from app.documents.extract.pdf_drawn import Drawn, Place, Rectangle, drawn
 
 #: Text of one line, with what ends it: a line break, or pdfium's mark of a word cut by a hyphen.
 _LINE = re.compile("([^\r\n\ufffe\x02]*)(\r\n|\n|\r|\ufffe|\x02|$)")
@@ -22,9 +22,11 @@ _BOLD = re.compile(r"bold|black|heavy|(?:^|\+)(?:cmb|cmssbx|sfbx|sfsx|sfb)", re.
 
 #: A run of letters between spaces, or dots that lead to a number.
 _PIECE = re.compile(r"(?P<dots>[.·…_]{3,})|(?:(?![.·…_]{3})\S)+")
-_MONOSPACED = re.compile(
-    r"courier|mono|consol|menlo|typewriter|(?:^|\+)(?:cmtt|sftt|lmmono)", re.IGNORECASE
-)
+#: Pictures of a page that are put together, shares of the page that a figure covers at least and
+#: at most, and lines of text over a picture that is a ground.
+_MAX_FIGURES = 100
+_FIGURE, _GROUND = 0.01, 0.9
+_OVER = 4
 #: Gap between words, in sizes of the type, that is no space: a tab stop or a column of a table.
 WIDE_GAP = 0.9
 
@@ -65,6 +67,14 @@ class Line:
 
 
 @dataclass(slots=True)
+class Figure:
+    """A picture on a page: where it is, and the lines that were read in it."""
+
+    place: Rectangle
+    lines: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class PageLines:
     """The lines of one page and its size in points."""
 
@@ -73,6 +83,8 @@ class PageLines:
     height: float
     lines: list[Line]
     drawn: Drawn = field(default_factory=Drawn)
+    #: Pictures that are not the page's ground.
+    figures: list[Figure] = field(default_factory=list)
     #: Quarter turns to the left after which the page as shown is as these places have it.
     turns: int = 0
 
@@ -88,9 +100,42 @@ def read_page(document: Any, index: int) -> PageLines:
             lines = list(_lines(textpage, place))
         finally:
             textpage.close()
-        return PageLines(index + 1, width, height, lines, drawn(page, place))
+        found = drawn(page, place)
+        figures = _figures(found.pictures, lines, width, height)
+        return PageLines(index + 1, width, height, lines, found, figures)
     finally:
         page.close()
+
+
+def _figures(
+    pictures: Sequence[Rectangle], lines: Sequence[Line], width: float, height: float
+) -> list[Figure]:
+    """Put the strips of pictures together, and leave out grounds, ornaments and lines."""
+    whole: list[Rectangle] = []
+    for picture in pictures[:_MAX_FIGURES]:
+        x0, y0, x1, y1 = picture
+        for other in [o for o in whole if _touch(o, picture)]:
+            whole.remove(other)
+            x0, y0 = min(x0, other[0]), min(y0, other[1])
+            x1, y1 = max(x1, other[2]), max(y1, other[3])
+        whole.append((max(x0, 0.0), max(y0, 0.0), min(x1, width), min(y1, height)))
+    return [
+        Figure(place)
+        for place in whole
+        if _FIGURE <= _area(place) / max(width * height, 1.0) <= _GROUND
+        and sum(
+            place[0] <= line.x0 <= place[2] and place[1] <= line.y0 <= place[3] for line in lines
+        )
+        < _OVER
+    ]
+
+
+def _touch(a: Rectangle, b: Rectangle) -> bool:
+    return a[0] <= b[2] + 1 and b[0] <= a[2] + 1 and a[1] <= b[3] + 1 and b[1] <= a[3] + 1
+
+
+def _area(place: Rectangle) -> float:
+    return max(0.0, place[2] - place[0]) * max(0.0, place[3] - place[1])
 
 
 def _lines(textpage: Any, place: Place) -> Iterator[Line]:
@@ -133,9 +178,25 @@ def _lines(textpage: Any, place: Place) -> Iterator[Line]:
         )
 
 
-def is_monospaced(line: Line) -> bool:
-    """Whether a line is set in a typewriter's face, by its name."""
-    return _MONOSPACED.search(line.face) is not None
+def pitched(words: Sequence[Word]) -> bool | None:
+    """Whether letters are all of one width, and words begin at whole numbers of it.
+
+    None where there are too few words to tell.
+    """
+    whole = [
+        word for word in words
+        if len(word.text) > 2 and word.text.isascii() and word.text[0].isalnum()
+        and word.text[-1].isalnum()
+    ]  # fmt: skip
+    if len(whole) < 3 or sum(any(map(str.isalpha, word.text)) for word in whole) < 3:
+        return None
+    # The ink of a word is a fifth of a letter narrower than its letters.
+    widths = sorted((word.x1 - word.x0) / (len(word.text) - 0.2) for word in whole)
+    pitch = widths[len(widths) // 2]
+    if pitch <= 0 or widths[0] < 0.9 * pitch or widths[-1] > 1.1 * pitch:
+        return False
+    steps = [(word.x0 - whole[0].x0) / pitch for word in whole[1:]]
+    return all(abs(step - round(step)) < 0.25 for step in steps)
 
 
 def has_wide_gap(words: Sequence[Word], size: float) -> bool:

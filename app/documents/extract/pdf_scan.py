@@ -19,6 +19,8 @@ _SCALE = 2.0
 FEW_CHARS = 100
 #: Share of the page that a picture of the whole page covers at least.
 _WHOLE_PAGE = 0.5
+#: Pixels of a picture's shorter side that text may be in.
+_MIN_PIXELS = 24
 #: Lines this much higher than most are larger type, others are the same: boxes vary with letters.
 _LARGER = 1.4
 #: Share of a box's height above and below the letters.
@@ -38,23 +40,45 @@ class Scans:
     def page(self, document: Any, page: PageLines) -> PageLines:
         """Return the lines of a page, read from its picture where it is one.
 
+        Of other pages the pictures are read.
+
         Raises:
             DocumentError: ocr_missing.
         """
-        if self._mode == "off" or (self._mode == "auto" and not _is_scan(page)):
+        if self._mode == "off":
             return page
-        seconds = self._deadline - time.monotonic()
-        if seconds <= 0:
-            self.left.append(page.number)
+        if self._mode == "auto" and not _is_scan(page):
+            if page.figures:
+                self._read_figures(document, page)
             return page
-        reading = ocr.recognise(_picture(document, page), seconds=seconds)
-        alive()
-        if not reading.complete:
-            self.left.append(page.number)
-        if not reading.lines:
+        reading = self._recognised(page, _picture(document, page))
+        if reading is None or not reading.lines:
             return page
         self.read.append(page.number)
         return as_lines(page, reading)
+
+    def _recognised(self, page: PageLines, image: Any) -> ocr.Reading | None:
+        seconds = self._deadline - time.monotonic()
+        reading = ocr.recognise(image, seconds=seconds) if seconds > 0 else None
+        alive()
+        if (reading is None or not reading.complete) and page.number not in self.left:
+            self.left.append(page.number)
+        return reading
+
+    def _read_figures(self, document: Any, page: PageLines) -> None:
+        drawn = _picture(document, page)
+        height, width = drawn.shape[:2]
+        for figure in page.figures:
+            x0, y0, x1, y1 = figure.place
+            part = drawn[
+                int(y0 / page.height * height) : int(y1 / page.height * height) + 1,
+                int(x0 / page.width * width) : int(x1 / page.width * width) + 1,
+            ]
+            if min(part.shape[:2]) < _MIN_PIXELS:
+                continue
+            reading = self._recognised(page, part)
+            if reading is not None:
+                figure.lines += [line.text for line in reading.lines]
 
     def report(self) -> dict[str, Any]:
         """Return what the document's metadata say of it."""

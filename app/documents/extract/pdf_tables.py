@@ -26,7 +26,8 @@ def find_tables(
         lines = [
             line for line in page.lines if not (in_margin(line, page) and layout.is_furniture(line))
         ]
-        if areas := _best(find_ruled(lines, page.drawn), find_grids(lines, page.drawn)):
+        text = [line for line in lines if line.face not in layout.code_faces]
+        if areas := _best(find_ruled(lines, page.drawn), find_grids(text, page.drawn)):
             found[page.number] = areas
     return found, left
 

@@ -16,6 +16,8 @@ ALL = {
     "search": "a hybrid query at 5,000 chunks beside embedding plus a bare Chroma query",
     "documents": "words, table cells and a book as they are read, beside other tools",
     "ingest": "ingestion throughput beside the embedder alone",
+    "kills": "a 200-file ingest under 50 kills at random instants, beside an undisturbed one",
+    "bulk": "many mixed files: files and chunks a second, memory, answers meanwhile",
     "reopen": "a knowledge base of 100,000 chunks after a kill, and rebuilds of its indexes",
     "canvas": "500 nodes and 800 edges: loading, dragging, statuses, edits",
     "running": "running again after a change, a map of 1,000 items, 200 runs at once",

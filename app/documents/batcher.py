@@ -1,4 +1,4 @@
-"""One thread that gathers concurrent embedding requests into micro-batches."""
+"""Few threads that gather concurrent embedding requests into micro-batches."""
 
 from __future__ import annotations
 
@@ -34,11 +34,13 @@ class _Request:
 
 
 class MicroBatcher:
-    """Serves `embed` to many tasks at once from one worker thread.
+    """Serves `embed` to many tasks at once from one worker thread, or a few.
 
     Long calls are cut into parts of `max_batch` texts, and waiting queries go before waiting
-    passages: a question never waits for more than one batch of somebody's ingestion. The thread
-    starts with the first request. `max_batch` is the embedder's `batch_size` where it has one.
+    passages: a question never waits for more than one batch a thread of somebody's ingestion.
+    Threads start with the first request. `max_batch` is the embedder's `batch_size` where it has
+    one, and the number of threads its `lanes`: more than one where a batch leaves the embedder's
+    own threads idle at its end, and they may take up the next one then.
     """
 
     def __init__(self, embedder: Embedder, *, max_batch: int | None = None) -> None:
@@ -47,7 +49,8 @@ class MicroBatcher:
         self._queue: list[_Request] = []
         self._numbers = itertools.count()
         self._changed = Condition()
-        self._thread: Thread | None = None
+        self._lanes: int = getattr(embedder, "lanes", 1)
+        self._threads: list[Thread] = []
         self._closed = False
 
     async def embed(
@@ -82,15 +85,15 @@ class MicroBatcher:
         return np.concatenate(results)
 
     def close(self) -> None:
-        """Stop the thread after its current batch; what still waits is cancelled."""
+        """Stop the threads after their current batches; what still waits is cancelled."""
         with self._changed:
             self._closed = True
             waiting, self._queue = self._queue, []
-            self._changed.notify()
+            self._changed.notify_all()
         for request in waiting:
             request.future.cancel()
-        if self._thread is not None:
-            self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def _submit(self, requests: list[_Request]) -> None:
         with self._changed:
@@ -98,10 +101,11 @@ class MicroBatcher:
                 raise RuntimeError("The embedder was closed.")
             for request in requests:
                 heapq.heappush(self._queue, request)
-            if self._thread is None:
-                self._thread = Thread(target=self._work, name="micro-batcher", daemon=True)
-                self._thread.start()
-            self._changed.notify()
+            while len(self._threads) < self._lanes:
+                thread = Thread(target=self._work, name="micro-batcher", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+            self._changed.notify_all()
 
     def _work(self) -> None:
         while batch := self._next_batch():

@@ -37,6 +37,9 @@ class OnnxEmbedder:
     name: str
     dim = 384
     max_tokens = 512
+    #: Two batches of 8 in flight keep every core at work, one of 16 leaves them idle at its end.
+    batch_size = 8
+    lanes = 2
 
     def __init__(self, model: str | bytes, threads: int | None = None) -> None:
         """Open a session over a model's path or its bytes."""

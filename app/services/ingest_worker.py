@@ -312,9 +312,13 @@ class IngestWorkers:
 
     async def _succeed(self, task: tables.Task, finished: RunFinished, started: float) -> None:
         """It ended with its commit; one that had nothing to commit ends here."""
-        report = finished.outputs.get("report")
+        ended = await call(self._jobs.task, task.id)
+        if ended.status != "running":
+            await self._end(task, lambda: ended)
+            return
+        rows = finished.outputs["report"]["rows"]
         row: dict[str, Any] = {"change": "unchanged", "chunks": 0}
-        if report is None or report["rows"]:
+        if rows:
             row = first_row(finished.outputs)
         await self._finish(task, row["change"], row["chunks"], started)
 

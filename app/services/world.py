@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from sqlmodel import Session
 
 _PAGE = 500
+#: Chunks from which on vectors are stored while a document is still being embedded.
+_KEPT_FROM = 256
 
 
 class Stored(NamedTuple):
@@ -232,6 +234,8 @@ class WorldKnowledge:
             [Text(_embedded_text(chunk), chunk.language or version.language) for chunk in found],
             batch_size=row.config.get("embedding_batch_size"),
             progress=progress,
+            # What a long document cost so far is not lost with the process.
+            keep=len(found) > _KEPT_FROM,
         )
         version.meta = noted(version.meta, carried)
         version.embedding_model, version.models = model, embedding.data()

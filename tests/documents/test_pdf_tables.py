@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from pdfs import line, simple_pdf
 
+from app.documents.errors import DocumentError
 from app.documents.extract import extract
+from app.documents.guard import WorkerPool
 from app.documents.model import Block, ExtractedDocument
 
 Read = Callable[..., ExtractedDocument]
@@ -160,6 +162,56 @@ def test_tables_of_us_offices_are_read_cell_by_cell(shared_data: Path) -> None:
         found = sum(map(relations, our_tables(folder / f"{name}.pdf")), start=relations([]))
         true = sum(map(relations, true_tables(folder / f"{name}-str.xml")), start=relations([]))
         assert f1(found, true)[2] > 0.95, name
+
+
+def test_a_page_of_thousands_of_words_is_read_within_bounds(read: Read) -> None:
+    words = "".join(line(5 + 30 * (i % 19), 790 - 4 * (i // 19), f"w{i}", 4) for i in range(3_700))
+    net = "".join(rule(2, 4 * i, 590, 4 * i) for i in range(199))
+    net += "".join(rule(30 * i, 2, 30 * i, 790) for i in range(20))
+    document = read("a.pdf", simple_pdf(net + words))
+    assert document.text.count("w") >= 3_700
+
+
+def test_forms_that_hold_themselves_end(read: Read) -> None:
+    form = "/Fm 8 0 R"
+    pdf = simple_pdf(line(60, 740, "Before the form.") + "q /Fm Do Q\n")
+    body, trailer = pdf.rsplit(b"xref", 1)[0], b"trailer\n<< /Size 9 /Root 1 0 R >>\n%%EOF"
+    body = body.replace(b"/Resources <<", f"/Resources << /XObject << {form} >>".encode())
+    content = "q /Fm Do Q 10 10 m 500 10 l S"
+    body += (
+        f"8 0 obj\n<< /Type /XObject /Subtype /Form /BBox [0 0 600 800] /Length {len(content)} "
+        f"/Resources << /XObject << {form} >> >> >>\nstream\n{content}\nendstream\nendobj\n"
+    ).encode()
+    assert "Before the form" in read("a.pdf", body + trailer, ocr="force", ocr_seconds=60).text
+
+
+async def test_trees_of_pages_in_a_circle_and_absurd_sizes(
+    pool: WorkerPool, tmp_path: Path
+) -> None:
+    good = simple_pdf(line(60, 740, "A page that can be read."))
+    path = tmp_path / "a.pdf"
+    hostile = {
+        "circle": good.replace(b"/Kids [6 0 R]", b"/Kids [2 0 R]"),
+        "huge": good.replace(b"[0 0 600 800]", b"[0 0 9999999 9999999]"),
+        "flat": good.replace(b"[0 0 600 800]", b"[0 0 600 0]"),
+        "negative": good.replace(b"[0 0 600 800]", b"[600 800 -9e30 9e30]"),
+    }
+    for name, data in hostile.items():
+        path.write_bytes(data)
+        for mode in ("off", "force") if name in ("huge", "flat") else ("off",):
+            try:
+                document = await pool.extract(path, options={"ocr": mode})
+            except DocumentError as error:
+                refused = error
+            else:
+                refused = None
+                boxes = [box for block in document.blocks for box in block.boxes]
+                assert "can be read" in document.text, name
+                assert all(0 <= box.x0 <= box.x1 <= 1 for box in boxes)
+                assert all(0 <= box.y0 <= box.y1 <= 1 for box in boxes)
+            if refused is not None:
+                assert refused.code in {"damaged", "no_text"}, (name, refused)
+                assert refused.fix
 
 
 def test_many_lines_do_not_hold_it_up(read: Read) -> None:

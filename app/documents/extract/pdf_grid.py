@@ -33,6 +33,8 @@ MAX_SINGLE = 3
 MAX_WORDS = 6.0
 #: And characters, for scripts without spaces.
 MAX_CHARS = 60.0
+#: Lines of a page among which tables are looked for, and areas between ruling lines.
+MAX_LINES, MAX_REGIONS = 3_000, 40
 #: Rows of a head that are looked for above the first row that is surely one of the table.
 MAX_HEAD = 8
 
@@ -69,8 +71,10 @@ class _Core:
 def find_grids(page_lines: Sequence[Line], drawn: Drawn) -> list[TableArea]:
     """Return the tables of a page that are told by the alignment of their words."""
     lines = [line for line in page_lines if line.words and line.height <= 4 * max(line.size, 4.0)]
+    if len(lines) > MAX_LINES:
+        return []
     cores = [core for run in _runs(_rows(lines)) if (core := _core(run)) is not None]
-    for region in _ruled_regions(drawn.across):
+    for region in _ruled_regions(drawn.across)[:MAX_REGIONS]:
         if not any(_within(core, region) for core in cores):
             inside = [line for line in lines if _holds(region, line)]
             cores += [c for run in _runs(_by_height(inside)) if (c := _core(run)) is not None]

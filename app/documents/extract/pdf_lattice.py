@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -168,18 +169,19 @@ def _places(values: list[float]) -> list[float]:
 
 def _at(places: Sequence[float], value: float) -> int:
     """Return between which two places a value lies."""
-    return max(0, min(len(places) - 2, sum(place <= value for place in places) - 1))
+    return max(0, min(len(places) - 2, bisect_right(places, value) - 1))
 
 
 def _owners(lattice: _Lattice, xs: Sequence[float], ys: Sequence[float]) -> dict[Spot, Spot]:
     """Return the first place of the cell that each place (row, column) belongs to."""
+    down, across = _by_place(lattice.down, xs), _by_place(lattice.across, ys)
     owner: dict[Spot, Spot] = {}
     for y in range(len(ys) - 1):
         for x in range(len(xs) - 1):
             owner[y, x] = y, x
-            if x and not _bounded(lattice.down, xs[x], ys[y], ys[y + 1]):
+            if x and not _bounded(down[x], ys[y], ys[y + 1]):
                 owner[y, x] = owner[y, x - 1]
-            elif y and not _bounded(lattice.across, ys[y], xs[x], xs[x + 1]):
+            elif y and not _bounded(across[y], xs[x], xs[x + 1]):
                 above = owner[y - 1, x]
                 # Only whole rectangles: the cell above must begin in this column.
                 if above[1] == x:
@@ -187,12 +189,21 @@ def _owners(lattice: _Lattice, xs: Sequence[float], ys: Sequence[float]) -> dict
     return owner
 
 
-def _bounded(
-    strokes: Sequence[tuple[float, float, float]], where: float, start: float, end: float
-) -> bool:
-    covered = sum(
-        max(0.0, min(b, end) - max(a, start)) for at, a, b in strokes if abs(at - where) <= 2 * NEAR
-    )
+def _by_place(
+    strokes: Iterable[tuple[float, float, float]], places: Sequence[float]
+) -> list[list[tuple[float, float]]]:
+    """Return the extents of the strokes at each place."""
+    found: list[list[tuple[float, float]]] = [[] for _ in places]
+    for where, start, end in strokes:
+        at = bisect_left(places, where)
+        for i in (at - 1, at):
+            if 0 <= i < len(places) and abs(places[i] - where) <= 2 * NEAR:
+                found[i].append((start, end))
+    return found
+
+
+def _bounded(extents: Sequence[tuple[float, float]], start: float, end: float) -> bool:
+    covered = sum(max(0.0, min(b, end) - max(a, start)) for a, b in extents)
     return covered >= _COVERS * (end - start)
 
 

@@ -59,6 +59,27 @@ def test_a_row_is_read_from_the_left() -> None:
     ]
 
 
+def lines_at(*places: tuple[float, float, float]) -> list[ocr.Line]:
+    """Lines of 2 % of the page's height: (left, top, right)."""
+    return [ocr.Line(f"{x0:.1f} {y0:.2f}", 1.0, (x0, y0, x1, y0 + 0.02)) for x0, y0, x1 in places]
+
+
+def test_columns_of_prose_are_read_one_after_the_other() -> None:
+    ys = [0.2 + 0.03 * i for i in range(8)]
+    left, right = lines_at(*((0.1, y, 0.48) for y in ys)), lines_at(*((0.52, y, 0.9) for y in ys))
+    (title,) = lines_at((0.2, 0.1, 0.8))
+    mixed = [line for pair in zip(right, left, strict=True) for line in pair]
+    assert ocr.in_order([*mixed, title]) == [title, *left, *right]
+    thirds = [lines_at(*((x, y, x + 0.28) for y in ys)) for x in (0.05, 0.36, 0.67)]
+    mixed = [line for row in zip(*thirds, strict=True) for line in row]
+    assert ocr.in_order(mixed) == [line for column in thirds for line in column]
+
+
+def test_the_rows_of_a_table_stay_rows() -> None:
+    cells = lines_at(*((x, 0.2 + 0.03 * i, x + 0.05 + 0.03 * (i % 3)) for i in range(8) for x in (0.1, 0.4, 0.7)))  # fmt: skip
+    assert ocr.in_order(cells[::-1]) == cells
+
+
 def test_a_transparent_ground_is_white_and_nothing_is_nothing() -> None:
     clear = picture("RGBA", (0, 0, 0, 0), (0, 0, 0, 255))
     assert [line.text for line in ocr.read_image(png(clear))] == WORDS

@@ -29,6 +29,8 @@ DETECTION_SIDE = 960
 MAX_LINES = 1_000
 #: Lines of one call: between calls the time is looked at.
 _BATCH = 24
+#: Lines of a column of prose at least, its width and the space beside it in shares of the image's.
+_COLUMN_LINES, _COLUMN_WIDTH, _COLUMN_GAP = 5, 0.2, 0.004
 #: Difference in grey (of 255) between letters and their ground, and pixels left around letters.
 _INK, _MARGIN = 60, 24
 #: Lines read both ways up to tell which is right.
@@ -162,11 +164,55 @@ def recognise(image: Any, *, seconds: float | None = None) -> Reading:
             if confidence >= MIN_CONFIDENCE and text.strip():
                 share = box[0] / width, box[1] / height, box[2] / width, box[3] / height
                 lines.append(Line(text.strip(), confidence, turned(share, turns)))
-    return Reading(in_rows(lines), turns, complete)
+    return Reading(in_order(lines), turns, complete)
 
 
-def in_rows(lines: Sequence[Line]) -> list[Line]:
-    """Return lines row by row from the top, those of a row from the left."""
+def in_order(lines: Sequence[Line]) -> list[Line]:
+    """Return lines as they are read: columns of prose one after the other, else row by row."""
+    gap = _between_columns(lines)
+    if gap is None:
+        return _in_rows(lines)
+    ordered: list[Line] = []
+    left: list[Line] = []
+    right: list[Line] = []
+    for line in sorted(lines, key=lambda line: line.box[1] + line.box[3]):
+        if line.box[2] <= gap:
+            left.append(line)
+        elif line.box[0] >= gap:
+            right.append(line)
+        else:  # a title, say: what is above it comes first
+            ordered += [*_in_rows(left), *in_order(right), line]
+            left, right = [], []
+    return [*ordered, *_in_rows(left), *in_order(right)]
+
+
+def _between_columns(lines: Sequence[Line]) -> float | None:
+    """Return where a column of prose ends and the next begins, if the lines stand in such."""
+    if len(lines) < 2 * _COLUMN_LINES:
+        return None
+    for gap in sorted({line.box[2] + _COLUMN_GAP / 2 for line in lines}):
+        sides = (
+            [line for line in lines if line.box[2] <= gap],
+            [line for line in lines if line.box[0] >= gap + _COLUMN_GAP / 2],
+        )
+        across = len(lines) - sum(map(len, sides))
+        if across > 0.25 * len(lines) or min(map(len, sides)) < _COLUMN_LINES:
+            continue
+        if all(_is_column(side) for side in sides):
+            return gap
+    return None
+
+
+def _is_column(lines: Sequence[Line]) -> bool:
+    """Whether most lines fill the width that they share, as prose does and cells do not."""
+    width = max(line.box[2] for line in lines) - min(line.box[0] for line in lines)
+    full = sum(line.box[2] - line.box[0] > 0.75 * width for line in lines)
+    return width >= _COLUMN_WIDTH and (
+        full >= 0.5 * len(lines) or _between_columns(lines) is not None
+    )
+
+
+def _in_rows(lines: Sequence[Line]) -> list[Line]:
     rows: list[list[Line]] = []
     for line in sorted(lines, key=lambda line: line.box[1] + line.box[3]):
         middle = (line.box[1] + line.box[3]) / 2

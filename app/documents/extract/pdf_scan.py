@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -12,6 +13,8 @@ from app.documents.extract import ocr
 from app.documents.extract.options import ExtractOptions
 from app.documents.extract.pdf_lines import Line, PageLines, Word
 
+#: A word cut at the end of a line.
+_CUT = re.compile(r"[^\W\d_]{2}-$")
 _WORD = re.compile(r"\S+")
 #: Pixels a point of the page becomes: 144 dpi, enough for type of 6 points.
 _SCALE = 2.0
@@ -132,6 +135,9 @@ def as_lines(page: PageLines, reading: ocr.Reading) -> PageLines:
                 words=_words(line.text, x0 * width, x1 * width),
             )
         )
+    for above, below in pairwise(lines):
+        if _CUT.search(above.text) and below.text[0].islower():
+            above.text, above.hyphen = above.text[:-1], True
     return PageLines(page.number, width, height, lines, turns=reading.turns)
 
 

@@ -152,7 +152,7 @@ def toast(
     """A message that goes away by itself; with `undo` it offers the way back for ten seconds."""
     seconds = 10.0 if undo else 9.0 if tone == "danger" else 4.0
     with context.client.layout:
-        box = div("rl-note").props('role="status"')
+        box = div("rl-note").props(f'role="{"alert" if tone == "danger" else "status"}"')
     with box:
         if tone == "danger":
             ui.icon("error")
@@ -179,6 +179,7 @@ def failed(error: Exception) -> None:
 def dialog(title: str, *, wide: bool = False) -> Iterator[ui.dialog]:
     """A dialog with a title; close it with `.submit(…)` and remove it when it is closed."""
     with ui.dialog() as box, div("rl-dialog" + (" rl-wide" if wide else "")):
+        box.props["aria-label"] = title
         label(title, "rl-large")
         yield box
 

@@ -154,6 +154,29 @@
     if (name) target.setAttribute("aria-label", name);
   });
 
+  // ---- menus of the pages are walked with the arrows and told as menus, as those of the canvas are
+  const entries = (menu) => [...menu.querySelectorAll(".q-item[tabindex]:not(.disabled)")].filter((one) => one.offsetParent !== null);
+  const menuOf = (target) => {
+    const menu = target.closest?.(".q-menu");
+    return menu && !menu.querySelector("[role='listbox'], input, textarea") && entries(menu).length ? menu : null;
+  };
+  addEventListener("focusin", (event) => {
+    const menu = menuOf(event.target);
+    if (!menu || menu.getAttribute("role") === "menu") return;
+    menu.setAttribute("role", "menu");
+    for (const one of menu.querySelectorAll(".q-item")) one.setAttribute("role", "menuitem");
+  });
+  addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1, Home: 0, End: 0 }[event.key];
+    const menu = step === undefined ? null : menuOf(event.target);
+    if (!menu) return;
+    event.preventDefault();
+    const all = entries(menu);
+    const at = all.indexOf(document.activeElement);
+    const next = event.key === "Home" ? 0 : event.key === "End" || (at < 0 && step < 0) ? all.length - 1 : at + step;
+    all[(next + all.length) % all.length].focus();
+  });
+
   // ---- relative times stay true while the page is open
   const ago = (seconds) => {
     if (seconds < 45) return "just now";

@@ -27,6 +27,8 @@
       this.title = make("h2", "rl-tour-title");
       this.text = make("p", "rl-tour-text");
       this.todo = make("p", "rl-tour-todo");
+      // The focus stays in the card: what stands in it is read out when it changes.
+      for (const part of [this.title, this.text, this.todo]) part.setAttribute("aria-live", "polite");
       this.count = make("span", "rl-muted rl-small");
       this.end = this.button("End the tour", "rl-tour-end", () => this.stop());
       this.next = this.button("Next", "rl-tour-next", () => this.go(1));

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
+import json
 import re
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +17,7 @@ from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
 
+from app.ui.pages.automation import example_body, example_call
 from app.ui.pages.times import choices_of, cron_of, zones
 
 if TYPE_CHECKING:
@@ -154,3 +159,21 @@ def test_time_zones_can_be_chosen() -> None:
     names = zones()
     assert names[0] == "UTC"
     assert "Europe/Berlin" in names
+
+
+def test_the_example_of_a_webhook_has_what_the_webhook_takes() -> None:
+    body = example_body({"question": "message.text", "name": "message.from", "all": ""})
+    assert json.loads(body) == {"message": {"text": "…", "from": "…"}, "text": "…"}
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+def test_the_example_of_a_signed_webhook_signs_what_it_sends() -> None:
+    body = example_body({"question": "it's"})
+    call = example_call("http://127.0.0.1/hooks/x", body, "s3cret")
+    said = "curl() { printf '%s\\n' \"$@\"; }; "
+    shown = subprocess.run(
+        ["sh", "-c", said + call], capture_output=True, text=True, check=True
+    ).stdout
+    signature = hmac.new(b"s3cret", body.encode(), "sha256").hexdigest()
+    assert f"X-Signature-256: sha256={signature}\n" in shown
+    assert f"{body}\n" in shown

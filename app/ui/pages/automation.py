@@ -288,12 +288,11 @@ class Automation:
             parts.failed(error)
             return
         base = str(ui.context.client.request.base_url).rstrip("/")
-        self._show_fresh(f"{base}{made.url}", made.secret)
+        self._show_fresh(f"{base}{made.url}", made.secret, values["mapping"])
         await self._refresh()
 
-    def _show_fresh(self, url: str, secret: str | None) -> None:
+    def _show_fresh(self, url: str, secret: str | None, mapping: dict[str, str]) -> None:
         names = [one.name for one in self._inputs if one.kind == "text"]
-        example = json.dumps(dict.fromkeys(names, "…"), ensure_ascii=False)
         self._fresh.clear()
         hint = "Copy it to where it is used. Whoever knows it can run the workflow."
         with (
@@ -307,11 +306,8 @@ class Automation:
                     "Send the header X-Signature-256: sha256=HEX, the HMAC-SHA-256 of the body.",
                     "rl-muted rl-small",
                 )
-            parts.tag(
-                "code",
-                f"curl -X POST {url} -H 'Content-Type: application/json' -d '{example}'",
-                "rl-auto-code rl-mono",
-            )
+            body = example_body(mapping or {name: name for name in names})
+            parts.tag("code", example_call(url, body, secret), "rl-auto-code rl-mono rl-pre")
 
     async def _pause_webhook(self, one: WebhookView, enabled: bool) -> None:
         await self._do(self._triggers.change_webhook(one.webhook_id, enabled=enabled))
@@ -357,3 +353,29 @@ def _secret(name: str, value: str, mark: str) -> None:
 def _copy(value: str) -> None:
     ui.clipboard.write(value)
     parts.toast("Copied.")
+
+
+def example_body(mapping: dict[str, str]) -> str:
+    """JSON that has something at each place that a webhook takes: {input: path}."""
+    body: dict[str, Any] = {}
+    for path in mapping.values():
+        *outer, last = path.split(".") if path else ["text"]
+        room = body
+        for name in outer:
+            found = room.setdefault(name, {})
+            room = found if isinstance(found, dict) else room
+        room.setdefault(last, "…")
+    return json.dumps(body, ensure_ascii=False)
+
+
+def example_call(url: str, body: str, secret: str | None) -> str:
+    """A command that calls a webhook as it is; with a secret, it signs what it sends."""
+    quoted = "'" + body.replace("'", "'\\''") + "'"
+    if secret is None:
+        return f"curl -X POST {url} -H 'Content-Type: application/json' -d {quoted}"
+    signature = f"$(printf %s \"$BODY\" | openssl dgst -sha256 -hmac '{secret}' | sed 's/.* //')"
+    return (
+        f"BODY={quoted}\n"
+        f"curl -X POST {url} -H 'Content-Type: application/json' "
+        f'-H "X-Signature-256: sha256={signature}" -d "$BODY"'
+    )

@@ -170,4 +170,7 @@ class Times:
             except RagloomError as error:
                 self._words.text = f"{error.message} {error.fix}"
                 self._good = False
+        self._words.classes(
+            add="" if self._good else "rl-danger", remove="rl-danger" if self._good else ""
+        )
         self.changed()

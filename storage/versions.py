@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Change = Literal["added", "updated", "unchanged"]
+_UNCHANGED: Change = "unchanged"
 
 _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 _COMMIT_PREFIX = re.compile(r"[0-9a-f]{4,64}")
@@ -218,7 +219,7 @@ class History:
             base = commits.lock_base(session, kb_id)
             head = commits.require_head(session, kb_id, ref)
             before = manifests.lookup(session, head.manifest_id, version.document_id)
-            commit, change = head, cast(Change, "unchanged")
+            commit, change = head, _UNCHANGED
             if before != version.id:
                 check_unmoved(session, version.document_id, before, over, exact=exact)
                 self._keep_version(session, version, chunks, rows, corrections)

@@ -219,20 +219,22 @@ export default {
       if (n !== this.at) this.choose(n, "both");
       this.editing = n;
       this.draft = this.known.get(n).content;
-      this.$nextTick(() => { const field = this.field(); if (field) { this.fit(); field.focus(); field.setSelectionRange(0, 0); } });
-    },
-    // A draft that was begun elsewhere: an edit that is done again.
-    write({ n, text }) {
-      this.edit(n);
-      this.draft = text;
-      this.$nextTick(() => this.fit());
+      this.$nextTick(() => {
+        const field = this.field();
+        if (!field) return;
+        this.fit();
+        field.setSelectionRange(0, 0);
+        field.focus({ preventScroll: true });
+        field.scrollTop = 0;
+        this.bring(this.$refs.right, field.closest(".rl-chunk"));
+      });
     },
     field() { return [this.$refs.field].flat()[0]; },
     fit() {
       const field = this.field();
       if (!field) return;
       field.style.height = "auto";
-      field.style.height = Math.min(field.scrollHeight + 2, innerHeight * 0.6) + "px";
+      field.style.height = Math.max(96, Math.min(field.scrollHeight + 2, this.$refs.right.clientHeight - 180)) + "px";
     },
     leave() {
       this.editing = -1;

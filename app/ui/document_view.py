@@ -54,11 +54,6 @@ class DocumentView(ui.element, component="document_view.js"):
         self._chosen = -1 if number is None else number
         await self._send(max(0, self._chosen - _BEFORE), _MOST, at=self._chosen, fresh=True)
 
-    async def rewrite(self, number: int, draft: str) -> None:
-        """Begin to edit a chunk with another text."""
-        await self.go(number)
-        self.run_method("write", {"n": number, "text": draft})
-
     def undo(self, done: CorrectionView, what: str, number: int) -> None:
         """Say what was done, with the way back."""
 

@@ -229,7 +229,7 @@ def test_a_dropped_folder_is_filtered_ticked_and_removed_on_a_phone(
     rows.get_by_role("checkbox").click()
     expect(page.get_by_text("1 ticked")).to_be_visible()
     page.locator(".rl-docs-picked").get_by_role("button", name="Remove").click()
-    page.get_by_role("button", name="Remove", exact=True).last.click()
+    page.locator(".q-dialog").get_by_role("button", name="Remove").click()
     expect(page.get_by_text("No such document")).to_be_visible()
     page.get_by_role("button", name="Show all documents").click()
     expect(rows).to_have_count(1)

@@ -57,7 +57,7 @@ async def chunks(services: Services, place: tuple[str, str]) -> list[ChunkView]:
 
 
 async def find(services: Services, kb: str, words: str, how: str = "keyword") -> list[str]:
-    config = SearchConfig(search_type=how, k=20)  # type: ignore[arg-type]
+    config = SearchConfig(search_type=how, k=20)
     return [c.content for c in (await services.search.search(kb, words, config)).results]
 
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 from app.services.container import Services
 from app.services.ingest import IncomingFile
 from storage.errors import NotFound
-from tests.documents.test_extract_pdf import line, simple_pdf
+from tests.documents.pdfs import line, simple_pdf
 from tests.services.conftest import FACTS, Fill, opened
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

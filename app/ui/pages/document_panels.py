@@ -87,7 +87,8 @@ def conflicts(
                 str(part.get("was", "")) for part in conflict.get("parts", ())
             )
             if conflict["op"] == "replace":
-                show_diff(viewers.diff(was, str(conflict.get("text", ""))), beside=False)
+                with parts.div("rl-diff"):
+                    show_diff(viewers.diff(was, str(conflict.get("text", ""))), beside=False)
             else:
                 parts.label(was, "rl-chunk-text rl-folded")
             with parts.div("rl-row rl-wrap rl-gap-4"):

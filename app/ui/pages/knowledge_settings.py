@@ -76,6 +76,7 @@ def _names(services: Services, kb: KnowledgeBaseView) -> None:
 
     with parts.div("rl-row"):
         parts.primary("Save", save)
+    parts.label(f"Id: {kb.knowledge_base_id}", "rl-muted rl-small rl-mono")
 
 
 async def _told(room: ui.element, do: Callable[[], Awaitable[Any]]) -> bool:

@@ -12,6 +12,7 @@ _WINDOW_S = 60.0
 _LEAST = 8
 #: Rates over less than this many seconds say nothing.
 _SHORTEST_S = 0.5
+_MOST_JOBS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Pace:
 
     def begin(self, job_id: str) -> None:
         """A file of a job was begun: from the first one on, time counts."""
+        while len(self._tracks) >= _MOST_JOBS and job_id not in self._tracks:
+            del self._tracks[next(iter(self._tracks))]
         self._tracks.setdefault(job_id, _Track(self._clock()))
 
     def embedded(self, job_id: str, task_id: str, chunks: int) -> None:

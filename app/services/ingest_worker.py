@@ -18,6 +18,7 @@ from app.services.broadcast import Broadcast
 from app.services.ingest_pace import Pace
 from app.services.ingest_pauses import PAUSING, STORAGE, Blocked, Pauses
 from app.services.kb_pipeline import graph_for, identity_of
+from app.services.memory import give_back
 from app.services.pipeline import first_row, stage_of
 from app.services.problems import explain
 from app.services.processing import stored_processing
@@ -42,6 +43,8 @@ _CONTENDED_S = 0.5
 #: A file that was under way at many deaths of the process gets its last chance only after the
 #: process has lived this long: that it was stopped over and over says nothing about the file.
 _SETTLED_S = 5.0
+#: Between returns of memory that documents needed and nobody needs any more.
+_TIDY_S = 10.0
 #: Time for a cancelled document to let go of its threads.
 _GRACE_S = 2.0
 _KNOWN_JOBS = 100
@@ -100,7 +103,8 @@ class IngestWorkers:
         self._slots = asyncio.Semaphore(count)
         self._timeout_s = timeout_s
         self._wake = asyncio.Event()
-        self._began = time.monotonic()
+        self._began = self._tidied = time.monotonic()
+        self._tidying: asyncio.Task[None] | None = None
         self._dispatcher: asyncio.Task[None] | None = None
         self._processing: set[asyncio.Task[None]] = set()
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -122,6 +126,8 @@ class IngestWorkers:
         for task in self._processing:
             task.cancel()
         await asyncio.gather(*self._processing, return_exceptions=True)
+        if self._tidying is not None:
+            await asyncio.gather(self._tidying, return_exceptions=True)
 
     def wake(self) -> None:
         """There is something to do, or what kept it may be over."""
@@ -222,6 +228,11 @@ class IngestWorkers:
         self._slots.release()
         if not work.cancelled() and (error := work.exception()):
             log.error("an upload was left undone", exc_info=error)
+        stopping = self._dispatcher is None or self._dispatcher.done()
+        due = time.monotonic() - self._tidied > _TIDY_S or not self._processing
+        if due and not stopping:
+            self._tidied = time.monotonic()
+            self._tidying = asyncio.create_task(call(give_back), name="give memory back")
 
     async def _process(self, task: tables.Task) -> None:
         run = asyncio.create_task(self._ingest(task), name=f"ingest {task.id}")

@@ -79,9 +79,9 @@ class Files(Node["Files.Config"]):
 class Extract(Node["Extract.Config"]):
     """Read files into headings, paragraphs, lists and tables.
 
-    PDF, Word, PowerPoint, Excel, HTML, Markdown and text files keep their page, slide or sheet
-    numbers. Each file is read in a process of its own with limits, so that a broken one harms
-    nothing else.
+    PDF, Office files, HTML, Markdown, e-books, mails, notebooks, JSON, text, and images with text
+    recognition on; page, slide and sheet numbers are kept. Each file is read in a process of its
+    own with limits, so that a broken one harms nothing else.
     """
 
     type, version, title, family, icon = "extract", 1, "Extract text", "documents", "description"

@@ -27,7 +27,7 @@ def words(task: TaskView) -> str:
     if task.status == "queued":
         return "waiting"
     if task.status == "running":
-        count = f" {task.done} of {task.total}" if task.total else ""
+        count = f" {task.done} of {task.total}" if task.total > 1 else ""
         return f"{task.stage or 'starting'}{count}"
     return {"success": "done", "error": "failed", "cancelled": "cancelled"}[task.status]
 

@@ -33,5 +33,7 @@ def decrypted(path: Path, password: str) -> Iterator[Path]:
                 "wrong_password", "The password does not open this file.", "Give the right one."
             ) from error
         except (FileFormatError, OSError, ValueError, KeyError, IndexError) as error:
-            raise damaged("The encrypted file is damaged.") from error
+            raise damaged(
+                "The file cannot be decrypted: it is damaged, or encrypted in a way that is rare."
+            ) from error
         yield copy

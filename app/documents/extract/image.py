@@ -34,7 +34,7 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
         raise DocumentError(
             "ocr_off",
             "The file is an image: reading it takes text recognition (OCR), which is off.",
-            "Turn OCR on (“auto”) in the processing settings and process it again.",
+            "Process it again with text recognition on.",
         )
     from app.documents.extract.ocr import read_image
 

@@ -107,18 +107,22 @@ def check_pages(count: int, options: ExtractOptions) -> None:
         )
 
 
+def _pages_words(pages: int) -> str:
+    return "the only page" if pages == 1 else f"any of the {pages:,} pages"
+
+
 def no_text(pages: int, *, tried: bool = False) -> DocumentError:
     """Return the error for a document of pictures; `tried`: text recognition found none."""
     if tried:
         return DocumentError(
             "no_text",
-            f"Neither text nor anything that reads as text is on the {pages:,} page(s) of this PDF.",
+            f"Neither text nor anything that reads as text is on {_pages_words(pages)} of this PDF.",
             "Upload a better scan, or a document that holds text.",
         )
     return DocumentError(
         "no_text",
-        f"None of the {pages:,} page(s) of this PDF holds text: it is probably a scan.",
-        "Switch text recognition (OCR) on in the processing settings and upload it again.",
+        f"There is no text on {_pages_words(pages)} of this PDF: it is probably a scan.",
+        "Process it again with text recognition (OCR) on.",
     )
 
 

@@ -59,7 +59,8 @@ class Begin:
             ).mark("begin-upload")
             self._zone = parts.drop_zone(
                 "Choose files, or drop them here",
-                f"PDF, Word, PowerPoint, Excel, HTML, Markdown or text; up to {limit} MB each.",
+                f"PDF, Office files, HTML, Markdown, e-books, mails, notebooks, text or a zip of them; "
+                f"up to {limit} MB each.",
                 upload,
             )
             self._zone.classes(add="rl-begin-zone").props["autofocus"] = True

@@ -93,14 +93,27 @@ class MoreList:
         step: int = 50,
     ) -> None:
         self._load, self._row, self._step = load, row, step
-        self._shown = 0
+        self._shown = self._turn = 0
         self.total = 0
         self.room = ui.element("div")
         self._more = parts.quiet("Show more", self.more).classes("rl-hidden")
 
     async def reset(self) -> int:
-        """Load the first page again; return how many there are in all."""
+        """Load what is shown, at least the first page, again; return how many there are in all.
+
+        Of several calls at the same time, the last one is drawn.
+        """
+        self._turn += 1
+        turn, wanted = self._turn, self._shown
         items, total = await self._load(self._step, 0)
+        items = list(items)
+        while len(items) < min(wanted, total):
+            more, total = await self._load(self._step, len(items))
+            if not more:
+                break
+            items += more
+        if turn != self._turn or self.room.is_deleted:
+            return self.total
         self.room.clear()
         self._shown = 0
         self._add(items, total)

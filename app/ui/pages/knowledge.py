@@ -75,8 +75,8 @@ async def _build(services: Services) -> None:
         parts.empty(
             "menu_book",
             "No knowledge base yet",
-            "Drop your files and ask them, or make one first and fill it later: PDF, Word, PowerPoint, Excel, HTML, Markdown "
-            "or text.",
+            "Drop your files and ask them, or make one first and fill it later: PDF, Office files, HTML, "
+            "Markdown, e-books, mails, notebooks, images or text.",
         ),
     ):
         parts.primary("Ask my own files", lambda: ui.navigate.to("/begin"), icon="note_add")

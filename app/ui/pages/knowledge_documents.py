@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from nicegui import ui
+from nicegui import events, ui
 
 from app.services.container import Services
 from app.services.ingest import IncomingFile
@@ -26,6 +26,8 @@ _STATUS = {
 }
 #: Errors that a password may mend.
 _LOCKED = ("encrypted", "wrong_password")
+#: Errors that text recognition may mend.
+_SCANS = ("ocr_off", "no_text")
 
 
 class Documents:
@@ -35,10 +37,13 @@ class Documents:
         self._services, self._kb, self._changed = services, kb, changed
         self._ticked: dict[str, tuple[DocumentView, ui.checkbox]] = {}
         self._shown: dict[str, tuple[DocumentView, ui.checkbox]] = {}
+        #: Menus of rows that are open, and whether the list waits for them.
+        self._menus, self._stale = 0, False
 
     async def build(self) -> None:
         """Show everything."""
         Uploads(self._services, self._kb, self.refresh)
+        self._room = parts.div("rl-hidden")
         stats = await self._services.knowledge.stats(self._kb)
         with parts.div("rl-toolbar rl-docs-bar") as self._bar:
             self._text = ui.input(placeholder="Filter by name").props("debounce=200 clearable")
@@ -84,11 +89,15 @@ class Documents:
 
     async def refresh(self) -> None:
         """List the documents that fit the filters; ticks are kept where the document is shown."""
-        ticked = set(self._ticked)
-        self._ticked, self._shown = {}, {}
+        if self._menus:
+            self._stale = True  # it would close under the pointer
+            return
+        self._stale = False
         total = await self._listing.reset()
-        for document_id in ticked & set(self._shown):
-            self._shown[document_id][1].value = True
+        self._shown = {key: one for key, one in self._shown.items() if not one[1].is_deleted}
+        self._ticked = {key: self._shown[key] for key in self._ticked if key in self._shown}
+        for _, box in list(self._ticked.values()):
+            box.value = True
         self._tell()
         filtered = bool(self._text.value or self._status.value or self._language.value)
         for element, visible in (
@@ -113,6 +122,11 @@ class Documents:
 
     def _show_all(self) -> None:
         self._text.value = self._status.value = self._language.value = ""
+
+    async def _menu(self, event: events.ValueChangeEventArguments[bool]) -> None:
+        self._menus += 1 if event.value else -1
+        if not self._menus and self._stale:
+            await self.refresh()
 
     # ---- ticks ----
     def _tick(self, document: DocumentView, box: ui.checkbox, on: bool) -> None:
@@ -191,8 +205,17 @@ class Documents:
         used = documents[0].processing if len(documents) == 1 else {}
         name = documents[0].filename if len(documents) == 1 else f"{len(documents)} documents"
         config = await ask_processing(self._services, self._kb, used, f"Process {name} again")
-        if config is None:
-            return
+        if config is not None:
+            await self._process_with(documents, config)
+
+    async def _recognise(self, document: DocumentView) -> None:
+        config = {**document.processing, "ocr": "auto"}
+        config.pop("pipeline", None)
+        await self._process_with([document], config)
+
+    async def _process_with(
+        self, documents: Sequence[DocumentView], config: dict[str, Any]
+    ) -> None:
         author = await person.person_name()
         there = [d.document_id for d in documents if d.version_id is not None]
         try:
@@ -254,6 +277,17 @@ class Documents:
             with parts.div("rl-row rl-gap-4").style("justify-content: flex-end"):
                 self._actions(document, href, ready)
 
+    def _act(
+        self, do: Callable[[Any], Awaitable[None]], what: Any
+    ) -> Callable[[], Awaitable[None]]:
+        """Do something with a row; what it asks and says outlives the row."""
+
+        async def act() -> None:
+            with self._room:
+                await do(what)
+
+        return act
+
     def _name(self, document: DocumentView, href: str, ready: bool) -> None:
         if ready:
             with parts.link(href, "rl-ellipsis rl-doc-link"):
@@ -267,6 +301,8 @@ class Documents:
                 parts.tag("span", text.count(lost, "correction") + " to look at")
         if document.error:
             title, fix = parts.error_words(document.error)
+            if document.error.get("code") in _LOCKED:
+                fix = "Give its password, or upload a copy without one."
             parts.label(title, "rl-danger rl-small")
             if fix:
                 parts.label(fix, "rl-muted rl-small")
@@ -274,10 +310,19 @@ class Documents:
     def _actions(self, document: DocumentView, href: str, ready: bool) -> None:
         failed = document.status in ("error", "cancelled")
         if failed and (document.error or {}).get("code") in _LOCKED:
-            parts.icon_button("key", "Give the password", lambda: self._password(document))
+            parts.icon_button("key", "Give the password", self._act(self._password, document))
+        elif failed and (document.error or {}).get("code") in _SCANS:
+            parts.icon_button(
+                "document_scanner",
+                "Read with text recognition",
+                self._act(self._recognise, document),
+            )
         elif failed:
-            parts.icon_button("refresh", "Try again", lambda: self._retry([document]))
-        with parts.icon_button("more_horiz", "More"), ui.menu():
+            parts.icon_button("refresh", "Try again", self._act(self._retry, [document]))
+        with (
+            parts.icon_button("more_horiz", f"More of {document.filename}"),
+            ui.menu().on_value_change(self._menu),
+        ):
             if ready:
                 ui.menu_item("Open", lambda: ui.navigate.to(href))
                 ui.menu_item(
@@ -285,5 +330,5 @@ class Documents:
                     lambda: ui.download(original_href(self._kb, document.document_id)),
                 )
             if ready or failed:
-                ui.menu_item("Process again…", lambda: self._process([document]))
-            ui.menu_item("Remove", lambda: self._remove([document]))
+                ui.menu_item("Process again…", self._act(self._process, [document]))
+            ui.menu_item("Remove", self._act(self._remove, [document]))

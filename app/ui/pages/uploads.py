@@ -11,7 +11,7 @@ from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.ingest import LOCKED, IncomingFile
 from app.services.views import TaskView
-from app.ui import jobs, live, parts
+from app.ui import jobs, live, parts, text
 from app.ui.pages.upload_jobs import Jobs
 
 #: The table under the list is read again at most this often, in seconds.
@@ -46,7 +46,7 @@ class Uploads:
         parts.drop_zone(
             "Add documents",
             "Drop files, folders or zip files here, or click. PDF, Office files, HTML, Markdown, "
-            f"e-books, mails, notebooks, text; up to {limit} MB each.",
+            f"e-books, mails, notebooks, images, text; up to {limit} MB each.",
             upload,
         )
         Jobs(services, kb)
@@ -172,7 +172,7 @@ class _Row:
             gone()
 
         if task.status == "success":
-            self.words.text = f"done · {task.chunks_created} chunks"
+            self.words.text = f"done · {text.count(task.chunks_created, 'chunk')}"
             self.words.classes(add="rl-ok")
             with self.element:
                 ui.timer(4.0, remove, once=True)

@@ -37,6 +37,8 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("Walk to neighbours", "Arrow keys"),
             ("Open the settings", "Enter"),
+            ("Go to the question", "Q"),
+            ("Back to the canvas", "Escape"),
             ("Select one more", "Ctrl and click"),
             ("Select an area", "Shift and drag"),
             ("Select all · nothing", "Ctrl A · Escape"),

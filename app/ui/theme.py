@@ -32,6 +32,7 @@ def install() -> None:
         "outlined dense options-dense hide-bottom-space dropdown-icon=expand_more"
     )
     ui.tabs.default_props("dense no-caps align=left inline-label :breakpoint=0")
+    ui.menu_item.default_props("role=menuitem")
     ui.tooltip.default_props("delay=400 transition-duration=100")
 
 

@@ -88,7 +88,7 @@ class Workbench(Bench):
             "edit_output": self.data.edit_outputs,
             "download": self.data.download,
             "download_csv": self.data.download_csv,
-            "open": lambda _: ui.run_javascript("ragloom.panel('inspector', 'open')"),
+            "open": lambda _: ui.run_javascript("ragloom.settings()"),
             "problems": lambda _: self.drawer.open("Problems"),
         }
         answer = answers.get(action)

@@ -126,6 +126,31 @@
   });
   addEventListener("pointerdown", (event) => { if (!event.target.closest?.(BESIDE)) held_at = []; }, true);
 
+  // ---- with keys alone: into the settings of the chosen node, to the question, and back
+  let keyed = false;
+  addEventListener("keydown", () => { keyed = true; }, true);
+  addEventListener("pointerdown", () => { keyed = false; }, true);
+  const BAR = ".rl-runbar textarea, .rl-runbar input:not([type=file])";
+  const settings = () => {
+    panel("inspector", "open");
+    if (!keyed) return;
+    // Selects count as fields too; what folds or resets one does not.
+    const field = [...document.querySelectorAll(".rl-inspector :is(" + FIELDS + "), .rl-inspector [role='combobox']")].find((one) => one.offsetParent !== null);
+    (field || document.querySelector(".rl-inspector button"))?.focus();
+  };
+  addEventListener("keydown", (event) => {
+    if (event.key !== "q" || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (typing(event.target) || event.target.closest?.(".q-dialog, .q-menu")) return;
+    const box = document.querySelector(BAR);
+    if (box) { box.focus(); event.preventDefault(); }
+  });
+  addEventListener("keydown", ({ key, target }) => {
+    if (key !== "Escape" || !target.closest?.(".rl-inspector, .rl-runbar")) return;
+    // What is open at the field takes the key first; that is why this looks before the field does.
+    if (document.querySelector(".q-menu, .q-dialog") || target.getAttribute("aria-expanded") === "true") return;
+    (document.querySelector(".vue-flow__node.selected") || document.querySelector(".rl-canvas"))?.focus({ preventScroll: true });
+  }, true);
+
   // ---- citations: sentence, number, passage and the node that found it light up together
   const light = (event, on) => {
     const item = event.target.closest?.("[data-rl-cites]");
@@ -154,18 +179,15 @@
     if (name) target.setAttribute("aria-label", name);
   });
 
-  // ---- menus of the pages are walked with the arrows and told as menus, as those of the canvas are
+  // ---- menus of the pages are walked with the arrows, as those of the canvas are
   const entries = (menu) => [...menu.querySelectorAll(".q-item[tabindex]:not(.disabled)")].filter((one) => one.offsetParent !== null);
   const menuOf = (target) => {
     const menu = target.closest?.(".q-menu");
-    return menu && !menu.querySelector("[role='listbox'], input, textarea") && entries(menu).length ? menu : null;
-  };
-  addEventListener("focusin", (event) => {
-    const menu = menuOf(event.target);
-    if (!menu || menu.getAttribute("role") === "menu") return;
+    if (!menu?.querySelector("[role='menuitem']")) return null;
     menu.setAttribute("role", "menu");
-    for (const one of menu.querySelectorAll(".q-item")) one.setAttribute("role", "menuitem");
-  });
+    return menu;
+  };
+  addEventListener("focusin", (event) => menuOf(event.target));
   addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1, Home: 0, End: 0 }[event.key];
     const menu = step === undefined ? null : menuOf(event.target);
@@ -228,7 +250,7 @@
   if (location.hash === "#ask") {
     let tries = 0;
     const attempt = () => {
-      const box = document.querySelector(".rl-runbar textarea, .rl-runbar input:not([type=file])");
+      const box = document.querySelector(BAR);
       if (box) { box.focus(); history.replaceState(null, "", location.pathname + location.search); }
       else if (tries++ < 100) setTimeout(attempt, 100);
     };
@@ -263,5 +285,5 @@
     before?.focus?.({ preventScroll: true });
   };
 
-  window.ragloom = { cycleTheme, drop, panel, reveal, press, scrollTo, copy, store };
+  window.ragloom = { cycleTheme, drop, panel, reveal, settings, press, scrollTo, copy, store };
 })();

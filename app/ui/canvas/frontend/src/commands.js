@@ -7,7 +7,7 @@ import { idOf, isCard, isNote } from './ids.js'
 const PASTE_LIMIT = 900_000
 const EDITING = new Set(['undo', 'redo'])
 
-export function useCommands({ flow, root, ops, emit, say, editable, groups, pick, moving, view, select, duration, pointerOrCentre, flowPoint, renaming, renamingGroup, editingNote, addNote, menus, edgeParts, announce, ahead }) {
+export function useCommands({ flow, root, ops, emit, say, editable, groups, pick, moving, view, select, duration, pointerOrCentre, pointerOrBeside, flowPoint, renaming, renamingGroup, editingNote, addNote, menus, edgeParts, announce, ahead }) {
   const chosen = () => flow.getSelectedNodes.value
   const cards = () => chosen().filter(isCard)
   const nodeIds = () => cards().map(idOf)
@@ -90,7 +90,7 @@ export function useCommands({ flow, root, ops, emit, say, editable, groups, pick
     quick_add: () => {
       const [wire] = flow.getSelectedEdges.value
       if (wire && !chosen().length) pick.insert(wire.data.view, ...pointerOrCentre())
-      else pick.add(...pointerOrCentre())
+      else pick.add(...pointerOrBeside())
     },
     find_node: () => pick.find(),
     menu: () => menus().openForSelection(...pointerOrCentre()),

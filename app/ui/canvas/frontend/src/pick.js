@@ -54,7 +54,7 @@ export function usePick({ root, flow, types, catalog, editable, ops, emit, flowP
       entries: drag ? entries : [...entries, NOTE],
       heading: drag ? `Add a node that ${drag.side === 'source' ? 'takes' : 'gives'} ${drag.type}` : 'Add a node',
       none: drag ? 'No node fits this port.' : 'No node of that name.',
-      chosen: (entry) => (entry === NOTE ? addNote(at) : ops([{ op: 'add_node', type: entry.type, x, y: at.y - 48, connect: from }])),
+      chosen: (entry) => (entry === NOTE ? addNote(at) : ops([{ op: 'add_node', type: entry.type, x, y: at.y - 48, connect: from, free: !from }])),
     })
   }
   /** Into a wire: only what takes its value and gives what its other end wants. */

@@ -1,0 +1,80 @@
+"""Keys alone, from the list of workflows to an answer."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from e2e_desk import Desk, until
+from playwright.sync_api import expect
+
+
+def test_keys_alone_lead_from_an_empty_canvas_to_an_answer(desk: Desk) -> None:
+    page, keys = desk.page, desk.page.keyboard
+    desk.open("/")
+    page.get_by_role("button", name="New workflow").focus()
+    keys.press("Enter")
+    expect(page.locator(".q-menu")).to_be_focused()
+    keys.press("ArrowDown")
+    expect(page.get_by_role("menuitem", name="Empty canvas")).to_be_focused()
+    keys.press("Enter")
+    page.wait_for_url("**/workflows/*")
+    desk.settled()
+    page.wait_for_selector(".rl-empty-hint")
+
+    # Each node goes beside the one before it, none on top of another.
+    for count, name in enumerate(("Question", "Retrieve", "Generate", "Answer"), 1):
+        keys.press("Tab")
+        expect(page.locator(".rl-quick-input")).to_be_focused()
+        keys.type(name)
+        keys.press("Enter")
+        expect(page.locator(".vue-flow__node")).to_have_count(count)
+        expect(page.locator(".vue-flow__node.selected")).to_contain_text(name)
+    desk.saved()
+    nodes = desk.graph(page.url.rsplit("/", 1)[1])["nodes"]
+    places = [node["position"] for node in nodes]
+    assert all(b[0] - a[0] > 200 for a, b in pairwise(places))
+
+    def walk(key: str, to: str) -> None:
+        keys.press(key)
+        expect(page.locator(f'.vue-flow__node.selected[data-id="{to}"]')).to_be_focused()
+
+    def connect(to: str, wires: int) -> None:
+        keys.press("c")
+        expect(page.locator(".rl-quick-input")).to_be_focused()
+        keys.type(to)
+        keys.press("Enter")
+        expect(page.locator(".vue-flow__edge")).to_have_count(wires)
+
+    for to in ("generate", "retrieve", "question"):
+        walk("ArrowLeft", to)
+    connect("Retrieve", 1)
+    connect("Generate", 2)
+    walk("ArrowRight", "retrieve")
+    connect("Generate", 3)
+
+    # Into the settings, a choice there, and back.
+    keys.press("Enter")
+    base = page.locator(".rl-inspector").get_by_role("combobox").first
+    expect(base).to_be_focused()
+    keys.press("ArrowDown")
+    option = page.get_by_role("option", name="Ragloom handbook")
+    expect(option).to_be_visible()
+    keys.press("ArrowDown")
+    expect(option).to_have_class(re.compile("q-manual-focusable--focused"))
+    keys.press("Enter")
+    expect(page.locator('.vue-flow__node[data-id="retrieve"]')).to_contain_text("in Ragloom ha")
+    expect(page.locator(".q-menu")).to_have_count(0)
+    keys.press("Escape")
+    expect(page.locator('.vue-flow__node[data-id="retrieve"]')).to_be_focused()
+    walk("ArrowRight", "generate")
+    connect("Answer", 4)
+
+    keys.press("q")
+    expect(page.locator(".rl-runbar textarea, .rl-runbar input").first).to_be_focused()
+    keys.type("How does hybrid search work?")
+    keys.press("Control+Enter")
+    expect(desk.answered()).to_contain_text(re.compile("hybrid", re.IGNORECASE))
+    spoken = page.locator(".rl-spoken")
+    assert until(spoken.inner_text)
+    assert not desk.errors

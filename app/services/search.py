@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from app.documents.language import detect_language
 from app.engine.context import SearchOutcome, SearchRequest, SearchType
 from app.engine.problems import RagloomError
 from app.engine.values import Box, Chunk
@@ -18,7 +19,7 @@ from app.services.indexer import Indexer
 from app.services.models import DEFAULT_EMBEDDER, ModelService
 from app.services.threads import call
 from app.services.views import SearchConfig, SearchResponse
-from storage.embedding import Model
+from storage.embedding import EVERY, Model
 from storage.errors import REEMBED
 from storage.filters import Candidates
 from storage.knowledge import KnowledgeRepository
@@ -238,7 +239,7 @@ class SearchService:
         plan = _Plan(
             kb_id=place.kb_id,
             commit=place.commit_id,
-            models=self._models_at(place, request.target_languages) if how.semantic else (),
+            models=self._models_at(place, request, query) if how.semantic else (),
             candidates=self._repository.candidates(
                 place.commit_id, request.filters, request.target_languages
             ),
@@ -249,13 +250,20 @@ class SearchService:
         hits = stores.keyword(plan.kb_id, plan.commit, query, how.depth, plan.candidates)
         return plan, dict(hits)
 
-    def _models_at(self, place: Place, languages: Sequence[str]) -> tuple[Model, ...]:
+    def _models_at(self, place: Place, request: SearchRequest, query: str) -> tuple[Model, ...]:
         found: dict[str, Model] = {}
+        languages = request.target_languages
         for name, vectors in self._repository.models_at(place.commit_id, languages):
             # Two names of one model are asked once; older versions tell none.
             if name or vectors not in found:
                 found[vectors] = Model(name or self._unnamed(place, vectors), vectors)
-        return tuple(found.values())
+        if len(found) < 2:
+            return tuple(found.values())
+        # The first of equal ranks wins: that of a model which reads the query's language, since
+        # the best of one that does not may be anything.
+        spoken = detect_language(query) or EVERY
+        own = {model.vectors for model in self._repository.models_at(place.commit_id, [spoken])}
+        return tuple(sorted(found.values(), key=lambda model: model.vectors not in own))
 
     def _unnamed(self, place: Place, vectors: str) -> str:
         """The model of a version from before versions told theirs."""

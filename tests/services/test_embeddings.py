@@ -111,13 +111,15 @@ async def test_each_language_has_its_model(
         found = await services.search.search(
             kb, "Hafen von Emden", SearchConfig(search_type="semantic", k=3)
         )
-        assert found.metadata["embedding_models"] == ["words-a", "words-b"]
-        # The first of each model, then the second of the one that found two.
-        assert [c.document_name for c in found.results][2] == "motor.md"
-        assert {c.document_name for c in found.results[:2]} == {"tides.md", "hafen.md"}
+        # The model of the query's language goes first: the first of each model, then the second
+        # of the one that found two.
+        assert found.metadata["embedding_models"] == ["words-b", "words-a"]
+        assert [c.document_name for c in found.results] == ["hafen.md", "tides.md", "motor.md"]
         assert found.results[0].score == pytest.approx(1)
         await services.indexer.catch_up(kb)
     assert await names(services, kb, "Ebbe", k=1) == ["hafen.md"]
+    english = await names(services, kb, "When do the boats leave?", search_type="semantic")
+    assert english[0] == "tides.md"
     projector = await services.indexer.projector()
     assert projector.vectors.count(kb, "words-a-v1") == 1
     assert projector.vectors.count(kb, "words-b-v1") == 2

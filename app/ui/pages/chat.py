@@ -153,12 +153,16 @@ class Sharing:
                 parts.label(link.name or self._workflow.name, "rl-strong rl-ellipsis rl-grow")
                 parts.moment(link.created_at)
                 parts.icon_button("link_off", "Close this link", lambda: self._close(link))
-            self._copied(link.path, "Copy the link", f"location.origin + {json.dumps(link.path)}")
+            # Shown whole: some mark the text instead of pressing the button.
+            base = str(ui.context.client.request.base_url).rstrip("/")
+            self._copied(
+                f"{base}{link.path}", "Copy the link", f"location.origin + {json.dumps(link.path)}"
+            )
             token = link.path.rsplit("/", 1)[-1]
-            # The address of this server is known to the browser that looks at it.
+            # The address of this server is known best to the browser that looks at it.
             parts_ = ['<script src="', f'/c/_/embed.js" data-chat="{token}" async></script>']
             snippet = f"{json.dumps(parts_[0])} + location.origin + {json.dumps(parts_[1])}"
-            self._copied(f'<script src="…{parts_[1]}', "Copy the tag for other pages", snippet)
+            self._copied(base.join(parts_), "Copy the tag for other pages", snippet)
             where = ", ".join(link.origins) or "no other site"
             parts.label(f"May be shown inside: {where}", "rl-muted rl-small")
 

@@ -40,6 +40,7 @@ export default {
           <template v-if="editing === one.n">
             <textarea ref="field" class="rl-doc-field" v-model="draft" :disabled="busy" aria-label="Text of the chunk"
               @keydown="typing" @input="fit" />
+            <div v-if="theirs" class="rl-small rl-doc-source"><b>Somebody else wrote meanwhile:</b> {{ one.content }}</div>
             <div v-if="one.source !== null && one.source.trim() !== one.content" class="rl-muted rl-small rl-doc-source">In the document: {{ one.source.trim() }}</div>
             <div class="rl-row rl-wrap rl-gap-4">
               <button type="button" class="rl-doc-do is-primary" :disabled="busy || !draft.trim()" @click.stop="save()">Save</button>
@@ -64,7 +65,7 @@ export default {
   emits: ["ready", "need", "page", "act", "chosen"],
   data: () => ({
     known: new Map(), low: 0, high: 0, total: 0, at: -1, version: "", ready: false, busy: false,
-    editing: -1, draft: "", near: new Set(), shapes: {}, shape: "0.71", missed: new Set(), asked: new Set(), seen: new Set(),
+    editing: -1, draft: "", theirs: false, near: new Set(), shapes: {}, shape: "0.71", missed: new Set(), asked: new Set(), seen: new Set(),
   }),
   computed: {
     pages() { return Array.from({ length: this.pageCount }, (_, n) => n + 1); },
@@ -124,7 +125,10 @@ export default {
   },
   methods: {
     // A window of chunks; `at` is the one to show. `fresh` forgets the others: numbers may be others now.
-    put({ version, total, items, at, fresh, keep }) {
+    // `quiet`: others changed something; what is being edited stays, and nothing is scrolled.
+    put({ version, total, items, at, fresh, keep, quiet }) {
+      if (quiet && (this.editing >= 0 || this.busy)) { this.behind = true; return; }
+      this.behind = false;
       if (fresh) { this.known = new Map(); this.asked = new Set(); this.seen = new Set(); this.low = this.high = 0; }
       this.version = version; this.total = total;
       const known = new Map(this.known);
@@ -136,7 +140,7 @@ export default {
         else { this.low = Math.min(this.low, first); this.high = Math.max(this.high, last); }
       }
       this.ready = true; this.busy = false;
-      if (at !== undefined && at !== null && at >= 0) { this.editing = -1; this.choose(at, "both"); }
+      if (at !== undefined && at !== null && at >= 0) { this.editing = -1; quiet ? (this.at = Math.min(at, total - 1)) : this.choose(at, "both"); }
       for (const page of this.near) if (fresh) this.boxes(page);
       this.$nextTick(() => { this.watch(); });
     },
@@ -198,7 +202,11 @@ export default {
           if (target) this.bring(root, target);
           return target;
         };
-        if (side !== "right") go(this.$refs.right);
+        if (side !== "right") {
+          go(this.$refs.right);
+          // The one that was open before folds only when it is drawn.
+          requestAnimationFrame(() => requestAnimationFrame(() => { if (this.at === n && this.$refs.right) go(this.$refs.right); }));
+        }
         if (side !== "left" && !go(this.$refs.left) && this.paged) {
           const page = this.known.get(n).boxes[0]?.[0] ?? this.known.get(n).page;
           const sheet = page && this.$refs.left.querySelector(`[data-page="${page}"]`);
@@ -218,6 +226,7 @@ export default {
       if (this.busy) return;
       if (n !== this.at) this.choose(n, "both");
       this.editing = n;
+      this.theirs = false;
       this.draft = this.known.get(n).content;
       this.$nextTick(() => {
         const field = this.field();
@@ -229,6 +238,14 @@ export default {
         this.bring(this.$refs.right, field.closest(".rl-chunk"));
       });
     },
+    // What was typed for a chunk that somebody else changed meanwhile.
+    again({ n, text }) {
+      if (!this.known.has(n)) return;
+      this.edit(n);
+      this.theirs = text.trim() !== this.draft;
+      this.draft = text;
+      this.$nextTick(() => this.fit());
+    },
     field() { return [this.$refs.field].flat()[0]; },
     fit() {
       const field = this.field();
@@ -239,6 +256,7 @@ export default {
     leave() {
       this.editing = -1;
       this.$refs.right.focus({ preventScroll: true });
+      if (this.behind) this.$emit("ready", {});
     },
     save() {
       if (this.draft.trim() === this.known.get(this.editing).content) return this.leave();

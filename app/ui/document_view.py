@@ -32,7 +32,8 @@ class DocumentView(ui.element, component="document_view.js"):
         self._services, self._kb, self._document_id = services, kb, document_id
         self._author, self._corrected = author, corrected
         self._props["paged"], self._props["pageCount"], self._props["href"] = pages > 0, pages, href
-        self._first = 0
+        #: Whether a correction is being made.
+        self.busy = False
         self._chosen = -1
         self.on("ready", self._ready)
         self.on("need", self._need)
@@ -53,6 +54,12 @@ class DocumentView(ui.element, component="document_view.js"):
         """Show a chunk now, with all numbers read anew."""
         self._chosen = -1 if number is None else number
         await self._send(max(0, self._chosen - _BEFORE), _MOST, at=self._chosen, fresh=True)
+
+    async def renew(self) -> None:
+        """Read the chunks anew in place, unless one is being edited."""
+        await self._send(
+            max(0, self._chosen - _BEFORE), _MOST, at=self._chosen, fresh=True, quiet=True
+        )
 
     def undo(self, done: CorrectionView, what: str, number: int) -> None:
         """Say what was done, with the way back."""
@@ -89,19 +96,20 @@ class DocumentView(ui.element, component="document_view.js"):
         ui.run_javascript(f"history.replaceState(null, '', '?chunk={id_}')")
 
     async def _send(
-        self, offset: int, count: int, *, at: int | None = None, fresh: bool = False
-    ) -> None:
+        self, offset: int, count: int, *, at: int | None = None, fresh: bool = False,
+        quiet: bool = False,
+    ) -> None:  # fmt: skip
         try:
             found = await self._services.passages.window(self._kb, self._document_id, offset, count)
         except Exception as error:
             _known(error)
             parts.failed(error)
             return
-        self._put(found, at=at, fresh=fresh)
+        self._put(found, at=at, fresh=fresh, quiet=quiet)
 
     def _put(
         self, found: PassageWindow, *, at: int | None = None, fresh: bool = False,
-        keep: bool = False,
+        keep: bool = False, quiet: bool = False,
     ) -> None:  # fmt: skip
         self.run_method(
             "put",
@@ -112,23 +120,29 @@ class DocumentView(ui.element, component="document_view.js"):
                 "at": at,
                 "fresh": fresh,
                 "keep": keep,
+                "quiet": quiet,
             },
         )
 
     async def _act(self, event: GenericEventArguments) -> None:
         number, op = int(event.args["n"]), str(event.args["op"])
+        self.busy = True
         try:
             done = await self._do(op, number, event.args)
+            await self.go(number)
+            await self._corrected()
         except Exception as error:
             _known(error)
             parts.failed(error)
-            if parts.code_of(error) in ("conflict", "not_found"):
-                await self.go(number)
-            else:
+            if parts.code_of(error) not in ("conflict", "not_found"):
                 self.run_method("free")
+                return
+            await self.go(number)
+            if "text" in event.args:  # what was typed is not lost
+                self.run_method("again", {"n": number, "text": str(event.args["text"])})
             return
-        await self.go(number)
-        await self._corrected()
+        finally:
+            self.busy = False
         self.undo(done, _DONE[op].format(number + 1, number + 2), number)
 
     async def _do(self, op: str, number: int, told: dict[str, Any]) -> CorrectionView:

@@ -173,6 +173,10 @@ def test_what_somebody_else_changed_meanwhile_is_not_overwritten(desk: Desk, she
     shelf.client.patch(place, json={"content": "By somebody else."})
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".rl-note")).to_contain_text("changed by somebody else")
+    # Nor is what was typed lost.
+    expect(card(page, "By somebody else.")).to_contain_text("Somebody else wrote meanwhile")
+    expect(page.get_by_label("Text of the chunk")).to_have_value("By me.")
+    page.keyboard.press("Escape")
     expect(card(page, "By somebody else.")).to_be_visible()
 
 

@@ -19,6 +19,9 @@ from app.ui.pages.processing_form import ask_processing
 _DRAWN = ("application/pdf", "image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp",
           "image/tiff")  # fmt: skip
 
+#: What others changed is looked for this often, in seconds.
+_LOOK_S = 2.0
+
 
 def register(get_services: Callable[[], Services]) -> None:
     """Add the page."""
@@ -107,6 +110,25 @@ class DocumentPage:
             self._room = parts.div("rl-doc-panel rl-col rl-gap-16")
         await self._show("Chunks")
         self._tell()
+        ui.timer(_LOOK_S, self._look)
+
+    async def _look(self) -> None:
+        """Show what somebody else changed meanwhile; an edit that is begun stays as it is."""
+        known = self._document.version_id
+        try:
+            now = await self._services.knowledge.document(self._kb, self._document.document_id)
+        except Exception as error:
+            if parts.code_of(error) != "not_found":
+                raise
+            return  # it was removed; what is shown can still be read
+        if now.version_id == known or self._document.version_id != known or self._view.busy:
+            return
+        self._document = now
+        await self._view.renew()
+        if self._panel == "Chunks":
+            self._tell()
+        else:
+            await self._show(self._panel)
 
     def _tell(self) -> None:
         document = self._document

@@ -12,6 +12,7 @@ from app.services.threads import call
 from app.services.views import DocumentCommitView, DocumentView
 from app.ui import parts, text, viewers
 from app.ui.pages.common import MoreList
+from app.ui.pages.processing_form import ACTIONS, TITLES
 from app.ui.viewers.texts import show_diff
 
 _WORDS = {"flag": "Flagged", "flagged": "Flagged", "drop": "Left out", "dropped": "Left out",
@@ -41,7 +42,7 @@ def quality(document: DocumentView, go: Callable[[int], Awaitable[None]]) -> Non
                 parts.badge(f"{text.words(str(name))} · {number}")
     findings = list(report.get("findings") or ())
     if not findings:
-        parts.label("Nothing was found.", "rl-muted")
+        parts.label("Nothing is wrong with them.", "rl-muted")
         return
     with parts.div("rl-list"):
         for finding in findings:
@@ -160,8 +161,22 @@ def details(document: DocumentView) -> None:
         parts.label("Other facts of the file", "rl-strong")
         viewers.facts({text.words(str(key)): _fact(value) for key, value in more.items()})
     parts.label("Settings it was made with", "rl-strong")
-    shown = {text.words(k): _fact(v) for k, v in document.processing.items() if k != "pipeline"}
+    shown = {
+        TITLES.get(k, text.words(k)): _actions(v) if k == "validators" else _fact(v)
+        for k, v in document.processing.items()
+        if k != "pipeline"
+    }
     viewers.facts({key: value for key, value in shown.items() if value not in ("", None)})
+
+
+def _actions(value: Any) -> str:
+    """What is done with what each check finds."""
+    if not isinstance(value, Mapping):
+        return _fact(value)
+    return ", ".join(
+        f"{text.words(str(name)).lower()}: {ACTIONS.get(str(action), str(action)).lower()}"
+        for name, action in value.items()
+    )
 
 
 def _fact(value: Any) -> str:

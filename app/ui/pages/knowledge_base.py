@@ -7,12 +7,11 @@ from typing import Any
 
 from nicegui import ui
 
-from app.engine.problems import RagloomError
 from app.services.container import Services
-from app.services.views import CommitView, KnowledgeBaseView, SearchConfig
-from app.ui import parts, text, viewers
+from app.services.views import CommitView, KnowledgeBaseView
+from app.ui import parts, text
 from app.ui.frame import Crumb, frame
-from app.ui.pages import knowledge_settings, sources
+from app.ui.pages import knowledge_search, knowledge_settings, sources
 from app.ui.pages.common import MoreList, health_badges, knowledge_choices, missing
 from app.ui.pages.knowledge_documents import Documents
 
@@ -57,7 +56,7 @@ async def _build(services: Services, kb: KnowledgeBaseView, tab: str, q: str) ->
     fill: dict[str, Callable[[], Awaitable[None]]] = {
         "Documents": lambda: Documents(services, kb_id, facts.refresh).build(),
         "Sources": lambda: sources.build(services, kb_id, facts.refresh),
-        "Search": lambda: _search(services, kb_id, q),
+        "Search": lambda: knowledge_search.build(services, kb_id, q),
         "History": lambda: _history(services, kb_id, tabs),
         "Settings": lambda: knowledge_settings.build(services, kb_id),
     }
@@ -99,62 +98,6 @@ class _Facts:
                 ui.timer(1.0, self.refresh, once=True)
             if stats.commit:
                 parts.label(f"main at {stats.commit[:8]}", "rl-muted rl-mono")
-
-
-# ---- search ----
-async def _search(services: Services, kb: str, q: str) -> None:
-    with parts.div("rl-toolbar"):
-        query = ui.input(placeholder="Ask or search, to see what a workflow would find", value=q)
-        query.classes("rl-grow").mark("kb-search")
-        go = parts.primary("Search", icon="search")
-    with parts.div("rl-toolbar"):
-        kind = ui.toggle(
-            {"hybrid": "Hybrid", "semantic": "Meaning", "keyword": "Words", "adaptive": "Adaptive"},
-            value="hybrid",
-        ).classes("rl-segments").props(parts.SEGMENTS)  # fmt: skip
-        parts.label("Passages", "rl-muted rl-small").style("margin-left: 8px")
-        k = ui.number(value=8, min=1, max=100, step=1).style("width: 76px")
-        rerank = ui.switch("Rerank")
-        branches = await services.knowledge.branches(kb)
-        branch = ui.select(list(branches), value="main").props('aria-label="Branch"')
-        if len(branches) < 2:
-            branch.classes("rl-hidden")
-    room = parts.div("rl-col")
-
-    async def run() -> None:
-        if not (query.value or "").strip():
-            return
-        go.props("loading")
-        try:
-            config = SearchConfig(
-                search_type=kind.value,
-                k=int(k.value or 8),
-                rerank=bool(rerank.value),
-                ref=str(branch.value),
-            )
-            found = await services.search.search(kb, query.value, config)
-        except RagloomError as error:
-            room.clear()
-            with room:
-                parts.error_notice(error)
-            return
-        finally:
-            go.props(remove="loading")
-        room.clear()
-        with room:
-            took = text.duration(found.metadata.get("took_ms"))
-            words = text.count(len(found.results), "passage")
-            parts.label(f"{words} in {took}" if took else words, "rl-muted rl-small")
-            if not found.results:
-                parts.label("Nothing was found. Try other words, or the other kind of search.")
-            viewers.chunks([c.model_dump(mode="json") for c in found.results], kb, limit=20)
-
-    go.on_click(run)
-    query.on("keydown.enter", run)
-    for control in (kind, rerank, branch):
-        control.on_value_change(run)
-    if q:
-        await run()
 
 
 # ---- history ----

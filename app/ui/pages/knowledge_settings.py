@@ -16,7 +16,7 @@ from app.ui import live, parts, person, text
 from app.ui.forms import Choices
 from app.ui.pages import knowledge_pipeline
 from app.ui.pages.pickers import picker_choices
-from app.ui.pages.processing_form import ProcessingForm
+from app.ui.pages.processing_form import ProcessingForm, told
 
 #: Settings that have a place of their own, or nothing to choose.
 _ELSEWHERE = ("pipeline", "search_engine", "vector_store")
@@ -58,9 +58,12 @@ async def build(services: Services, kb_id: str) -> None:
 
 
 def _names(services: Services, kb: KnowledgeBaseView) -> None:
-    name = ui.input(value=kb.name)
-    description = ui.textarea(value=kb.description)
-    name.props["aria-label"], description.props["aria-label"] = "Name", "Description"
+    with parts.div("rl-col rl-gap-4"):
+        parts.label("Name", "rl-field-title")
+        name = ui.input(value=kb.name).props('aria-label="Name"')
+    with parts.div("rl-col rl-gap-4"):
+        parts.label("What it holds", "rl-field-title")
+        description = ui.textarea(value=kb.description).props('aria-label="What it holds"')
 
     async def save() -> None:
         try:
@@ -88,7 +91,7 @@ async def _told(room: ui.element, do: Callable[[], Awaitable[Any]]) -> bool:
         if not hasattr(error, "fix"):
             raise
         with room:
-            parts.error_notice(error)
+            told(error)
         return False
     return True
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nicegui import ui
 from pydantic import BaseModel
 
+from app.engine.problems import RagloomError
 from app.services.container import Services
-from app.services.processing import Processing
+from app.services.processing import KnowledgeConfig, Processing, read_processing
 from app.ui import parts, text
 from app.ui.forms import Choices, SchemaForm
 from app.ui.pages.pickers import picker_choices
@@ -24,7 +26,8 @@ _SECTIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("Quality", ("quality_control", "min_chunk_length", "max_chunk_length"), ()),
     ("Embedding", ("embedding_model", "language_models", "embedding_batch_size"), ()),
 )  # fmt: skip
-_TITLES = {
+#: What people call the settings.
+TITLES = {
     "extraction_strategy": "How closely PDF files are read",
     "ocr": "Text recognition",
     "split_languages": "Tell languages apart within a document",
@@ -43,6 +46,7 @@ _TITLES = {
     "embedding_model": "Embedding model",
     "language_models": "Embedding models of languages",
     "embedding_batch_size": "Texts sent to a provider at once",
+    "validators": "Checks",
 }
 _WIDGETS = {
     "chunking_strategy": "chunker",
@@ -51,6 +55,29 @@ _WIDGETS = {
     "language_models": "mapping",
 }
 _OFF = "off"
+#: What is done with what a check finds.
+ACTIONS = {_OFF: "Off", "flag": "Flag", "drop": "Leave out", "repair": "Repair"}
+_NAMED = re.compile(
+    r"(?:\b\w*config\.)?\b(" + "|".join(sorted(TITLES, key=len, reverse=True)) + r")\b"
+)
+
+
+def in_words(said: str) -> str:
+    """A sentence with settings and choices named as the form names them."""
+    said = re.sub(r"^(parent_child|page|semantic|min_length|max_length): (.)", _counts_for, said)
+    said = re.sub(r"“([a-z]+(?:_[a-z]+)*)”", lambda m: f"“{text.words(m[1])}”", said)
+    return _NAMED.sub(lambda m: f"“{TITLES[m[1]]}”" if "_" in m[1] else m[0], said)
+
+
+def _counts_for(match: re.Match[str]) -> str:
+    return match[2].upper()
+
+
+def told(error: object) -> None:
+    """Say in place what is wrong with the settings."""
+    title, fix = parts.error_words(error)
+    with parts.notice("danger", in_words(title), in_words(fix)):
+        pass
 
 
 class ProcessingForm:
@@ -86,7 +113,8 @@ class ProcessingForm:
     def _section(self, schema: Mapping[str, Any], names: Sequence[str]) -> None:
         properties = {name: dict(schema["properties"][name]) for name in names}
         for name, part in properties.items():
-            part["title"] = _TITLES.get(name, text.words(name))
+            part["title"] = TITLES.get(name, text.words(name))
+            part["description"] = in_words(part.get("description", ""))
             if name in _WIDGETS:
                 part["widget"] = _WIDGETS[name]
         wanted = {"$defs": schema.get("$defs", {}), "properties": properties}
@@ -121,9 +149,9 @@ class ProcessingForm:
         parts.label("Checks, and what is done with what they find", "rl-field-title")
         with parts.div("rl-checks"):
             for name in validator_names():
-                offered = {_OFF: "Off", "flag": "Flag", "drop": "Leave out"}
-                if name in mendable:
-                    offered["repair"] = "Repair"
+                offered = dict(ACTIONS)
+                if name not in mendable:
+                    del offered["repair"]
                 parts.label(text.words(name))
                 select = ui.select(
                     offered, value=chosen.get(name, _OFF),
@@ -147,8 +175,20 @@ async def ask_processing(
         )  # fmt: skip
         with parts.div("rl-dialog-scroll"):
             form = ProcessingForm(values, choices)
+        wrong = parts.div()
+
+        def go() -> None:
+            wrong.clear()
+            try:
+                read_processing(form.values, KnowledgeConfig(**base).processing())
+            except RagloomError as error:
+                with wrong:
+                    told(error)
+                return
+            box.submit(form.values)
+
         with parts.div("rl-dialog-actions"):
             parts.bare("Cancel", lambda: box.submit(None))
-            parts.primary("Process again", lambda: box.submit(form.values)).mark("process-again")
+            parts.primary("Process again", go).mark("process-again")
     answer = await parts.ask(box)
     return answer if isinstance(answer, dict) else None

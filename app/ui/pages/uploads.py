@@ -11,7 +11,7 @@ from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.ingest import LOCKED, IncomingFile
 from app.services.views import TaskView
-from app.ui import jobs, live, parts, text
+from app.ui import jobs, live, parts, person, text
 from app.ui.pages.upload_jobs import Jobs
 
 #: The table under the list is read again at most this often, in seconds.
@@ -34,6 +34,7 @@ class Uploads:
         self._seen: set[str] = set()
         self._arrived: list[IncomingFile] = []
         self._collecting = False
+        self._author, self._asked = person.NOBODY, False
         self._due = False
         limit = services.settings.max_upload_mb
         upload = ui.upload(
@@ -60,6 +61,9 @@ class Uploads:
 
     async def _take(self, event: events.UploadEventArguments) -> None:
         data = await event.file.read()
+        if not self._asked:
+            self._asked = True
+            self._author = await person.person_name()
         self._arrived.append(IncomingFile(filename=event.file.name, data=data))
         if sum(len(file.data or b"") for file in self._arrived) > _TOGETHER_BYTES:
             await self._submit()
@@ -78,7 +82,7 @@ class Uploads:
         if not files:
             return
         try:
-            job = await self._services.ingest.submit(self._kb, files, None, author="page")
+            job = await self._services.ingest.submit(self._kb, files, None, author=self._author)
         except Exception as error:
             if not self._list.is_deleted:
                 with self._list:

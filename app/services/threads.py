@@ -16,12 +16,24 @@ T = TypeVar("T")
 #: Threads of the services alone: a node that hangs in a thread keeps none of these.
 _POOL = ThreadPoolExecutor(min(32, max(8, (os.cpu_count() or 1) + 4)), "services")
 
+#: Threads that wait for the event loop now and then. What they wait for may itself need a thread of
+#: the services: in one pool, enough of them would wait for each other for ever.
+_WAITING = ThreadPoolExecutor(16, "streams")
+
 
 async def call(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Run `fn` in a thread and return what it returns; repositories are called through this."""
+    return await _run(_POOL, functools.partial(fn, *args, **kwargs))
+
+
+async def call_waiting(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Like `call`, for work that waits for the event loop, such as a stream that arrives there."""
+    return await _run(_WAITING, functools.partial(fn, *args, **kwargs))
+
+
+async def _run(pool: ThreadPoolExecutor, fn: Callable[[], T]) -> T:
     context = contextvars.copy_context()
-    work = functools.partial(context.run, fn, *args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(_POOL, work)
+    return await asyncio.get_running_loop().run_in_executor(pool, lambda: context.run(fn))
 
 
 async def drain(iterator: Iterator[T]) -> list[T]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.engine.problems import RagloomError
-from app.services.threads import call
+from app.services.threads import call, call_waiting
 from storage.blobs import Blobs
 from storage.errors import TooLarge, full_disk_as_error
 
@@ -179,7 +179,8 @@ async def store(file: IncomingFile, blobs: Blobs, limits: UploadLimits) -> Store
     room = limits.request_bytes - limits.used
     limit = min(limits.file_bytes, room)
     try:
-        stored.blob, stored.size = await call(
+        keep = call if file.chunks is None else call_waiting
+        stored.blob, stored.size = await keep(
             blobs.put_stream, _pieces(file, asyncio.get_running_loop()), limit
         )
     except TooLarge:

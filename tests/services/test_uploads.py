@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from app.engine.problems import RagloomError
+from app.services.threads import call
 from app.services.uploads import IncomingFile, UploadLimits, safe_filename, store
 from storage.blobs import Blobs
 
@@ -82,3 +84,23 @@ def test_the_number_of_files_is_limited() -> None:
         with pytest.raises(RagloomError) as caught:
             limits.check_count(count)
         assert caught.value.code == wanted
+
+
+async def test_streams_that_need_threads_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """More of them at once than there are threads: each reads its pieces in one, as folders do."""
+    gate = asyncio.Event()
+    begun = 0
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal begun
+        begun += 1
+        if begun == 8:
+            gate.set()
+        await gate.wait()
+        yield await call(bytes, b"text")
+
+    limits, blobs = UploadLimits(100, 10_000, 100), Blobs(tmp_path)
+    files = [IncomingFile(f"{n}.txt", chunks=pieces()) for n in range(40)]
+    async with asyncio.timeout(30):
+        stored = await asyncio.gather(*(store(file, blobs, limits) for file in files))
+    assert {file.size for file in stored} == {4}

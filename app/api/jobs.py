@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.deps import Key, Limit, Offset, Svc, wants_events
 from app.api.problems import Door
 from app.api.sse import event_stream
 from app.services.container import Services
+from app.services.threads import call
 from app.services.views import JobStatus, JobView, Page, TaskView
 
 router = APIRouter(tags=["Jobs"], route_class=Door)
@@ -53,7 +53,8 @@ async def get_job(job_id: str, request: Request, services: Svc) -> Response:
     job = await services.ingest.job(job_id)
     if wants_events(request):
         return event_stream(_events(services, job_id))
-    return JSONResponse(job.model_dump(mode="json"))
+    # Thousands of files take a while to write down: elsewhere.
+    return Response(await call(job.model_dump_json), media_type="application/json")
 
 
 @router.delete("/jobs/{job_id}")

@@ -43,7 +43,7 @@ def check_zip(path: Path, *, max_unpacked: int) -> None:
     Sizes come from the directory; zipfile never unpacks a member beyond them.
 
     Raises:
-        DocumentError: damaged, encrypted, too_large, unsafe.
+        DocumentError: damaged, unsupported_encryption, too_large, unsafe.
     """
     with open_zip(path) as container:
         members = container.infolist()
@@ -70,7 +70,9 @@ def check_zip(path: Path, *, max_unpacked: int) -> None:
 def _check_member(member: zipfile.ZipInfo) -> None:
     if member.flag_bits & 0x1:
         raise DocumentError(
-            "encrypted", "The file is encrypted.", "Remove the password and upload it again."
+            "unsupported_encryption",
+            "The file is encrypted in a way that cannot be opened here.",
+            "Remove the password and upload it again.",
         )
     packed = max(1, member.compress_size)
     if member.file_size > SMALL_MEMBER and member.file_size / packed > MAX_RATIO:

@@ -157,7 +157,7 @@ def _ole_error(path: Path, name: str, extension: str) -> DocumentError:
         return DocumentError(
             "encrypted",
             f"“{name}” is encrypted with a password.",
-            "Save a copy without a password and upload that.",
+            "Give its password, or upload a copy without a password.",
         )
     newer = {".doc": ".docx", ".xls": ".xlsx", ".ppt": ".pptx"}.get(extension[:4], ".docx")
     return _unsupported(

@@ -74,7 +74,7 @@ def unpack(path: Path, into: Path, limits: UnpackLimits | None = None) -> list[U
     """Write the files of the zip at `path` into the folder `into`; return them in its order.
 
     Folders, links, dot files and what systems leave behind are passed over. A member that cannot be
-    read (encrypted, damaged, packed like a bomb, nested too deeply) is returned with its `error`;
+    read (unsupported_encryption, damaged, packed like a bomb, nested too deeply) is returned with its `error`;
     the others are not held up. When a bound on the whole is passed, nothing stays in `into`.
 
     Raises:
@@ -214,7 +214,8 @@ class _Unpacking:
     def _refusal(self, info: zipfile.ZipInfo) -> DocumentError | None:
         if info.flag_bits & 0x1:
             return DocumentError(
-                "encrypted",
+                # Not “encrypted”, which asks for a password: none would help.
+                "unsupported_encryption",
                 "The file is encrypted inside its archive.",
                 "Unpack the archive with its password and upload the files.",
             )

@@ -94,6 +94,7 @@ async def test_an_encrypted_document_takes_its_password(
     locked = (shared_data / "hostile-docs" / "r6-user-password.pdf").read_bytes()
     sent = await upload(client, kb, ("locked.pdf", locked))
     assert sent.json()["error"]["code"] == "encrypted"
+    assert "Give its password" in sent.json()["error"]["message"]
     place = f"{KB}/{kb}/documents/{sent.json()['document_id']}"
     assert (await client.post(f"{place}/password", json={})).status_code == 422
     given = await client.post(f"{place}/password", json={"password": "asdfzxcv"})

@@ -296,7 +296,7 @@ def test_book(read: Read) -> None:
     )
     with pytest.raises(DocumentError, match="copy-protected") as caught:
         read("b.epub", book(**{"META-INF__encryption.xml": locked}))
-    assert caught.value.code == "encrypted"
+    assert caught.value.code == "unsupported_encryption"
 
 
 def mail() -> bytes:
@@ -462,7 +462,7 @@ def test_open_document_sheets_and_slides(read: Read) -> None:
     )
     with pytest.raises(DocumentError) as caught:
         read("b.odt", odf("text", media.ODT, "", **{"META-INF__manifest.xml": locked}))
-    assert caught.value.code == "encrypted"
+    assert caught.value.code == "unsupported_encryption"
 
 
 RTF = rb"""{\rtf1\ansi\ansicpg1252\uc1{\fonttbl{\f0\fcharset0 Arial;}{\f1\fcharset204 Arial;}}

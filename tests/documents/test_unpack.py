@@ -109,7 +109,7 @@ def test_a_bad_member_is_one_error(run: Unpack) -> None:
     entry = locked.rindex(b"PK\x01\x02")
     locked[entry + 8] |= 1
     found = run(bytes(locked))
-    assert codes(found) == {"a.txt": None, "b.txt": "encrypted"}
+    assert codes(found) == {"a.txt": None, "b.txt": "unsupported_encryption"}
     assert found[1].error is not None
     assert found[1].error.fix
     assert not found[1].path.exists()

@@ -34,7 +34,7 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
     """Read the pages that the book's spine lists, in its order; pictures by their descriptions.
 
     Raises:
-        DocumentError: damaged, encrypted (copy protection), unsafe, too_large, too_many_pages.
+        DocumentError: damaged, unsupported_encryption (copy protection), unsafe, too_large, too_many_pages.
     """
     check_zip(path, max_unpacked=options.max_unpacked)
     with open_zip(path) as book:
@@ -99,7 +99,7 @@ def _refuse_protected(book: zipfile.ZipFile, pages: set[str]) -> None:
             way.endswith(_FONT_SCRAMBLING) for way in ways
         ):
             raise DocumentError(
-                "encrypted",
+                "unsupported_encryption",
                 "The book is copy-protected (DRM).",
                 "Upload a copy without protection, from a shop or library that gives one.",
             )

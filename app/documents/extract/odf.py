@@ -30,15 +30,16 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
     """Read an odt in order, an ods sheet by sheet, an odp slide by slide with its notes.
 
     Raises:
-        DocumentError: damaged, encrypted, unsafe, too_large, too_many_pages.
+        DocumentError: damaged, unsupported_encryption, unsafe, too_large, too_many_pages.
     """
     check_zip(path, max_unpacked=options.max_unpacked)
     with open_zip(path) as container:
         manifest = read_xml(container, "META-INF/manifest.xml")
         if manifest is not None and next(manifest.iter("{*}encryption-data"), None) is not None:
             raise DocumentError(
-                "encrypted",
-                "The file is encrypted with a password.",
+                # Not “encrypted”, which asks for a password: none would help.
+                "unsupported_encryption",
+                "The file is encrypted with a password, which cannot be opened here.",
                 "Save a copy without a password and upload that.",
             )
         content = read_xml(container, "content.xml")

@@ -55,7 +55,7 @@ def _locked(password: str | None) -> DocumentError:
     return DocumentError(
         "encrypted",
         "The PDF is encrypted and needs a password.",
-        "Save a copy without a password and upload that.",
+        "Give its password, or upload a copy without a password.",
     )
 
 

@@ -36,7 +36,7 @@ def extract_with_pypdf(
             raise DocumentError(
                 "wrong_password" if password else "encrypted",
                 "The PDF is encrypted and needs the right password.",
-                "Save a copy without a password and upload that.",
+                "Give its password, or upload a copy without a password.",
             )
         count = len(reader.pages)
         check_pages(count, options)

@@ -74,7 +74,7 @@ def unpack(path: Path, into: Path, limits: UnpackLimits | None = None) -> list[U
     """Write the files of the zip at `path` into the folder `into`; return them in its order.
 
     Folders, links, dot files and what systems leave behind are passed over. A member that cannot be
-    read (unsupported_encryption, damaged, packed like a bomb, nested too deeply) is returned with its `error`;
+    read (encrypted, damaged, packed like a bomb, nested too deeply) is returned with its `error`;
     the others are not held up. When a bound on the whole is passed, nothing stays in `into`.
 
     Raises:

@@ -14,6 +14,9 @@ from app.ui import parts, text
 from app.ui.frame import frame
 from app.ui.pages.common import MoreList, health_badges
 
+#: While documents come in, the list is read again this often, in seconds.
+_LOOK_S = 3.0
+
 
 async def create_dialog(services: Services) -> None:
     """Ask for a name and make a knowledge base."""
@@ -61,9 +64,12 @@ def register(get_services: Callable[[], Services]) -> None:
 
 
 async def _build(services: Services) -> None:
+    busy = [False]
+
     async def load(limit: int, offset: int) -> tuple[Sequence[Any], int]:
         page = await services.knowledge.list(limit=limit, offset=offset)
         known = await services.knowledge.health([kb.knowledge_base_id for kb in page.items])
+        busy[0] = any(health.pending or health.indexing for health in known.values())
         return [(kb, known[kb.knowledge_base_id]) for kb in page.items], page.total
 
     with parts.div("rl-toolbar"):
@@ -85,6 +91,12 @@ async def _build(services: Services) -> None:
     listing.room.classes("rl-cards")
     if not await listing.reset():
         nothing.classes(remove="rl-hidden")
+
+    async def look() -> None:
+        if busy[0]:
+            await listing.reset()
+
+    ui.timer(_LOOK_S, look)
 
 
 def _card(item: tuple[KnowledgeBaseView, KnowledgeBaseHealth]) -> None:

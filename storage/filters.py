@@ -177,6 +177,8 @@ def _fact(facts: Mapping[str, Any], name: str) -> Any:
 
 
 def _test(name: str, condition: Any) -> Callable[[Any], bool]:
+    if name.startswith("$"):
+        raise InvalidFilter(f"A filter begins with a field, and '{name}' is an operator.", _HOW)
     if isinstance(condition, Mapping):
         if not condition:
             raise InvalidFilter(f"The condition on '{name}' is empty.", _HOW)

@@ -156,14 +156,17 @@ class History:
         those of the branch it starts at."""
         if not _BRANCH.fullmatch(name) or _COMMIT_PREFIX.fullmatch(name):
             raise Conflict(
-                f"'{name}' cannot name a branch: use letters, digits and . _ / -, beginning with a "
-                "letter or digit, and not only hexadecimal digits."
+                f"'{name}' cannot name a branch.",
+                fix="Use letters, digits and . _ / -, beginning with a letter or digit, and not "
+                "only hexadecimal digits.",
             )
         start = self.resolve(kb_id, from_ref)
         with self._db.write() as session:
             commits.lock_base(session, kb_id)
             if session.get(Ref, (kb_id, name)) is not None:
-                raise Conflict(f"There is a branch '{name}' already.", name)
+                raise Conflict(
+                    f"There is a branch '{name}' already.", name, fix="Choose another name."
+                )
             now = time.time()
             for version in sorted(self._held_by_no_branch(session, kb_id, start)):
                 commits.log_line(session, kb_id, "add", version, now)

@@ -16,6 +16,9 @@ Span = tuple[int, int]
 MAX_TOKEN_CHARS = 24
 _CHARS_PER_TOKEN = 4
 _WORD = re.compile(r"\S+")
+_SPACE = re.compile(r"\s")
+#: Characters tokenized in one call: some milliseconds.
+_WINDOW = 10_000
 
 
 class Tokenizer(Protocol):
@@ -37,7 +40,24 @@ class EmbeddedTokenizer:
 
     def spans(self, text: str) -> list[Span]:
         """Return the characters each WordPiece covers, special tokens left out."""
-        return list(self._tokenizer.encode(text, add_special_tokens=False).offsets)
+        spans: list[Span] = []
+        for start, end in _windows(text):
+            # One call holds the interpreter, and with it the event loop, until it is through.
+            encoded = self._tokenizer.encode(text[start:end], add_special_tokens=False)
+            spans += [(start + a, start + b) for a, b in encoded.offsets]
+        return spans
+
+
+def _windows(text: str) -> Iterable[Span]:
+    """Parts of a text, cut at white space, which no token spans."""
+    start = 0
+    while start < len(text):
+        end = start + _WINDOW
+        if end < len(text):
+            space = _SPACE.search(text, end, end + _WINDOW)
+            end = space.start() if space else end
+        yield start, min(end, len(text))
+        start = end
 
 
 class CountingTokenizer:

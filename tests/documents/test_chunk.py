@@ -20,7 +20,7 @@ from app.documents.chunk import (
 )
 from app.documents.chunkers.units import WHOLE_FACTOR
 from app.documents.model import Block, Box, ExtractedDocument, Piece, block_starts, full_text
-from app.documents.tokens import CountingTokenizer, TokenIndex, default_tokenizer
+from app.documents.tokens import CountingTokenizer, EmbeddedTokenizer, TokenIndex, default_tokenizer
 
 WORDS = CountingTokenizer(lambda word: 1)
 STRATEGIES = (
@@ -437,3 +437,13 @@ def test_a_chunker_that_cuts_outside_the_text_is_named() -> None:
 def test_overlap_must_be_below_size() -> None:
     with pytest.raises(ValueError, match="must be smaller"):
         ChunkConfig(chunk_size=50, chunk_overlap=50)
+
+
+def test_a_long_text_is_tokenized_in_parts_as_it_is_whole() -> None:
+    tokenizer = EmbeddedTokenizer()
+    text = "".join(f"Word{i} unbelievable—naïve 研究 3.14\n" for i in range(2_000))
+    whole = tokenizer._tokenizer.encode(text, add_special_tokens=False).offsets
+    assert tokenizer.spans(text) == whole
+    unbroken = "研" * 25_000
+    assert tokenizer.spans(unbroken) == [(i, i + 1) for i in range(25_000)]
+    assert tokenizer.spans("") == []

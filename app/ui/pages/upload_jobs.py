@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from nicegui import ui
@@ -27,6 +28,7 @@ class Jobs:
     def __init__(self, services: Services, kb: str) -> None:
         self._services, self._kb = services, kb
         self._jobs: dict[str, JobView] = {}
+        self._opened, self._dismissed = datetime.now(UTC), set[str]()
         self._room = parts.div("rl-col rl-gap-8")
         ingest = services.ingest
         with self._room:
@@ -42,10 +44,15 @@ class Jobs:
 
     async def _watch(self) -> None:
         async for job in self._services.ingest.watch_jobs(kb=self._kb):
-            if job.job_id in self._jobs or job.status in (*GOING, "paused"):
+            if job.job_id in self._jobs or job.status in (*GOING, "paused") or self._new(job):
                 self._jobs[job.job_id] = job
                 with self._room:
                     self._draw()
+
+    def _new(self, job: JobView) -> bool:
+        """Whether it came after the page was opened: a short one is over when it is first told."""
+        made = text.parse_time(job.created_at)
+        return made is not None and made >= self._opened and job.job_id not in self._dismissed
 
     def _draw(self) -> None:
         jobs = list(self._jobs.values())
@@ -72,7 +79,8 @@ class Jobs:
             self._waits[key].show(jobs)
 
     def _dismiss(self) -> None:
-        self._jobs = {k: j for k, j in self._jobs.items() if j.status in (*GOING, "paused")}
+        self._dismissed |= {k for k, j in self._jobs.items() if j.status not in (*GOING, "paused")}
+        self._jobs = {k: j for k, j in self._jobs.items() if k not in self._dismissed}
         self._over.show([], [])
 
 

@@ -327,10 +327,7 @@ class IngestWorkers:
         if ended.status != "running":
             await self._end(task, lambda: ended)
             return
-        rows = finished.outputs["report"]["rows"]
-        row: dict[str, Any] = {"change": "unchanged", "chunks": 0}
-        if rows:
-            row = first_row(finished.outputs)
+        row = first_row(finished.outputs)
         await self._finish(task, row["change"], row["chunks"], started)
 
     async def _finish(self, task: tables.Task, change: str, chunks: int, started: float) -> None:

@@ -113,7 +113,8 @@ def start(server: httpx.Client, graph: dict[str, Any]) -> str:
         json={"workflow": graph, "input_data": {"text": "hello"}},
         headers={"Prefer": "respond-async"},
     )
-    assert answer.status_code == 202, answer.text
+    # 200 where it has ended by then.
+    assert answer.status_code in (200, 202), answer.text
     return str(answer.json()["execution_id"])
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from playwright.sync_api import BrowserContext, Locator, Page
+from playwright.sync_api import BrowserContext, Error, Locator, Page
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -96,7 +96,13 @@ class Desk:
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
 
     def open(self, path: str) -> None:
-        self.page.goto(self.server.url + path)
+        try:
+            self.page.goto(self.server.url + path)
+        except Error as error:
+            # A page that finds its server back loads itself again, and may just be at it.
+            if "ERR_ABORTED" not in error.message:
+                raise
+            self.page.goto(self.server.url + path)
         self.settled()
 
     def settled(self) -> None:
@@ -147,7 +153,7 @@ class Desk:
         mouse.up()
 
     def saved(self) -> None:
-        self.page.locator(".rl-save", has_text="Saved").wait_for()
+        self.page.locator(".rl-save", has_text="Saved").wait_for(timeout=30_000)
 
     def answered(self) -> Locator:
         """Wait for the answer in the run bar."""

@@ -27,6 +27,8 @@ async def build(services: Services, kb: str, q: str) -> None:
 class _Search:
     def __init__(self, services: Services, kb: str) -> None:
         self._services, self._kb = services, kb
+        #: What was asked last.
+        self._asked: tuple[SearchConfig, str] | None = None
 
     async def build(self, q: str) -> None:
         stats = await self._services.knowledge.stats(self._kb)
@@ -90,15 +92,22 @@ class _Search:
             return
         self._go.props("loading")
         config = self._config()
+        self._asked = config, self._query.value
+        asked = self._asked
         try:
             found = await self._services.search.search(self._kb, self._query.value, config)
         except RagloomError as error:
+            if asked is not self._asked:
+                return
             self._room.clear()
             with self._room:
                 parts.error_notice(error)
             return
         finally:
-            self._go.props(remove="loading")
+            if asked is self._asked:
+                self._go.props(remove="loading")
+        if asked is not self._asked or self._room.is_deleted:
+            return  # Something else was asked meanwhile: that is shown.
         self._room.clear()
         with self._room:
             took = text.duration(found.metadata.get("took_ms"))

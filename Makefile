@@ -23,7 +23,7 @@ run: $(VENV)/.installed
 	$(BIN)/ragloom serve
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .

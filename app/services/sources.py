@@ -52,6 +52,8 @@ log = logging.getLogger(__name__)
 
 #: Sources that are refreshed side by side; further ones wait.
 _AT_ONCE = 2
+#: Seconds between looks at a refresh that is about to begin, or goes on elsewhere.
+_POLL_S = 0.05
 #: Largest page that is fetched, in bytes: it is held in memory until it is stored.
 MAX_PAGE_BYTES = 50 * 1024 * 1024
 #: Between attempts to write down how a refresh ended, while the disk is full.
@@ -270,9 +272,14 @@ class SourceService:
         through = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                if task := self._running.get(row.id):
-                    await asyncio.wait([task])
-                last = (await call(self._sources.latest, [row])).get(row.id)
+                while True:
+                    if task := self._running.get(row.id):
+                        await asyncio.wait([task])
+                    last = (await call(self._sources.latest, [row])).get(row.id)
+                    if last is None or last.status != "running":
+                        break
+                    # It is written down a moment before it begins here.
+                    await asyncio.sleep(_POLL_S)
                 for job_id in [] if last is None else last.jobs:
                     await self._ingest.wait(job_id)
                 through = True

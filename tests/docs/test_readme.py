@@ -85,7 +85,6 @@ def bash(script: str, environment: dict[str, str]) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("readme")
 def test_the_first_screen_starts_the_product(served: str, environment: dict[str, str]) -> None:
     """`make run` prints a link, and the link opens the page."""
     assert "make run" in block_with("make run")
@@ -96,7 +95,6 @@ def test_the_first_screen_starts_the_product(served: str, environment: dict[str,
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("readme")
 def test_the_commands_of_the_command_line_work(served: str, environment: dict[str, str]) -> None:
     """Ingest, search, run and doctor, while the server holds the data folder."""
     for line in block_with("ragloom ingest").splitlines():
@@ -105,7 +103,6 @@ def test_the_commands_of_the_command_line_work(served: str, environment: dict[st
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("readme")
 def test_the_rest_call_works(served: str, environment: dict[str, str]) -> None:
     """A key is made and the list of workflows is read with it."""
     if shutil.which("curl") is None:

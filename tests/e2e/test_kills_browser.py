@@ -14,6 +14,7 @@ import pytest
 from e2e_desk import Desk, Server, until
 from playwright.sync_api import expect
 
+from app.ui.canvas.history import MERGE_S
 from tests.crash.bad_nodes import FOLDER, workflow
 
 PATIENCE = 60_000
@@ -140,10 +141,10 @@ def grab(desk: Desk, node: str, dx: float, dy: float) -> None:
 
 def test_edits_that_the_page_showed_are_there_and_undo_goes_on(desk: Desk, made: str) -> None:
     open_canvas(desk, made)
-    rename(desk, "one", "First")
-    desk.saved()
-    rename(desk, "one", "Second")
-    desk.saved()
+    for text in ("First", "Second"):
+        rename(desk, "one", text)
+        desk.saved()
+        desk.page.wait_for_timeout(MERGE_S * 1000)  # sooner, it is the same step
     rename(desk, "one", "Third")
     kill(desk)  # mostly before it is saved
 

@@ -145,8 +145,10 @@ def test_changes_of_a_pipeline_count_once_they_are_used(desk: Desk, server: Serv
         assert now["revision"] > pinned["revision"]
 
 
-def test_why_a_workflow_cannot_be_a_pipeline_is_told(desk: Desk) -> None:
+def test_why_a_workflow_cannot_be_a_pipeline_is_told(desk: Desk, server: Server) -> None:
     page = desk.page
+    with asked(server) as client:
+        client.post("/knowledge_bases", json={"name": "To be filled"}).raise_for_status()
     desk.new_workflow()
     page.get_by_label("More").first.click()
     page.get_by_text("Use as pipeline of a knowledge base…").click()

@@ -67,6 +67,11 @@ class Desk:
     def events(self, kind: str) -> list[Any]:
         return [event for event in self.state()["events"] if event[0] == kind]
 
+    def selected(self) -> list[str] | None:
+        """Nodes of the last selection that was told."""
+        told = self.events("selection")
+        return told[-1][1] if told else None
+
     def until(self, condition: Callable[[], Any]) -> None:
         deadline = time.monotonic() + 20
         while not condition():

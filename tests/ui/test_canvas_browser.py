@@ -9,8 +9,6 @@ import pytest
 from canvas_desk import Desk
 from playwright.sync_api import BrowserContext
 
-pytestmark = pytest.mark.xdist_group("canvas")
-
 
 def test_the_graph_is_shown_with_what_each_node_will_do(desk: Desk) -> None:
     desk.until(lambda: desk.page.locator(".rl-node").count() == 3)
@@ -327,9 +325,9 @@ def test_tidy_and_fit(desk: Desk) -> None:
 def test_arrows_walk_along_the_wires_and_commands_reach_the_page(desk: Desk) -> None:
     desk.title("question").click()
     desk.page.keyboard.press("ArrowRight")
-    desk.until(lambda: desk.events("selection")[-1][1] == ["retrieve"])
+    desk.until(lambda: desk.selected() == ["retrieve"])
     desk.page.keyboard.press("ArrowRight")
-    desk.until(lambda: desk.events("selection")[-1][1] == ["generate"])
+    desk.until(lambda: desk.selected() == ["generate"])
     desk.page.keyboard.press("Enter")
     desk.until(lambda: desk.events("node") == [["node", "open", "generate"]])
     for key in ("Control+s", "Control+Enter", "?"):

@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from canvas_desk import Desk
 from playwright.sync_api import BrowserContext, Locator
-
-pytestmark = pytest.mark.xdist_group("canvas")
 
 
 def head(desk: Desk) -> dict[str, Any]:
@@ -103,7 +100,7 @@ def test_a_group_is_made_named_dragged_copied_and_taken_apart(desk: Desk) -> Non
 
     page.keyboard.press("Escape")
     title.click()
-    desk.until(lambda: desk.events("selection")[-1][1] == ["retrieve", "generate"])
+    desk.until(lambda: desk.selected() == ["retrieve", "generate"])
     page.keyboard.press("Control+d")
     desk.until(lambda: len(groups(desk)) == 2)
     desk.until(lambda: title.count() == 2)
@@ -197,9 +194,9 @@ def test_keys_alone_connect_find_move_and_open_menus(desk: Desk) -> None:
     page = desk.page
     page.locator(".rl-canvas").focus()
     page.keyboard.press("ArrowRight")
-    desk.until(lambda: desk.events("selection")[-1][1] == ["question"])
+    desk.until(lambda: desk.selected() == ["question"])
     page.keyboard.press("ArrowRight")
-    desk.until(lambda: desk.events("selection")[-1][1] == ["retrieve"])
+    desk.until(lambda: desk.selected() == ["retrieve"])
     label = "document.activeElement.getAttribute('aria-label')"
     said = page.evaluate(label)
     assert said.startswith("Retrieve, retrieve, top 5 by meaning, not run yet")
@@ -216,7 +213,7 @@ def test_keys_alone_connect_find_move_and_open_menus(desk: Desk) -> None:
     page.locator(".rl-quick-input").wait_for()
     page.keyboard.type("quest")
     page.keyboard.press("Enter")
-    desk.until(lambda: desk.events("selection")[-1][1] == ["question"])
+    desk.until(lambda: desk.selected() == ["question"])
     page.keyboard.press("Shift+F10")
     page.locator(".rl-menu").wait_for()
     for _ in range(4):

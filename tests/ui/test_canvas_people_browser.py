@@ -9,8 +9,6 @@ import pytest
 from canvas_desk import Desk
 from playwright.sync_api import Browser, CDPSession
 
-pytestmark = pytest.mark.xdist_group("canvas")
-
 
 @pytest.fixture
 def ben(browser: Browser, desk: Desk) -> Iterator[Desk]:

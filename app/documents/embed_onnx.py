@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-class OnnxEmbedder:
+class OnnxEmbedder(ABC):
     """What the embedded models have in common: each text is a run of its own.
 
     Runs go to `threads` threads at once. Two reasons: activations may be quantised per tensor, so
@@ -83,13 +84,13 @@ class OnnxEmbedder:
             raise EmbedderError("model_failed", f"The embedded model failed: {error}") from error
         return vector / np.linalg.norm(vector)
 
+    @abstractmethod
     def _tokens(self, texts: Sequence[str], kind: Kind) -> list[list[int]]:
         """Token ids of each text, at most `max_tokens`, with the model's own marks and prefix."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _run(self, ids: list[int]) -> Any:
         """The vector of one text, shape (dim,), of any length."""
-        raise NotImplementedError
 
 
 class BgeSmallEmbedder(OnnxEmbedder):

@@ -6,15 +6,12 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.documents import media
 from app.documents.errors import DocumentError
-from app.documents.extract import extract
-from app.documents.extract.options import ExtractOptions
 from app.documents.model import ExtractedDocument
 
 Read = Callable[..., ExtractedDocument]
@@ -487,33 +484,3 @@ def test_rich_text(read: Read) -> None:
         ("paragraph", "A note."),
     ]
     assert "text" in read("b.rtf", b"{\\rtf1 " + b"{" * 5_000 + b"text" + b"}" * 5_000).text
-
-
-def test_each_format_of_one_text(shared_data: Path) -> None:
-    import re
-    from collections import Counter
-
-    folder = shared_data / "same-text-14-formats"
-
-    def words(text: str) -> Counter[str]:
-        return Counter(re.findall(r"\w+", text.lower()))
-
-    truth = words((folder / "eng_spa_mult.txt").read_text())
-    for extension in [
-        "doc",
-        "docx",
-        "eml",
-        "epub",
-        "html",
-        "md",
-        "odt",
-        "org",
-        "pptx",
-        "rst",
-        "rtf",
-        "txt",
-        "xml",
-    ]:
-        document = extract(folder / f"eng_spa_mult.{extension}", options=ExtractOptions())
-        found = (truth & words(document.text)).total() / truth.total()
-        assert found >= 0.99, (extension, found)

@@ -12,6 +12,7 @@ import pytest
 from app.documents.chunk import chunk
 from app.documents.errors import DocumentError
 from app.documents.extract import extract
+from app.documents.extract.options import ExtractOptions
 
 #: Files whose independent text leaves out and adds nothing.
 COMPARED = """
@@ -91,3 +92,31 @@ def test_words_of_other_real_documents(shared_data: Path) -> None:
         expected = words(markup.sub(" ", (folder / f"{name}.expected.md").read_text()))
         found = words(extract(folder / name).text)
         assert (expected & found).total() >= 0.97 * expected.total(), (name, expected - found)
+
+
+def test_each_format_of_one_text(shared_data: Path) -> None:
+
+    folder = shared_data / "same-text-14-formats"
+
+    def words(text: str) -> Counter[str]:
+        return Counter(re.findall(r"\w+", text.lower()))
+
+    truth = words((folder / "eng_spa_mult.txt").read_text())
+    for extension in [
+        "doc",
+        "docx",
+        "eml",
+        "epub",
+        "html",
+        "md",
+        "odt",
+        "org",
+        "pptx",
+        "rst",
+        "rtf",
+        "txt",
+        "xml",
+    ]:
+        document = extract(folder / f"eng_spa_mult.{extension}", options=ExtractOptions())
+        found = (truth & words(document.text)).total() / truth.total()
+        assert found >= 0.99, (extension, found)

@@ -140,6 +140,7 @@ def pages(page: Page, base: str, paths: dict[str, str]) -> dict[str, Callable[[]
     def inspect() -> None:
         run()
         page.locator('.vue-flow__node[data-id="retrieve"] .rl-title').click()
+        page.keyboard.press("Enter")  # leads into the settings, also where there is no room beside
         page.get_by_role("tab", name="Config").wait_for()
         page.wait_for_timeout(600)
 

@@ -1,22 +1,17 @@
 """How well documents are read, beside other tools: `python -m benchmarks.documents [part…]`.
 
-Parts: `formats` (words against the expected Markdown of docling's and MarkItDown's own tests),
-`tables` (cells of the ICDAR 2013 competition's tables), `book` (a book of 117 pages against its
-text), `same_text` (one text in 14 formats). All of them unless some are named; `-v` shows each file.
+Parts: `formats` (words against the expected Markdown of docling's and MarkItDown's own tests, and
+one text in 14 formats), `tables` (cells of the ICDAR 2013 competition's tables), `book` (a book of
+117 pages against its text). All of them unless some are named; `-v` shows each file.
 
 The files lie in `../shared/data` or where `RAGLOOM_BENCH_DATA` says; parts without theirs say so.
-MarkItDown runs in a virtual environment of its own (`pip install "markitdown[all]"`), whose
-Python `RAGLOOM_BENCH_MARKITDOWN` names; its column stays empty without one. Docling has no column:
-the expected Markdown of its tests is its own output, and for PDFs it downloads its models.
+MarkItDown and docling run where an environment has them: see `benchmarks.other_tools`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-import os
-import subprocess
 import sys
 import time
 import warnings
@@ -26,103 +21,10 @@ from pathlib import Path
 from statistics import mean
 from xml.etree import ElementTree
 
-from app.documents.errors import DocumentError
 from app.documents.extract import extract
-from app.documents.extract.options import ExtractOptions
-from app.documents.model import Block, ExtractedDocument
-from benchmarks.accuracy import (
-    Cell,
-    Relation,
-    f1,
-    flowing,
-    grid,
-    order_f1,
-    relations,
-    similarity,
-    word_f1,
-    words,
-)
-
-DATA = Path(os.environ.get("RAGLOOM_BENCH_DATA", Path(__file__).parents[2] / "shared" / "data"))
-MARKITDOWN = os.environ.get("RAGLOOM_BENCH_MARKITDOWN", "")
-
-_MARKITDOWN_PROGRAM = """
-import json, logging, sys, warnings
-warnings.simplefilter("ignore")
-logging.disable(logging.CRITICAL)
-from markitdown import MarkItDown
-tool = MarkItDown()
-for name in sys.argv[1:]:
-    try:
-        text = tool.convert(name).text_content
-    except Exception as error:
-        text = None
-    print(json.dumps([name, text]), flush=True)
-"""
-
-
-def read(path: Path) -> ExtractedDocument | None:
-    """Return a file's text, that of an image too; None where it is refused.
-
-    Pictures in PDFs are not read: the expected text does not hold what is in them.
-    """
-    ocr = "off" if path.suffix == ".pdf" else "auto"
-    try:
-        return extract(path, options=ExtractOptions(ocr=ocr))
-    except DocumentError:
-        return None
-
-
-def markitdown(paths: Iterable[Path]) -> dict[Path, str]:
-    """Return what MarkItDown makes of the files, none where it is not at hand."""
-    if not MARKITDOWN:
-        return {}
-    done = subprocess.run(
-        [MARKITDOWN, "-c", _MARKITDOWN_PROGRAM, *map(str, paths)],
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    answers = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
-    return {Path(name): text or "" for name, text in answers}
-
-
-def formats(verbose: bool) -> None:
-    """Words, and words in order, per format against the expected Markdown."""
-    expected = dict(_expected())
-    others = markitdown(expected)
-    scores: dict[tuple[str, str], list[tuple[float, ...]]] = defaultdict(list)
-    for path, true in expected.items():
-        document = read(path)
-        ours = document.text if document else ""
-        row = [word_f1(ours, true), order_f1(ours, true)]
-        other = others.get(path)
-        row += [word_f1(other, true), order_f1(other, true)] if other is not None else [0.0, 0.0]
-        tests = "docling" if path.is_relative_to(DATA / "docling-docs") else "markitdown"
-        kind = path.suffix[1:] if tests == "markitdown" else path.parent.name
-        scores[tests, kind].append(tuple(row))
-        if verbose:
-            note = "" if document else "  (not read)"
-            print("  " + "  ".join(map(_percent, row)) + f"  {path.name}{note}")
-    print(f"{'tests of':<11}{'format':<13}{'files':>5}  {'ours':^16}  {'markitdown':^16}")
-    print(f"{'':<29}  {'words':>7}{'in order':>9}  {'words':>7}{'in order':>9}")
-    for (tests, kind), rows in sorted(scores.items()):
-        ours_w, ours_o, other_w, other_o = (mean(column) for column in zip(*rows, strict=True))
-        theirs = f"{_percent(other_w):>7}{_percent(other_o):>9}" if others else f"{'–':>7}{'–':>9}"
-        print(
-            f"{tests:<11}{kind:<13}{len(rows):>5}  "
-            f"{_percent(ours_w):>7}{_percent(ours_o):>9}  {theirs}"
-        )
-
-
-def _expected() -> Iterator[tuple[Path, str]]:
-    for answer in sorted((DATA / "docling-docs").glob("*/*.expected.md")):
-        yield answer.with_name(answer.name.removesuffix(".expected.md")), answer.read_text()
-    for answer in sorted((DATA / "markitdown-docs/expected_outputs").glob("*.md")):
-        for path in sorted((DATA / "markitdown-docs").glob(f"{answer.stem}.pdf")):
-            if text := answer.read_text().strip():  # that of the scan is empty on purpose
-                yield path, text
+from app.documents.model import Block
+from benchmarks.accuracy import Cell, Relation, f1, flowing, grid, relations, similarity
+from benchmarks.formats import DATA, formats, read
 
 
 def tables(verbose: bool) -> None:
@@ -239,32 +141,14 @@ def book(verbose: bool) -> None:
         )
 
 
-def same_text(verbose: bool) -> None:
-    """Share of the true words that each format gives."""
-    folder = DATA / "same-text-14-formats"
-    true = Counter(words((folder / "eng_spa_mult.txt").read_text()))
-    paths = sorted(folder.glob("eng_spa_mult.*"))
-    others = markitdown(paths)
-    for path in paths:
-        document = read(path)
-        ours = _kept(document.text, true) if document else "not read"
-        theirs = _kept(others[path], true) if others.get(path) else "–"
-        print(f"{path.suffix[1:]:<8}{ours:>9}   markitdown {theirs:>8}")
-
-
-def _kept(text: str, true: Counter[str]) -> str:
-    return _percent(f1(Counter(words(text)), true)[1])
-
-
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
 PARTS: dict[str, tuple[Callable[[bool], None], str]] = {
-    "formats": (formats, "docling-docs"),
+    "formats": (formats, "."),
     "tables": (tables, "icdar2013-tables-us"),
     "book": (book, "py-pdf-samples"),
-    "same_text": (same_text, "same-text-14-formats"),
 }
 
 

@@ -13,6 +13,7 @@ from app.engine.items import plain
 from app.engine.node import Node, NodeConfig, NodeOutputs, Port
 from app.engine.problems import NodeFailed
 from app.engine.values import Answer, Chunk, Chunks, Documents, PortValue, Query, Text
+from app.nodes.language_models import Timeout, complete
 from app.nodes.ports import (
     MAX_PORTS,
     TAKEN,
@@ -112,13 +113,7 @@ class AskModel(Node["AskModel.Config"]):
             title="Longest reply (tokens)",
             description="Longest reply, in tokens.",
         )
-        timeout: float = Field(
-            120.0,
-            ge=1,
-            le=600,
-            title="Time limit (seconds)",
-            description="Longest wait for the model, in seconds.",
-        )
+        timeout: Timeout = 120.0
 
         @model_validator(mode="after")
         def _sound(self) -> Self:
@@ -151,18 +146,16 @@ class AskModel(Node["AskModel.Config"]):
             written = await asyncio.to_thread(render, source, names) if source.strip() else ""
             if written.strip():
                 messages.append({"role": role, "content": written})
-        pieces: list[str] = []
-        async for piece in ctx.world.models.complete(
+        written = await complete(
+            ctx,
             messages or [{"role": "user", "content": " "}],
             model=config.model,
             temperature=config.temperature,
             max_tokens=config.max_tokens,
             timeout_s=config.timeout,
-            on_usage=lambda usage: ctx.use(**usage),
-        ):
-            pieces.append(piece)
-            ctx.token(piece)
-        return self.Outputs(text=Text(text="".join(pieces).strip()))
+            on_piece=ctx.token,
+        )
+        return self.Outputs(text=Text(text=written.strip()))
 
     async def fingerprint(self, world: World) -> str:
         """The model behind the name."""

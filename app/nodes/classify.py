@@ -13,6 +13,7 @@ from app.engine.node import Node, NodeConfig, OpenOutputs, Port
 from app.engine.problems import NodeFailed
 from app.engine.values import Json, PortValue, Text
 from app.nodes.data import first_json
+from app.nodes.language_models import Instructions, Timeout, chat, complete, fenced
 from app.nodes.ports import Item, as_text, check_names, entries, make_port, text_of
 
 EMBEDDINGS = "embeddings"
@@ -87,19 +88,10 @@ class Classify(Node["Classify.Config"]):
             "cosine similarity; else the value leaves through “otherwise”.",
             json_schema_extra={"widget": "slider"},
         )
-        instructions: str = Field(
-            "",
-            max_length=20_000,
-            description="Language models only: what else to heed.",
-            json_schema_extra={"widget": "textarea"},
+        instructions: Instructions = Field(
+            "", description="Language models only: what else to heed."
         )
-        timeout: float = Field(
-            60.0,
-            ge=1,
-            le=600,
-            title="Time limit (seconds)",
-            description="Longest wait for the model, in seconds.",
-        )
+        timeout: Timeout = 60.0
 
         @field_validator("labels")
         @classmethod
@@ -161,24 +153,15 @@ class Classify(Node["Classify.Config"]):
             + "".join(f"\n  example: {' '.join(e.split())[:300]}" for e in label.examples[:10])
             for label in config.labels
         )
-        system = "\n\n".join(p for p in (_SYSTEM, config.instructions.strip(), listed) if p)
-        fenced = text.replace("</text>", "‹/text>")
-        pieces = [
-            piece
-            async for piece in ctx.world.models.complete(
-                [
-                    {"role": "system", "content": system},
-                    {"role": "user", "content": f"<text>\n{fenced}\n</text>"},
-                ],
-                model=config.model,
-                temperature=0.0,
-                max_tokens=200,
-                timeout_s=config.timeout,
-                response_format={"type": "json_object"},
-                on_usage=lambda usage: ctx.use(**usage),
-            )
-        ]
-        chosen = _chosen("".join(pieces), [label.name for label in config.labels])
+        written = await complete(
+            ctx,
+            chat((_SYSTEM, config.instructions, listed), fenced("text", text)),
+            model=config.model,
+            max_tokens=200,
+            timeout_s=config.timeout,
+            response_format={"type": "json_object"},
+        )
+        chosen = _chosen(written, [label.name for label in config.labels])
         return chosen, {label.name: float(label.name == chosen) for label in config.labels}
 
     async def fingerprint(self, world: World) -> str:

@@ -12,6 +12,7 @@ from app.engine.context import NodeContext, World
 from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import NodeFailed
 from app.engine.values import Json, Query, Text
+from app.nodes.language_models import Timeout, chat, complete, fenced
 from app.retrieval.followup import complete_question
 
 HISTORY = "history"
@@ -77,13 +78,7 @@ class ChatHistory(Node["ChatHistory.Config"]):
             description="Language model that rewrites follow-up questions.",
             json_schema_extra={"widget": "llm_model"},
         )
-        timeout: float = Field(
-            30.0,
-            ge=1,
-            le=600,
-            title="Time limit (seconds)",
-            description="Longest wait for the model, in seconds.",
-        )
+        timeout: Timeout = 30.0
 
     class Outputs(NodeOutputs):
         """The conversation and the question."""
@@ -121,26 +116,15 @@ class ChatHistory(Node["ChatHistory.Config"]):
             return query.model_copy(update={"text": text})
         if not config.model.strip():
             raise _no_model()
-        talk = "\n".join(_line(turn) for turn in turns).replace("</conversation>", "")
-        pieces = [
-            piece
-            async for piece in ctx.world.models.complete(
-                [
-                    {"role": "system", "content": _SYSTEM},
-                    {
-                        "role": "user",
-                        "content": f"<conversation>\n{talk}\n</conversation>\n\n"
-                        f"Last question: {query.text}",
-                    },
-                ],
-                model=config.model,
-                temperature=0.0,
-                max_tokens=300,
-                timeout_s=config.timeout,
-                on_usage=lambda usage: ctx.use(**usage),
-            )
-        ]
-        text = " ".join("".join(pieces).split()).strip('"“” ')
+        talk = fenced("conversation", "\n".join(_line(turn) for turn in turns))
+        written = await complete(
+            ctx,
+            chat((_SYSTEM,), f"{talk}\n\nLast question: {query.text}"),
+            model=config.model,
+            max_tokens=300,
+            timeout_s=config.timeout,
+        )
+        text = " ".join(written.split()).strip('"“” ')
         # A model that rambles or says nothing has not rewritten a question.
         usable = 0 < len(text) <= 4 * len(query.text) + 400
         return query.model_copy(update={"text": text}) if usable else query

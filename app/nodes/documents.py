@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -15,8 +15,7 @@ from app.engine.values import Chunk as ChunkValue
 from app.engine.values import Chunks, Document, Documents, Table
 from app.nodes.cutting import WITHOUT_MODEL, ThreadEmbed, cut
 from app.nodes.files import FileRef, read_files
-
-T = TypeVar("T")
+from app.nodes.together import each
 
 #: Files read at once: parsing has worker processes of its own, and few of them.
 _AT_ONCE = 2
@@ -119,24 +118,14 @@ class Extract(Node["Extract.Config"]):
     ) -> Outputs:
         """Read every file."""
         options = {"extraction_strategy": self.config.strategy, "ocr": self.config.ocr}
-        slots = asyncio.Semaphore(_AT_ONCE)
-        total, done = len(documents.items), 0
-        ctx.progress(0, total)
-
-        async def read(document: Document) -> Document | RagloomError:
-            nonlocal done
-            async with slots:
-                try:
-                    return await ctx.world.files.extract(document, options)
-                except RagloomError as error:
-                    if self.config.on_error == "fail":
-                        raise
-                    return error
-                finally:
-                    done += 1
-                    ctx.progress(done, total, document.filename)
-
-        results = await _together([read(document) for document in documents.items])
+        results = await each(
+            documents.items,
+            lambda document: ctx.world.files.extract(document, options),
+            ctx,
+            at_once=_AT_ONCE,
+            name=lambda document: document.filename,
+            on_error=self.config.on_error,
+        )
         failures = tuple(
             (document.filename, result.message, result.fix)
             for document, result in zip(documents.items, results, strict=True)
@@ -286,13 +275,3 @@ class Chunk(Node["Chunk.Config"]):
         """One line in words."""
         size, overlap = config.get("chunk_size", 400), config.get("chunk_overlap", 50)
         return f"{config.get('strategy', 'recursive')}, {size} tokens, {overlap} overlap"
-
-
-async def _together(reads: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Results in order; the first failure cancels the rest and is raised as it is."""
-    tasks = [asyncio.ensure_future(read) for read in reads]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import NodeFailed, RagloomError
 from app.engine.values import Chunk, Chunks, Document, Documents, Table
 from app.nodes.data import first_json
+from app.nodes.language_models import Instructions, Timeout, chat, complete, fenced
+from app.nodes.together import each
 
 Kind = Literal["summary", "questions", "keywords"]
 
@@ -92,12 +93,7 @@ class Enrich(Node["Enrich.Config"]):
             title="Find chunks by it",
             description="Put what the model wrote in front of the text that is embedded.",
         )
-        instructions: str = Field(
-            "",
-            max_length=20_000,
-            description="What else to heed.",
-            json_schema_extra={"widget": "textarea"},
-        )
+        instructions: Instructions = Field("", description="What else to heed.")
         at_once: int = Field(
             4, ge=1, le=32, title="Requests at once", description="Requests under way at a time."
         )
@@ -124,13 +120,7 @@ class Enrich(Node["Enrich.Config"]):
             title="Longest reply (tokens)",
             description="Longest reply, in tokens.",
         )
-        timeout: float = Field(
-            60.0,
-            ge=1,
-            le=600,
-            title="Time limit (seconds)",
-            description="Longest wait for the model, in seconds.",
-        )
+        timeout: Timeout = 60.0
 
     class Outputs(NodeOutputs):
         """The chunks, described."""
@@ -190,33 +180,17 @@ class Enrich(Node["Enrich.Config"]):
         self, parts: Sequence[_Part], ctx: NodeContext
     ) -> list[dict[str, Any] | RagloomError]:
         """What was written for each part, or why nothing was; in order."""
-        slots = asyncio.Semaphore(self.config.at_once)
-        done = succeeded = 0
-        ctx.progress(0, len(parts))
-
-        async def one(part: _Part) -> dict[str, Any] | RagloomError:
-            nonlocal done, succeeded
-            async with slots:
-                try:
-                    written = await self._describe(part, ctx)
-                    succeeded += 1
-                    return written
-                except RagloomError as error:
-                    if self.config.on_error == "fail" or (not succeeded and done + 1 >= _HOPELESS):
-                        raise
-                    return error
-                finally:
-                    done += 1
-                    ctx.progress(done, len(parts), part.document)
-
-        tasks = [asyncio.ensure_future(one(part)) for part in parts]
-        try:
-            found = await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
+        found = await each(
+            parts,
+            lambda part: self._describe(part, ctx),
+            ctx,
+            at_once=self.config.at_once,
+            name=lambda part: part.document,
+            on_error=self.config.on_error,
+            hopeless=_HOPELESS,
+        )
         failed = [entry for entry in found if isinstance(entry, RagloomError)]
-        if failed and not succeeded:
+        if failed and len(failed) == len(found):
             raise failed[0]
         return found
 
@@ -226,28 +200,20 @@ class Enrich(Node["Enrich.Config"]):
             _KEYS[kind].format(questions=config.questions, keywords=config.keywords)
             for kind in config.add
         )
-        system = "\n\n".join(
-            text for text in (_SYSTEM.format(keys=keys), config.instructions.strip()) if text
-        )
-        fenced = part.text[: config.max_text].replace("</passage>", "‹/passage>")
-        source = part.document.replace('"', "'").replace("\n", " ")
-        asked = f'<passage source="{source}">\n{fenced}\n</passage>'
+        asked = fenced("passage", part.text[: config.max_text], source=part.document)
+        messages = chat((_SYSTEM.format(keys=keys), config.instructions), asked)
         last = RagloomError("The model was not asked.")
         for _ in range(config.tries):
-            pieces = [
-                piece
-                async for piece in ctx.world.models.complete(
-                    [{"role": "system", "content": system}, {"role": "user", "content": asked}],
-                    model=config.model,
-                    temperature=0.0,
-                    max_tokens=config.max_tokens,
-                    timeout_s=config.timeout,
-                    response_format={"type": "json_object"},
-                    on_usage=lambda usage: ctx.use(**usage),
-                )
-            ]
+            written = await complete(
+                ctx,
+                messages,
+                model=config.model,
+                max_tokens=config.max_tokens,
+                timeout_s=config.timeout,
+                response_format={"type": "json_object"},
+            )
             try:
-                return read_description("".join(pieces), config.add)
+                return read_description(written, config.add)
             except NodeFailed as error:
                 last = error
         raise last

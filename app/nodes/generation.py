@@ -10,6 +10,7 @@ from pydantic import Field
 from app.engine.context import NodeContext, World
 from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.values import Answer, AnswerSentence, Chunk, Chunks, Citation, Query, Text
+from app.nodes.language_models import Instructions, Timeout, chat, complete
 from app.nodes.prompts import (
     ABSTAIN_TEXT,
     SYSTEM_PROMPT,
@@ -79,19 +80,10 @@ class Generate(Node["Generate.Config"]):
             description="Extractive only: give no answer when the best sentence scores less.",
             json_schema_extra={"widget": "slider"},
         )
-        instructions: str = Field(
-            "",
-            max_length=20_000,
-            description="Language models only: what else to heed, such as tone or length.",
-            json_schema_extra={"widget": "textarea"},
+        instructions: Instructions = Field(
+            "", description="Language models only: what else to heed, such as tone or length."
         )
-        timeout: float = Field(
-            60.0,
-            ge=1,
-            le=600,
-            title="Time limit (seconds)",
-            description="Longest wait for the model, in seconds.",
-        )
+        timeout: Timeout = 60.0
         reranker: str = Field(
             "cross-encoder",
             min_length=1,
@@ -159,26 +151,22 @@ class Generate(Node["Generate.Config"]):
         self, query: Query, chunks: Chunks, ctx: NodeContext, prompt: Text | None
     ) -> Answer:
         config = self.config
-        system = "\n\n".join(part for part in (SYSTEM_PROMPT, config.instructions.strip()) if part)
         asked = prompt.text if prompt is not None else user_message(query.original, chunks.items)
-        pieces: list[str] = []
         usage: dict[str, float] = {}
-        async for piece in ctx.world.models.complete(
-            [{"role": "system", "content": system}, {"role": "user", "content": asked}],
+        written = await complete(
+            ctx,
+            chat((SYSTEM_PROMPT, config.instructions), asked),
             model=config.model,
             temperature=config.temperature,
             max_tokens=config.max_tokens,
             timeout_s=config.timeout,
-            on_usage=usage.update,
-        ):
-            pieces.append(piece)
-            ctx.token(piece)
-        if usage:
-            ctx.use(**usage)
-        reply = "".join(pieces).strip()
-        if is_abstention(reply):
+            on_piece=ctx.token,
+            usage=usage,
+        )
+        written = written.strip()
+        if is_abstention(written):
             return self._abstain(query, 0.0).model_copy(update={"usage": usage})
-        read = read_sentences(reply, len(chunks.items))
+        read = read_sentences(written, len(chunks.items))
         numbers = list(dict.fromkeys(n for sentence in read for n in sentence.numbers))
         citations = []
         for number in numbers:
@@ -188,7 +176,7 @@ class Generate(Node["Generate.Config"]):
                 _citation(number, chunk, chunks, best_quote(claim, chunk.content), chunk.score)
             )
         sentences = [AnswerSentence(text=s.text, citations=s.numbers) for s in read]
-        draft = self._finish(query, reply, sentences, citations, confidence=0.0)
+        draft = self._finish(query, written, sentences, citations, confidence=0.0)
         supports = await sentence_support(
             draft,
             ctx.world.models,
@@ -196,7 +184,7 @@ class Generate(Node["Generate.Config"]):
             model=config.reranker,
         )
         confidence = sum(s.score for s in supports) / len(supports) if supports else 0.0
-        text = reply if config.include_citations else strip_markers(reply)
+        text = written if config.include_citations else strip_markers(written)
         answer = self._finish(query, text, sentences, citations, confidence=confidence)
         return answer.model_copy(update={"usage": usage})
 

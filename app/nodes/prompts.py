@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.engine.values import Chunk
+from app.nodes.language_models import fenced
 from app.retrieval.sentences import split_sentences
 
 ABSTAIN_TEXT = "The passages do not answer this question."
@@ -42,9 +43,7 @@ def passage(number: int, chunk: Chunk) -> str:
         place.append(f"page {chunk.page}")
     if chunk.headings:
         place.append(" › ".join(chunk.headings))
-    source = ", ".join(place).replace('"', "'").replace("\n", " ")
-    text = re.sub(r"<(/?)\s*(passage)", r"‹\1\2", chunk.content, flags=re.I)
-    return f'<passage number="{number}" source="{source}">\n{text}\n</passage>'
+    return fenced("passage", chunk.content, number=number, source=", ".join(place))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
@@ -14,6 +13,7 @@ from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import NodeFailed, RagloomError
 from app.engine.values import Document, Documents, Table
 from app.nodes.ports import text_of
+from app.nodes.together import each
 
 #: Pages asked for at once.
 _AT_ONCE = 2
@@ -127,7 +127,14 @@ class FetchPages(Node["FetchPages.Config"]):
                 fix="Write addresses or a sitemap into the node's settings, or send them as "
                 f"input_data.{config.name}.",
             )
-        results = await self._together(reader, wanted, ctx)
+        results = await each(
+            wanted,
+            lambda page: reader.page(page[0], sitemap=page[1]),
+            ctx,
+            at_once=_AT_ONCE,
+            name=lambda page: page[0],
+            on_error=config.on_error,
+        )
         failures = tuple(
             (url, result.message, result.fix)
             for (url, _), result in zip(wanted, results, strict=True)
@@ -140,33 +147,6 @@ class FetchPages(Node["FetchPages.Config"]):
             documents=Documents(items=found),
             failures=Table(columns=("url", "message", "fix"), rows=failures),
         )
-
-    async def _together(
-        self, reader: PageReader, wanted: Sequence[tuple[str, str]], ctx: NodeContext
-    ) -> list[Document | RagloomError]:
-        slots, done = asyncio.Semaphore(_AT_ONCE), 0
-        ctx.progress(0, len(wanted))
-
-        async def fetch(url: str, sitemap: str) -> Document | RagloomError:
-            nonlocal done
-            async with slots:
-                try:
-                    return await reader.page(url, sitemap=sitemap)
-                except RagloomError as error:
-                    if self.config.on_error == "fail":
-                        raise
-                    return error
-                finally:
-                    done += 1
-                    ctx.progress(done, len(wanted), url)
-
-        tasks = [asyncio.create_task(fetch(*one)) for one in wanted]
-        try:
-            return list(await asyncio.gather(*tasks))
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     @classmethod
     def allowed_by(cls, web: Web) -> builtins.type[FetchPages]:

@@ -14,6 +14,7 @@ from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import NodeFailed
 from app.engine.values import Json, PortValue
 from app.nodes.data import first_json
+from app.nodes.language_models import Instructions, Timeout, chat, complete, fenced
 from app.nodes.patterns import find_values, too_hard_for_patterns
 from app.nodes.ports import as_text
 from app.nodes.schemas import broken_rules, check_schema
@@ -66,11 +67,8 @@ class ExtractData(Node["ExtractData.Config"]):
             "model of litellm.",
             json_schema_extra={"widget": "llm_model"},
         )
-        instructions: str = Field(
-            "",
-            max_length=20_000,
-            description="Language models only: what else to heed.",
-            json_schema_extra={"widget": "textarea"},
+        instructions: Instructions = Field(
+            "", description="Language models only: what else to heed."
         )
         ask_for: Literal["json_object", "json_schema", "text"] = Field(
             "json_object",
@@ -96,13 +94,7 @@ class ExtractData(Node["ExtractData.Config"]):
             title="Longest reply (tokens)",
             description="Language models only: longest reply, in tokens.",
         )
-        timeout: float = Field(
-            60.0,
-            ge=1,
-            le=600,
-            title="Time limit (seconds)",
-            description="Longest wait for the model, in seconds.",
-        )
+        timeout: Timeout = 60.0
 
         @field_validator("json_schema")
         @classmethod
@@ -154,33 +146,19 @@ class ExtractData(Node["ExtractData.Config"]):
 
     async def _ask(self, text: str, ctx: NodeContext) -> Any:
         config = self.config
-        fenced = text.replace("</text>", "‹/text>")
-        messages = [
-            {
-                "role": "system",
-                "content": "\n\n".join(
-                    part
-                    for part in (
-                        _SYSTEM,
-                        config.instructions.strip(),
-                        "JSON Schema:\n" + json.dumps(config.json_schema, ensure_ascii=False),
-                    )
-                    if part
-                ),
-            },
-            {"role": "user", "content": f"<text>\n{fenced}\n</text>"},
-        ]
+        schema = "JSON Schema:\n" + json.dumps(config.json_schema, ensure_ascii=False)
+        messages = chat((_SYSTEM, config.instructions, schema), fenced("text", text))
         faults: list[str] = []
         for attempt in range(config.corrections + 1):
             if attempt:
                 ctx.progress(attempt, config.corrections + 1, "The reply did not fit; asking again")
-            reply = await self._complete(messages, ctx)
-            data, faults = await asyncio.to_thread(_read, reply, config.json_schema)
+            written = await self._complete(messages, ctx)
+            data, faults = await asyncio.to_thread(_read, written, config.json_schema)
             if not faults:
                 return data
             wrong = "\n".join(f"- {fault}" for fault in faults)
             messages += [
-                {"role": "assistant", "content": reply[:20_000]},
+                {"role": "assistant", "content": written[:20_000]},
                 {
                     "role": "user",
                     "content": f"That does not fulfil the schema:\n{wrong}\n"
@@ -205,19 +183,14 @@ class ExtractData(Node["ExtractData.Config"]):
                 "type": "json_schema",
                 "json_schema": {"name": "extraction", "schema": config.json_schema},
             }
-        pieces = [
-            piece
-            async for piece in ctx.world.models.complete(
-                messages,
-                model=config.model,
-                temperature=0.0,
-                max_tokens=config.max_tokens,
-                timeout_s=config.timeout,
-                response_format=wanted,
-                on_usage=lambda usage: ctx.use(**usage),
-            )
-        ]
-        return "".join(pieces)
+        return await complete(
+            ctx,
+            messages,
+            model=config.model,
+            max_tokens=config.max_tokens,
+            timeout_s=config.timeout,
+            response_format=wanted,
+        )
 
     async def fingerprint(self, world: World) -> str:
         """The model behind the name."""

@@ -24,7 +24,7 @@ from app.nodes.ports import (
     spec_ports,
 )
 from app.nodes.prompts import passage
-from app.nodes.template import MAX_SOURCE, check_template, render
+from app.nodes.template import MAX_SOURCE, checked_template, render
 
 _INPUTS = [InputSpec(name="text", required=True)]
 _HELP = "A value that the templates can name."
@@ -119,10 +119,7 @@ class AskModel(Node["AskModel.Config"]):
         def _sound(self) -> Self:
             check_names((given.name for given in self.inputs), TAKEN)
             for source in (self.prompt, self.system):
-                try:
-                    check_template(source)
-                except NodeFailed as error:
-                    raise ValueError(str(error)) from None
+                checked_template(source)
             return self
 
     class Outputs(NodeOutputs):

@@ -15,7 +15,7 @@ from app.engine.node import Node, NodeConfig, NodeOutputs, SameAs
 from app.engine.problems import NodeFailed, RagloomError
 from app.engine.values import Json, Number, PortValue, Text
 from app.nodes.naming import names_of, reads_input
-from app.nodes.template import check_template, render
+from app.nodes.template import checked_template, render
 
 _MAX_MESSAGE = 4_000
 #: Largest value that is shown in full to whoever decides, in characters.
@@ -55,11 +55,7 @@ class Approval(Node["Approval.Config"]):
         @field_validator("message")
         @classmethod
         def _readable(cls, source: str) -> str:
-            try:
-                check_template(source)
-            except NodeFailed as error:
-                raise ValueError(str(error)) from None
-            return source
+            return checked_template(source)
 
     class Outputs(NodeOutputs):
         """The value one way or the other, and what was said."""

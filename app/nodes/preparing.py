@@ -13,10 +13,9 @@ from pydantic import Field, field_validator
 
 from app.engine.context import NodeContext
 from app.engine.node import Node, NodeConfig, NodeOutputs, OpenOutputs, Port
-from app.engine.problems import NodeFailed
 from app.engine.values import Document, Documents
 from app.nodes.ports import Item, check_names, entries, make_port, text_of
-from app.nodes.template import MAX_SOURCE, check_template, render
+from app.nodes.template import MAX_SOURCE, checked_template, render
 
 OTHERS = "others"
 _NAME = r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"
@@ -175,8 +174,8 @@ class SetMetadata(Node["SetMetadata.Config"]):
                 if len(source) > MAX_SOURCE:
                     raise ValueError(f"the value of {name} is too long")
                 try:
-                    check_template(source)
-                except NodeFailed as error:
+                    checked_template(source)
+                except ValueError as error:
                     raise ValueError(f"{name}: {error}") from None
             return fields
 

@@ -10,14 +10,18 @@ from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError, nodes
 from app.engine.problems import NodeFailed
 from app.engine.sandbox import FAULTS, MAX_SOURCE, TEMPLATE, Environment
 
-__all__ = ["MAX_OUTPUT", "MAX_SOURCE", "check_template", "render"]
+__all__ = ["MAX_OUTPUT", "MAX_SOURCE", "checked_template", "render"]
 
 MAX_OUTPUT = 400_000
 
 
-def check_template(source: str) -> nodes.Template:
-    """Parse a template. Raises NodeFailed naming the line and what is not allowed there."""
-    return _parse(Environment(TEMPLATE), source)
+def checked_template(source: str) -> str:
+    """The template. Raises ValueError, which pydantic shows at the field, if it is none."""
+    try:
+        _parse(Environment(TEMPLATE), source)
+    except NodeFailed as error:
+        raise ValueError(str(error)) from None
+    return source
 
 
 def _parse(environment: Environment, source: str) -> nodes.Template:

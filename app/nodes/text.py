@@ -12,11 +12,10 @@ from pydantic import Field, field_validator
 
 from app.engine.context import NodeContext, World
 from app.engine.node import Node, NodeConfig, NodeOutputs, Port
-from app.engine.problems import NodeFailed
 from app.engine.values import Answer, Chunks, Entity, Json, PortValue, Query, Text
 from app.nodes.asking import Passages, in_template
 from app.nodes.ports import MAX_PORTS, TAKEN, InputSpec, check_names, entries, spec_ports
-from app.nodes.template import MAX_SOURCE, check_template, render
+from app.nodes.template import MAX_SOURCE, checked_template, render
 from app.retrieval import entities, glossary, spelling
 
 #: Inputs that every prompt has, and their names in its template.
@@ -172,11 +171,7 @@ class Prompt(Node["Prompt.Config"]):
         @field_validator("template")
         @classmethod
         def _readable(cls, source: str) -> str:
-            try:
-                check_template(source)
-            except NodeFailed as error:
-                raise ValueError(str(error)) from None
-            return source
+            return checked_template(source)
 
     class Outputs(NodeOutputs):
         """The prompt."""

@@ -26,7 +26,7 @@ from app.nodes.ports import (
     spec_ports,
     text_of,
 )
-from app.nodes.template import check_template, render
+from app.nodes.template import checked_template, render
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
 _INPUTS = [InputSpec(name="value")]
@@ -130,10 +130,7 @@ class HttpRequest(Node["HttpRequest.Config"]):
                         checked(expression, names)
             if re.search(r"\bsecret\s*[.\[]", " ".join(_EXPRESSION.findall(self.body))):
                 raise ValueError("a secret may stand in a header only")
-            try:
-                check_template(self.body)
-            except NodeFailed as error:
-                raise ValueError(str(error)) from None
+            checked_template(self.body)
             return self
 
     class Outputs(NodeOutputs):

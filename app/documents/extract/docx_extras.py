@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.documents.extract.docx_text import W, paragraph_text
-from app.documents.extract.ooxml_parts import chart_table, comments, description, parse
-from app.documents.extract.xml_parts import attribute, local
+from app.documents.extract.ooxml_parts import chart_table, comments, description
+from app.documents.extract.xml_parts import attribute, local, parse
 from app.documents.text import one_line
 
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.documents.extract.builder import Across
 from app.documents.extract.docx_math import latex
-from app.documents.extract.xml_parts import local
+from app.documents.extract.xml_parts import local, walk
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 
@@ -25,17 +25,9 @@ _MARKS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "ptab": "\t
 
 def iter_content(element: Any) -> Iterator[Any]:
     """Yield the paragraphs and tables of a body, cell or note, in order."""
-    stack = [iter(element)]
-    while stack:
-        child = next(stack[-1], None)
-        if child is None:
-            stack.pop()
-            continue
-        name = local(child)
+    for name, child in walk(element, _WRAPPERS.__contains__):
         if name in ("p", "tbl"):
             yield child
-        elif name in _WRAPPERS:
-            stack.append(iter(child))
 
 
 def paragraph_text(paragraph: Any) -> str:
@@ -44,13 +36,7 @@ def paragraph_text(paragraph: Any) -> str:
 
 
 def _texts(paragraph: Any) -> Iterator[str]:
-    stack = [iter(paragraph)]
-    while stack:
-        child = next(stack[-1], None)
-        if child is None:
-            stack.pop()
-            continue
-        name = local(child)
+    for name, child in walk(paragraph, _goes_on_inside):
         if name == "t":
             yield child.text or ""
         elif name in _MARKS:
@@ -59,8 +45,10 @@ def _texts(paragraph: Any) -> Iterator[str]:
         elif name == "oMath":
             # Formulas side by side, and words beside them, stay apart.
             yield f" {latex(child).strip()} "
-        elif name not in _SKIPPED:
-            stack.append(iter(child))
+
+
+def _goes_on_inside(name: str) -> bool:
+    return name not in ("t", "oMath") and name not in _MARKS and name not in _SKIPPED
 
 
 def text_boxes(paragraph: Any) -> Iterator[str]:

@@ -43,12 +43,7 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
         if package is None:
             raise damaged("The book's list of contents is missing.")
         pages = _spine(package, posixpath.dirname(package_name))
-        if len(pages) > options.max_pages:
-            raise DocumentError(
-                "too_many_pages",
-                f"The book has {len(pages):,} parts; {options.max_pages:,} are allowed.",
-                "Split it, or raise the limit on pages.",
-            )
+        options.check_pages(len(pages), "book", "parts")
         _refuse_protected(book, set(pages))
         blocks = Blocks(options.max_chars)
         for name in pages:

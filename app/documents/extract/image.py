@@ -42,12 +42,7 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
     with _opened(path) as image:
         media_type = _TYPES.get(image.format or "", media.PNG)
         pages = getattr(image, "n_frames", 1) if media_type == media.TIFF else 1
-        if pages > options.max_pages:
-            raise DocumentError(
-                "too_many_pages",
-                f"The image has {pages:,} pages; {options.max_pages:,} are allowed.",
-                "Split it, or raise the limit on pages.",
-            )
+        options.check_pages(pages, "image", "pages")
         found = _about(image)
         blocks.add("image", found.get("description", ""), page=1)
         for number, frame in enumerate(_frames(image, pages), 1):

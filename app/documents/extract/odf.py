@@ -14,7 +14,7 @@ from app.documents.extract.metadata import metadata
 from app.documents.extract.odf_parts import SKIPPED, paragraph_text, table_rows
 from app.documents.extract.options import ExtractOptions
 from app.documents.extract.sheet import add_sheet
-from app.documents.extract.xml_parts import all_text, attribute, local, read_xml
+from app.documents.extract.xml_parts import all_text, attribute, local, read_xml, walk
 from app.documents.model import ExtractedDocument
 from app.documents.text import one_line
 
@@ -90,13 +90,7 @@ class _Reader:
 
     def text(self, root: Any) -> None:
         """Add everything below an element."""
-        stack = [iter(root)]
-        while stack:
-            child = next(stack[-1], None)
-            if child is None:
-                stack.pop()
-                continue
-            name = local(child)
+        for name, child in walk(root, _goes_on_inside):
             if name == "h":
                 level = attribute(child, "outline-level")
                 self.blocks.heading(
@@ -111,13 +105,11 @@ class _Reader:
                 self.blocks.table(table_rows(child), page=self._page)
             elif name == "frame":
                 self._frame(child)
-            elif name not in SKIPPED:
-                stack.append(iter(child))
 
     def sheets(self, root: Any) -> int:
         """Add every sheet under its name."""
         tables = [child for child in root if local(child) == "table"]
-        self._check(len(tables), "sheets")
+        self._options.check_pages(len(tables), "file", "sheets")
         for number, table in enumerate(tables, 1):
             self.blocks.heading(attribute(table, "name"), 1, page=number)
             add_sheet(self.blocks, table_rows(table), number, self._options)
@@ -126,7 +118,7 @@ class _Reader:
     def slides(self, root: Any) -> int:
         """Add every slide, its notes after it."""
         pages = [child for child in root if local(child) == "page"]
-        self._check(len(pages), "slides")
+        self._options.check_pages(len(pages), "file", "slides")
         for number, page in enumerate(pages, 1):
             self._page = number
             self.text([child for child in page if local(child) != "notes"])
@@ -134,14 +126,6 @@ class _Reader:
                 if local(notes) == "notes":
                     self.text([f for f in notes if attribute(f, "class") == "notes"])
         return len(pages)
-
-    def _check(self, count: int, what: str) -> None:
-        if count > self._options.max_pages:
-            raise DocumentError(
-                "too_many_pages",
-                f"The file has {count:,} {what}; {self._options.max_pages:,} are allowed.",
-                "Split it, or raise the limit on pages.",
-            )
 
     def _paragraph(self, element: Any) -> None:
         text = self._line(element)
@@ -196,6 +180,10 @@ class _Reader:
             if body is not None:
                 self._notes.append("\n".join(paragraph_text(p) for p in body.iter("{*}p")))
         return paragraph_text(element)
+
+
+def _goes_on_inside(name: str) -> bool:
+    return name not in ("h", "p", "list", "table", "frame") and name not in SKIPPED
 
 
 #: Kind of body -> its media type and what reads it.

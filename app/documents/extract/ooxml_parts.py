@@ -20,20 +20,6 @@ _BY_MACHINE = re.compile(
 _FILE_NAME = re.compile(r"\S+\.(?:png|jpe?g|gif|emf|wmf|bmp|tiff?|svg|webp)", re.IGNORECASE)
 
 
-def parse(data: bytes) -> Any:
-    """Return the root of a part's XML, None where it is damaged."""
-    from lxml import etree
-
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True,
-        remove_pis=True,
-    )  # fmt: skip
-    try:
-        return etree.fromstring(data, parser)
-    except etree.XMLSyntaxError:
-        return None
-
-
 def chart_table(root: Any) -> tuple[str, list[list[str]]]:
     """Return a chart's title and data: a head of the series' names, then a row a category."""
     title = next(root.iter("{*}title"), None)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SecretStr
 
+from app.documents.errors import DocumentError
 from app.documents.model import Frozen
 
 
@@ -36,3 +37,16 @@ class ExtractOptions(Frozen):
     extra: dict[str, Any] = Field(
         default_factory=dict, description="Options of extractors from other packages."
     )
+
+    def check_pages(self, count: int, whole: str, parts: str) -> None:
+        """Refuse a document of too many pages: a “presentation” of so many “slides”.
+
+        Raises:
+            DocumentError: too_many_pages.
+        """
+        if count > self.max_pages:
+            raise DocumentError(
+                "too_many_pages",
+                f"The {whole} has {count:,} {parts}; {self.max_pages:,} are allowed.",
+                "Split it, or raise the limit on pages.",
+            )

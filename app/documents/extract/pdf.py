@@ -62,7 +62,7 @@ def _locked(password: str | None) -> DocumentError:
 def _read(
     document: Any, path: Path, options: ExtractOptions, password: str | None
 ) -> ExtractedDocument:
-    check_pages(len(document), options)
+    options.check_pages(len(document), "document", "pages")
     scans = Scans(options)
     pages, unreadable = _pages(document, scans)
     info = document.get_metadata_dict()
@@ -91,20 +91,6 @@ def _read(
         metadata=metadata,
         blocks=tuple(blocks.items),
     )
-
-
-def check_pages(count: int, options: ExtractOptions) -> None:
-    """Refuse a document of too many pages.
-
-    Raises:
-        DocumentError: too_many_pages.
-    """
-    if count > options.max_pages:
-        raise DocumentError(
-            "too_many_pages",
-            f"The document has {count:,} pages; {options.max_pages:,} are allowed.",
-            "Split it, or raise the limit on pages.",
-        )
 
 
 def _pages_words(pages: int) -> str:

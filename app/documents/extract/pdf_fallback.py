@@ -26,7 +26,7 @@ def extract_with_pypdf(
     """
     from pypdf import PdfReader
 
-    from app.documents.extract.pdf import check_pages, no_text
+    from app.documents.extract.pdf import no_text
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     blocks = Blocks(options.max_chars)
@@ -39,7 +39,7 @@ def extract_with_pypdf(
                 "Give its password, or upload a copy without a password.",
             )
         count = len(reader.pages)
-        check_pages(count, options)
+        options.check_pages(count, "document", "pages")
         for number, page in enumerate(reader.pages, 1):
             for paragraph in _PARAGRAPHS.split(page.extract_text()):
                 blocks.add("paragraph", paragraph, page=number)

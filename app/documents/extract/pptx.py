@@ -8,7 +8,6 @@ from typing import Any
 
 from app.documents import media
 from app.documents.archive import check_zip
-from app.documents.errors import DocumentError
 from app.documents.extract.builder import Across, Blocks
 from app.documents.extract.ooxml import core_properties, open_package
 from app.documents.extract.ooxml_parts import (
@@ -16,9 +15,9 @@ from app.documents.extract.ooxml_parts import (
     chart_table,
     comments,
     description,
-    parse,
 )
 from app.documents.extract.options import ExtractOptions
+from app.documents.extract.xml_parts import parse
 from app.documents.model import Box, ExtractedDocument
 
 #: Groups nested deeper than this are left out.
@@ -43,12 +42,7 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
 
         presentation = Presentation(str(source))
         slides = list(presentation.slides)
-        if len(slides) > options.max_pages:
-            raise DocumentError(
-                "too_many_pages",
-                f"The presentation has {len(slides):,} slides; {options.max_pages:,} are allowed.",
-                "Split it, or raise the limit on pages.",
-            )
+        options.check_pages(len(slides), "presentation", "slides")
         reader = _Reader(
             Blocks(options.max_chars), presentation.slide_width, presentation.slide_height
         )

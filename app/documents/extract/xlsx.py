@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from app.documents import media
 from app.documents.archive import check_zip
-from app.documents.errors import DocumentError
 from app.documents.extract.builder import Across, Blocks
 from app.documents.extract.ooxml import core_properties, open_package
 from app.documents.extract.options import ExtractOptions
@@ -50,12 +49,7 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
         book = load_workbook(source, read_only=True, data_only=True, keep_links=False)
         try:
             sheets = book.worksheets
-            if len(sheets) > options.max_pages:
-                raise DocumentError(
-                    "too_many_pages",
-                    f"The workbook has {len(sheets):,} sheets; {options.max_pages:,} are allowed.",
-                    "Split it, or raise the limit on pages.",
-                )
+            options.check_pages(len(sheets), "workbook", "sheets")
             blocks = Blocks(options.max_chars)
             hidden = []
             for number, sheet in enumerate(sheets, 1):

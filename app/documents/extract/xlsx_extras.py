@@ -7,8 +7,8 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-from app.documents.extract.ooxml_parts import authors_of, chart_table, comments, parse
-from app.documents.extract.xml_parts import attribute, read_member
+from app.documents.extract.ooxml_parts import authors_of, chart_table, comments
+from app.documents.extract.xml_parts import attribute, parse, read_member
 
 #: Charts of one sheet that are read.
 MAX_CHARTS = 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from app.documents.archive import damaged
@@ -31,19 +32,44 @@ def read_xml(container: zipfile.ZipFile, name: str) -> Any:
     Raises:
         DocumentError: damaged.
     """
-    from lxml import etree
-
     data = read_member(container, name)
     if data is None:
         return None
+    root = parse(data)
+    if root is None:
+        raise damaged(f"The part {name!r} of the file is no valid XML.")
+    return root
+
+
+def parse(data: bytes) -> Any:
+    """Return the root element of XML, None where it is none."""
+    from lxml import etree
+
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True,
         remove_pis=True,
     )  # fmt: skip
     try:
         return etree.fromstring(data, parser)
-    except etree.XMLSyntaxError as error:
-        raise damaged(f"The part {name!r} of the file is no valid XML.") from error
+    except etree.XMLSyntaxError:
+        return None
+
+
+def walk(root: Any, enter: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
+    """Yield (name, element) of what is below an element, in order, however deeply nested.
+
+    `enter` says by its name whether what is inside an element is walked through too.
+    """
+    stack = [iter(root)]
+    while stack:
+        child = next(stack[-1], None)
+        if child is None:
+            stack.pop()
+            continue
+        name = local(child)
+        yield name, child
+        if enter(name):
+            stack.append(iter(child))
 
 
 def local(element: Any) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from nodes_world import SmallWorld, embedder
+from openai_server import OpenAIServer
 
 from app.engine.registry import Registry
 from app.nodes import register_all
@@ -14,6 +16,16 @@ from app.nodes import register_all
 @pytest.fixture
 def world(tmp_path: Path) -> SmallWorld:
     return SmallWorld(tmp_path)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
+    """A provider of language models that replies what a test says."""
+    server = OpenAIServer()
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setenv("OPENAI_API_BASE", server.url)
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

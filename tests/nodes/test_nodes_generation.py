@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 from nodes_world import SmallWorld, chunk
@@ -78,15 +77,6 @@ async def test_without_passages_it_abstains_and_asks_no_model(world: SmallWorld)
 async def test_citations_can_be_left_out_of_the_text(world: SmallWorld) -> None:
     answer, _ = await generate(world, "When was the pond dug?", include_citations=False)
     assert answer.text == "The pond was dug in 1987 by the town."
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
-    server = OpenAIServer()
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    monkeypatch.setenv("OPENAI_API_BASE", server.url)
-    yield server
-    server.close()
 
 
 async def test_a_models_citations_become_quotes(world: SmallWorld, server: OpenAIServer) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -123,15 +122,6 @@ def test_a_schema_cannot_be_nested_without_end() -> None:
         deep = {"type": "array", "items": deep}
     with pytest.raises(ValueError, match="nested"):
         ExtractData.Config(json_schema=deep)
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
-    server = OpenAIServer()
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    monkeypatch.setenv("OPENAI_API_BASE", server.url)
-    yield server
-    server.close()
 
 
 PERSON = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -137,15 +136,6 @@ def test_facts_that_cannot_be_written_are_refused(fields: dict[str, str]) -> Non
 
 
 # ---- enriching ----
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
-    server = OpenAIServer()
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    monkeypatch.setenv("OPENAI_API_BASE", server.url)
-    yield server
-    server.close()
-
-
 def enrich(**values: Any) -> Enrich:
     return Enrich(Enrich.Config.model_validate({"model": "openai/test", **values}))
 

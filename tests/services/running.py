@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,12 +128,17 @@ LOUD = chain(("say", "say", {}), ("shout", "shout", {}), ("more", "shout", {"mar
 class Place:
     """Real services over a real database, without knowledge bases or models."""
 
-    def __init__(self, folder: Path, limits: RunLimits | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        limits: RunLimits | None = None,
+        nodes: Sequence[type[Node[Any]]] = (Say, Shout, Pass, Ask),
+    ) -> None:
         self.db = Database(f"sqlite:///{folder / 'test.db'}")
         self.db.upgrade()
         self.repository = RunRepository(self.db, Blobs(folder / "blobs"), cap_bytes=1_000)
         self.registry = Registry()
-        for node in (Say, Shout, Pass, Ask):
+        for node in nodes:
             self.registry.register(node)
         self.workflows = WorkflowService(
             WorkflowRepository(self.db), self.repository, self.registry

@@ -14,16 +14,11 @@ from app.engine.context import NodeContext
 from app.engine.events import NodeFinished, NodeStarted, RunFinished, TokenEvent
 from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import InvalidWorkflow, NodeFailed, RagloomError
-from app.engine.registry import Registry
 from app.engine.values import Text
-from app.services.runs import RunLimits, RunService
-from app.services.workflows import WorkflowService
-from storage.blobs import Blobs
-from storage.database import Database
+from app.services.runs import RunLimits
 from storage.errors import NotFound, StorageFull
 from storage.run_writes import RunChange
-from storage.runs import RunRepository
-from storage.workflows import WorkflowRepository
+from tests.services.running import Place
 
 
 class Say(Node["Say.Config"]):
@@ -78,32 +73,15 @@ def workflow(**say: Any) -> dict[str, Any]:
     }
 
 
-class Place:
-    """Real services over a real database, without knowledge bases or models."""
-
-    def __init__(self, folder: Path, limits: RunLimits | None = None) -> None:
-        self.db = Database(f"sqlite:///{folder / 'test.db'}")
-        self.db.upgrade()
-        self.repository = RunRepository(self.db, Blobs(folder / "blobs"), cap_bytes=1_000)
-        self.registry = Registry()
-        self.registry.register(Say)
-        self.registry.register(Shout)
-        self.workflows = WorkflowService(
-            WorkflowRepository(self.db), self.repository, self.registry
-        )
-        self.runs = RunService(
-            self.repository,
-            self.workflows,
-            self.registry,
-            None,  # type: ignore[arg-type]  # these nodes need no world
-            limits,
-        )
+def opened(folder: Path, limits: RunLimits | None = None) -> Place:
+    """Real services with the two nodes above."""
+    return Place(folder, limits, (Say, Shout))
 
 
 @pytest.fixture
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     Say.ran = 0
-    here = Place(tmp_path, RunLimits(timeout_s=20, concurrent=2))
+    here = opened(tmp_path, RunLimits(timeout_s=20, concurrent=2))
     yield here
     await here.runs.close()
     here.db.close()
@@ -143,7 +121,7 @@ async def test_steps_that_did_not_change_are_reused_after_a_restart(
     place: Place, tmp_path: Path
 ) -> None:
     first = await place.runs.wait(await place.runs.start(graph=workflow(text="x " * 2_000)))
-    later = Place(tmp_path)
+    later = opened(tmp_path)
     second = await later.runs.wait(await later.runs.start(graph=workflow(text="x " * 2_000)))
     assert Say.ran == 1
     assert [s.cached for s in second.steps] == [True, True]
@@ -168,7 +146,7 @@ async def test_cancelling_takes_less_than_a_second(place: Place) -> None:
 
 
 async def test_a_run_that_takes_too_long_is_stopped_and_says_so(tmp_path: Path) -> None:
-    place = Place(tmp_path, RunLimits(timeout_s=0.2))
+    place = opened(tmp_path, RunLimits(timeout_s=0.2))
     run = await place.runs.wait(await place.runs.start(graph=workflow(seconds=30)))
     assert run.status == "failed"
     assert run.error is not None
@@ -200,7 +178,7 @@ async def test_a_graph_that_cannot_run_is_refused_and_leaves_no_run(place: Place
 
 
 async def test_further_runs_wait_for_their_turn_and_too_many_are_refused(tmp_path: Path) -> None:
-    place = Place(tmp_path, RunLimits(timeout_s=20, concurrent=1, waiting=25))
+    place = opened(tmp_path, RunLimits(timeout_s=20, concurrent=1, waiting=25))
     ids = [await place.runs.start(graph=workflow(seconds=1.5))]
     ids += [await place.runs.start(graph=workflow(text=str(n))) for n in range(25)]
     with pytest.raises(RagloomError) as refused:
@@ -214,7 +192,7 @@ async def test_further_runs_wait_for_their_turn_and_too_many_are_refused(tmp_pat
 
 
 async def test_closing_stops_what_runs_and_says_why(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+    place = opened(tmp_path)
     run_id = await place.runs.start(graph=workflow(seconds=30))
     await place.runs.close()
     run = await place.runs.get(run_id)

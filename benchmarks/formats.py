@@ -11,7 +11,6 @@ from statistics import mean
 
 from app.documents.errors import DocumentError
 from app.documents.extract import extract
-from app.documents.extract.options import ExtractOptions
 from app.documents.model import ExtractedDocument
 from benchmarks.accuracy import f1, order_f1, word_f1, words
 from benchmarks.other_tools import TOOLS, Answers
@@ -33,13 +32,12 @@ class Sample:
 
 
 def read(path: Path) -> ExtractedDocument | None:
-    """Return a file's text, that of an image too; None where it is refused.
+    """Return a file's text; None where it is refused.
 
-    Pictures in PDFs are not read: the expected text does not hold what is in them.
+    Pictures are not read: the expected text does not hold what is in them.
     """
-    ocr = "off" if path.suffix == ".pdf" else "auto"
     try:
-        return extract(path, options=ExtractOptions(ocr=ocr))
+        return extract(path)
     except DocumentError:
         return None
 

@@ -7,11 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import docx
+import docx.shared
+import pptx
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from app.documents.errors import DocumentError
-from app.documents.extract import ocr
+from app.documents.extract import extract, ocr, pictures
+from app.documents.extract.options import ExtractOptions
 
 WORDS = ["Invoice number 4711", "The total is 1,250 euros", "Payable within thirty days"]
 
@@ -133,3 +137,43 @@ def test_models_are_never_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
             ocr.read_image(picture())
     finally:
         ocr._engine.cache_clear()
+
+
+AUTO = ExtractOptions(ocr="auto")
+
+
+def test_pictures_in_a_word_document_are_read_where_that_is_on(tmp_path: Path) -> None:
+    document = docx.Document()
+    document.add_paragraph("As billed:")
+    document.add_picture(io.BytesIO(png(picture())), width=docx.shared.Inches(3))
+    document.add_picture(io.BytesIO(png(picture("L", 255, 0))))
+    damaged = document.part.rels[
+        document.inline_shapes[1]._inline.graphic.graphicData.pic.blipFill.blip.embed
+    ]
+    damaged.target_part._blob = b"\x89PNG\r\n\x1a\n broken"
+    document.add_paragraph("Paid.")
+    document.save(path := tmp_path / "bill.docx")
+    assert extract(path).text == "As billed:\n\nPaid."
+    found = extract(path, options=AUTO)
+    assert found.text == "\n\n".join(["As billed:", "\n".join(WORDS), "Paid."])
+    assert found.metadata["pictures_read_by_ocr"] == 1
+
+
+def test_a_picture_on_every_slide_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presentation = pptx.Presentation()
+    for image in (picture(), picture(), picture(paper="yellow")):
+        slide = presentation.slides.add_slide(presentation.slide_layouts[6])
+        slide.shapes.add_picture(io.BytesIO(png(image)), 0, 0)
+    presentation.save(path := tmp_path / "slides.pptx")
+    first, last = extract(path, options=AUTO).blocks
+    assert [(b.kind, b.page, b.text) for b in (first, last)] == [
+        ("image", 1, "\n".join(WORDS)),
+        ("image", 3, "\n".join(WORDS)),
+    ]
+    assert first.boxes
+    monkeypatch.setattr(pictures, "MAX_PICTURES", 1)
+    found = extract(path, options=AUTO)
+    assert [block.page for block in found.blocks] == [1]
+    assert found.metadata["pictures_left_by_ocr"] == 1

@@ -20,6 +20,7 @@ from app.documents.extract.docx_text import (
 )
 from app.documents.extract.ooxml import core_properties, open_package
 from app.documents.extract.options import ExtractOptions
+from app.documents.extract.pictures import Pictures
 from app.documents.extract.xml_parts import local
 from app.documents.model import BlockKind, ExtractedDocument
 
@@ -42,7 +43,7 @@ def _read(source: Path, options: ExtractOptions) -> ExtractedDocument:
     import docx
 
     document = docx.Document(str(source))
-    reader = _Reader(document, Blocks(options.max_chars))
+    reader = _Reader(document, Blocks(options.max_chars), Pictures(options))
     blocks = reader.read()
     title, metadata = core_properties(source)
     if headers := page_headers(document):
@@ -51,7 +52,7 @@ def _read(source: Path, options: ExtractOptions) -> ExtractedDocument:
         media_type=media.DOCX,
         title=title or reader.styles.title,
         pages=reader.pages.total,
-        metadata=metadata,
+        metadata=metadata | reader.scans.report(),
         blocks=tuple(blocks.items),
     )
 
@@ -59,8 +60,9 @@ def _read(source: Path, options: ExtractOptions) -> ExtractedDocument:
 class _Reader:
     """Walks the body; consecutive list items become one block."""
 
-    def __init__(self, document: Any, blocks: Blocks) -> None:
+    def __init__(self, document: Any, blocks: Blocks, scans: Pictures) -> None:
         self._document = document
+        self.scans = scans
         self._blocks = blocks
         self.styles = Styles(document)
         self._numbering = Numbering(document)
@@ -123,7 +125,7 @@ class _Reader:
         for title, rows in charts(element, self._document.part):
             self._blocks.add("paragraph", title, page=page)
             self._blocks.table(rows, page=page)
-        said = pictures(element)
+        said = pictures(element, self._document.part, self.scans)
         if said is not None:
             self._end_picture()
             self._picture, self._picture_page = said, page

@@ -17,6 +17,7 @@ from app.documents.extract.ooxml_parts import (
     description,
 )
 from app.documents.extract.options import ExtractOptions
+from app.documents.extract.pictures import Pictures
 from app.documents.extract.xml_parts import parse
 from app.documents.model import Box, ExtractedDocument
 
@@ -44,7 +45,10 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
         slides = list(presentation.slides)
         options.check_pages(len(slides), "presentation", "slides")
         reader = _Reader(
-            Blocks(options.max_chars), presentation.slide_width, presentation.slide_height
+            Blocks(options.max_chars),
+            Pictures(options),
+            presentation.slide_width,
+            presentation.slide_height,
         )
         hidden = []
         for number, slide in enumerate(slides, 1):
@@ -52,6 +56,7 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
                 hidden.append(number)
             reader.slide(slide, number)
         title, metadata = core_properties(source)
+        metadata |= reader.scans.report()
         if hidden:
             metadata["hidden_slides"] = hidden
         return ExtractedDocument(
@@ -66,8 +71,11 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
 class _Reader:
     """Adds the shapes of slides as blocks, with their places."""
 
-    def __init__(self, blocks: Blocks, width: int | None, height: int | None) -> None:
+    def __init__(
+        self, blocks: Blocks, scans: Pictures, width: int | None, height: int | None
+    ) -> None:
         self.blocks = blocks
+        self.scans = scans
         self._width, self._height = width or 1, height or 1
 
     def slide(self, slide: Any, page: int) -> None:
@@ -100,7 +108,9 @@ class _Reader:
             self._chart(shape.chart, page, boxes)
         elif shape._element.tag.endswith("}pic"):
             said = description(shape._element._nvXxPr.cNvPr)
-            self.blocks.add("image", said, page=page, boxes=boxes)
+            written = self.scans.text(shape.part, shape._element.blip_rId)
+            text = "\n".join(filter(None, (said, written)))
+            self.blocks.add("image", text, page=page, boxes=boxes)
         elif shape.has_text_frame:
             self._text(shape, page, boxes)
 

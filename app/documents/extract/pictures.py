@@ -1,0 +1,79 @@
+"""Text in the pictures of office files, by text recognition, where that is turned on."""
+
+from __future__ import annotations
+
+import io
+import time
+from hashlib import sha256
+from typing import Any
+
+from app.documents.alive import alive
+from app.documents.errors import DocumentError
+from app.documents.extract import ocr
+from app.documents.extract.options import ExtractOptions
+
+#: Pictures of one file that are read, and pixels of the shorter side that text may be in.
+MAX_PICTURES = 500
+_MIN_PIXELS = 24
+#: What is looked at: Pillow reads others, some of them by starting other programs.
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
+
+
+class Pictures:
+    """Reads the pictures of one file, each once, until their number or the time is used up."""
+
+    def __init__(self, options: ExtractOptions) -> None:
+        # What else the file holds is worth having where recognition is not installed.
+        self._on = options.ocr != "off" and ocr.available()
+        self._deadline = time.monotonic() + options.ocr_seconds
+        self._seen: set[bytes] = set()
+        self._read = 0
+        self._left = 0
+
+    def text(self, part: Any, relation: str | None) -> str:
+        """Return the lines in a picture that a part of the package refers to.
+
+        "" where there are none, where recognition is off, and for a picture that is damaged, too
+        large, kept outside the file, or the same as one before, such as a logo on every slide.
+
+        Raises:
+            DocumentError: ocr_missing.
+        """
+        if not self._on or not relation:
+            return ""
+        target = part.rels.get(relation)
+        if target is None or target.is_external:
+            return ""
+        data = target.target_part.blob
+        digest = sha256(data).digest()
+        if digest in self._seen:
+            return ""
+        self._seen.add(digest)
+        image = _image(data)
+        if image is None:
+            return ""
+        seconds = self._deadline - time.monotonic()
+        if self._read >= MAX_PICTURES or seconds <= 0:
+            self._left += 1
+            return ""
+        reading = ocr.recognise(image, seconds=seconds)
+        alive()
+        self._read += 1
+        self._left += not reading.complete
+        return "\n".join(line.text for line in reading.lines)
+
+    def report(self) -> dict[str, Any]:
+        """Return what the document's metadata say of it."""
+        found = {"pictures_read_by_ocr": self._read, "pictures_left_by_ocr": self._left}
+        return {name: count for name, count in found.items() if count}
+
+
+def _image(data: bytes) -> Any:
+    """Return a picture as `ocr.to_array` does, None where it cannot be read or is too small."""
+    from PIL import Image
+
+    try:
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        return ocr.to_array(image) if min(image.size) >= _MIN_PIXELS else None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, DocumentError):
+        return None

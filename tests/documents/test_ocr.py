@@ -177,3 +177,6 @@ def test_a_picture_on_every_slide_is_read_once(
     found = extract(path, options=AUTO)
     assert [block.page for block in found.blocks] == [1]
     assert found.metadata["pictures_left_by_ocr"] == 1
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 900 * 600 - 1)
+    with pytest.raises(DocumentError, match="holds no text"):
+        extract(path, options=AUTO)

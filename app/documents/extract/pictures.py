@@ -12,9 +12,11 @@ from app.documents.errors import DocumentError
 from app.documents.extract import ocr
 from app.documents.extract.options import ExtractOptions
 
-#: Pictures of one file that are read, and pixels of the shorter side that text may be in.
+#: Pictures of one file that are read.
 MAX_PICTURES = 500
-_MIN_PIXELS = 24
+#: Pixels of the shorter side that text may be in, and of all that are decoded: unlike a file that
+#: is one image, a document is worth reading without them.
+_MIN_SIDE, MAX_PIXELS = 24, 40_000_000
 #: What is looked at: Pillow reads others, some of them by starting other programs.
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
 
@@ -69,11 +71,16 @@ class Pictures:
 
 
 def _image(data: bytes) -> Any:
-    """Return a picture as `ocr.to_array` does, None where it cannot be read or is too small."""
+    """Return a picture as `ocr.to_array` does, None where it is damaged, tiny or huge."""
     from PIL import Image
 
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
-        return ocr.to_array(image) if min(image.size) >= _MIN_PIXELS else None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, DocumentError):
+        width, height = image.size
+        if min(width, height) < _MIN_SIDE or width * height > MAX_PIXELS:
+            return None
+        return ocr.to_array(image)
+    except (
+        OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError, DocumentError,
+    ):  # fmt: skip
         return None

@@ -8,12 +8,11 @@ from typing import Any
 
 from app.documents.extract.docx_text import W, paragraph_text
 from app.documents.extract.ooxml_parts import chart_table, comments, description
-from app.documents.extract.pictures import Pictures
+from app.documents.extract.pictures import Pictures, images
 from app.documents.extract.xml_parts import attribute, local, parse
 from app.documents.text import one_line
 
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
-_EMBEDDED = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}embed"
 #: Page headers that hold no words: numbers, dashes.
 _WORDLESS = re.compile(r"[\W\d_]*(?:page|seite)?[\W\d_]*(?:of|von)?[\W\d_]*", re.IGNORECASE)
 
@@ -28,15 +27,12 @@ def pictures(paragraph: Any, part: Any, reader: Pictures) -> str | None:
     for drawing in paragraph.iter(f"{W}drawing", f"{W}pict", f"{W}object"):
         if any(local(above) in ("Fallback", "txbxContent") for above in drawing.iterancestors()):
             continue
-        images = list(drawing.iter("{*}blip", "{*}imagedata"))
-        if not images:
+        if not images(drawing):
             continue
         seen = True
         found += [description(properties) for properties in drawing.iter("{*}docPr", "{*}cNvPr")]
         found += [one_line(attribute(shape, "alt")) for shape in drawing.iter("{*}shape")]
-        found += [
-            reader.text(part, image.get(_EMBEDDED) or image.get(_RELATION)) for image in images
-        ]
+        found.append(reader.text(part, drawing))
     return "\n".join(dict.fromkeys(filter(None, found))) if seen else None
 
 

@@ -17,6 +17,7 @@ MAX_PICTURES = 500
 #: Pixels of the shorter side that text may be in, and of all that are decoded: unlike a file that
 #: is one image, a document is worth reading without them.
 _MIN_SIDE, MAX_PIXELS = 24, 40_000_000
+_R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 #: What is looked at: Pillow reads others, some of them by starting other programs.
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
 
@@ -32,8 +33,8 @@ class Pictures:
         self._read = 0
         self._left = 0
 
-    def text(self, part: Any, relation: str | None) -> str:
-        """Return the lines in a picture that a part of the package refers to.
+    def text(self, part: Any, drawing: Any) -> str:
+        """Return the lines in the pictures of an XML element, which lie in the package of its part.
 
         "" where there are none, where recognition is off, and for a picture that is damaged, too
         large, kept outside the file, or the same as one before, such as a logo on every slide.
@@ -41,9 +42,13 @@ class Pictures:
         Raises:
             DocumentError: ocr_missing.
         """
-        if not self._on or not relation:
+        if not self._on:
             return ""
-        target = part.rels.get(relation)
+        names = (image.get(f"{_R}embed") or image.get(f"{_R}id") for image in images(drawing))
+        return "\n".join(filter(None, (self._text(part, name) for name in names if name)))
+
+    def _text(self, part: Any, name: str) -> str:
+        target = part.rels.get(name)
         if target is None or target.is_external:
             return ""
         data = target.target_part.blob
@@ -51,12 +56,12 @@ class Pictures:
         if digest in self._seen:
             return ""
         self._seen.add(digest)
-        image = _image(data)
-        if image is None:
-            return ""
         seconds = self._deadline - time.monotonic()
         if self._read >= MAX_PICTURES or seconds <= 0:
             self._left += 1
+            return ""
+        image = _image(data)
+        if image is None:
             return ""
         reading = ocr.recognise(image, seconds=seconds)
         alive()
@@ -68,6 +73,11 @@ class Pictures:
         """Return what the document's metadata say of it."""
         found = {"pictures_read_by_ocr": self._read, "pictures_left_by_ocr": self._left}
         return {name: count for name, count in found.items() if count}
+
+
+def images(drawing: Any) -> list[Any]:
+    """Return the elements that stand for a picture in an element, whichever way they are drawn."""
+    return list(drawing.iter("{*}blip", "{*}imagedata"))
 
 
 def _image(data: bytes) -> Any:

@@ -108,7 +108,7 @@ class _Reader:
             self._chart(shape.chart, page, boxes)
         elif shape._element.tag.endswith("}pic"):
             said = description(shape._element._nvXxPr.cNvPr)
-            written = self.scans.text(shape.part, shape._element.blip_rId)
+            written = self.scans.text(shape.part, shape._element)
             text = "\n".join(filter(None, (said, written)))
             self.blocks.add("image", text, page=page, boxes=boxes)
         elif shape.has_text_frame:

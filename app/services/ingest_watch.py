@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 from app.services.broadcast import Broadcast, Watcher
 from app.services.ingest_worker import IngestWorkers, JobChange, TaskUpdate
@@ -80,12 +80,7 @@ class IngestWatch:
         Ends with the job when `job_id` is given; goes on until the server stops otherwise.
         """
         kb_id = None if kb is None else (await call(self._repository.find, kb)).id
-        watcher = self._updates.join(
-            lambda update: (
-                (job_id is None or update.job_id == job_id)
-                and (kb_id is None or update.kb_id == kb_id)
-            )
-        )
+        watcher = self._updates.join(_about(kb_id, job_id))
         try:
             if job_id is not None:
                 for view in (await self.job(job_id)).results:
@@ -115,12 +110,7 @@ class IngestWatch:
         Ends with the job when `job_id` is given; goes on until the server stops otherwise.
         """
         kb_id = None if kb is None else (await call(self._repository.find, kb)).id
-        watcher = self._changes.join(
-            lambda change: (
-                (job_id is None or change.job_id == job_id)
-                and (kb_id is None or change.kb_id == kb_id)
-            )
-        )
+        watcher = self._changes.join(_about(kb_id, job_id))
         try:
             if job_id is not None:
                 views = [await self.brief(job_id)]
@@ -224,3 +214,8 @@ class IngestWatch:
             chunks = sum(t.total - t.done for t in running)
             found.eta_s = chunks / rates.chunks_per_s
         return found
+
+
+def _about(kb_id: str | None, job_id: str | None) -> Callable[[TaskUpdate | JobChange], bool]:
+    """Whether what happened concerns this knowledge base and this job; None stands for any."""
+    return lambda event: job_id in (None, event.job_id) and kb_id in (None, event.kb_id)

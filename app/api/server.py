@@ -62,14 +62,15 @@ def make_server(settings: Settings) -> FastAPI:
     )
     app.state.metrics = metrics
     problems.install(app)
-    api = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)])
+    api = APIRouter(dependencies=[Depends(require_key)])
     for module in (
         knowledge, documents, chunks, jobs, importing, history, automation, chat, workflows, system,
         reembed,
         sources,
     ):  # fmt: skip
         api.include_router(module.router)
-    app.include_router(api)
+    # With the prefix here: without one, every route would be worked out twice.
+    app.include_router(api, prefix="/api/v1")
     app.include_router(automation.hooks)
     app.include_router(system.open_router)
     app.include_router(docs.router)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -108,6 +109,8 @@ def failed_embedders() -> dict[str, str]:
 def load_embedder(name: str = "default", options: EmbedderOptions | None = None) -> Embedder:
     """Return the embedder called `name`, loading its model (blocks; seconds for torch models).
 
+    A process loads an embedded model once.
+
     In this order: the embedded models ("default", "multilingual"), a registered name, a litellm
     model ("openai/…", "ollama/…", "litellm/…", …), a sentence-transformers name or folder.
 
@@ -116,13 +119,9 @@ def load_embedder(name: str = "default", options: EmbedderOptions | None = None)
     """
     options = options or EmbedderOptions()
     if name in DEFAULT_NAMES:
-        from app.documents.embed_onnx import BgeSmallEmbedder
-
-        return BgeSmallEmbedder(threads=options.threads)
+        return _default(options.threads)
     if name in MULTILINGUAL_NAMES:
-        from app.documents.embed_e5 import MultilingualEmbedder
-
-        return MultilingualEmbedder(threads=options.threads)
+        return _multilingual(options.threads)
     if (factory := _embedders.get(name)) is not None:
         return factory(options)
     if name.startswith(PROVIDERS):
@@ -134,3 +133,17 @@ def load_embedder(name: str = "default", options: EmbedderOptions | None = None)
     return SentenceTransformersEmbedder(
         name, models_dir=options.models_dir, allow_download=options.allow_download
     )
+
+
+@cache
+def _default(threads: int | None) -> Embedder:
+    from app.documents.embed_onnx import BgeSmallEmbedder
+
+    return BgeSmallEmbedder(threads=threads)
+
+
+@cache
+def _multilingual(threads: int | None) -> Embedder:
+    from app.documents.embed_e5 import MultilingualEmbedder
+
+    return MultilingualEmbedder(threads=threads)

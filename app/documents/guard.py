@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
-from app.documents.extract import registered_references
+from app.documents.extract import registered_references, with_language
 from app.documents.extract.options import ExtractOptions
 from app.documents.guard_process import ParseLimits, WorkerProcess, cancelled
 from app.documents.model import ExtractedDocument
@@ -132,7 +132,8 @@ class WorkerPool:
                 worker = WorkerProcess(self.limits)
             self._begin(job, worker)
             try:
-                job.future.set_result(worker.run(job.request))
+                # Every worker would unpack 80 MB to tell languages apart; this process has them.
+                job.future.set_result(with_language(worker.run(job.request)))
             finally:
                 self._end(job)
         except BaseException as error:  # whoever waits must hear of it

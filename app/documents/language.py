@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 import unicodedata
 from collections import Counter
 from functools import cache
@@ -65,9 +67,22 @@ def _script(letter: str) -> str:
 
 @cache
 def _identifier(candidates: tuple[str, ...]) -> Any:
+    with _LOADING:
+        whole = _all_languages()
+    if not candidates:
+        return whole
+    identifier = copy.copy(whole)
+    identifier.set_languages(sorted(candidates))
+    return identifier
+
+
+#: Two threads that ask at once would both unpack it.
+_LOADING = threading.Lock()
+
+
+@cache
+def _all_languages() -> Any:
+    """The identifier of all languages (half a second, 80 MB)."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    if candidates:
-        identifier.set_languages(sorted(candidates))
-    return identifier
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from app.documents.errors import DocumentError
-from app.documents.extract import extract, register_reference
+from app.documents.extract import read, register_reference
 from app.documents.extract.options import ExtractOptions
 from app.documents.model import Block, ExtractedDocument
 
@@ -25,7 +25,7 @@ def run(request: dict[str, Any]) -> tuple[list[bytes], bool]:
         warnings.simplefilter("ignore")
         for media_type, (reference, extensions) in request["extractors"].items():
             register_reference(media_type, reference, tuple(extensions))
-        document = extract(
+        document = read(
             request["path"],
             request["filename"],
             ExtractOptions.model_validate(request["options"]),

@@ -51,6 +51,10 @@ def test_the_default_model_ranks_what_answers_first(default: Embedder) -> None:
     assert default.embed(["", "x" * 100_000]).shape == (2, 384)
 
 
+def test_a_process_opens_an_embedded_model_once(default: Embedder) -> None:
+    assert load_embedder("BAAI/bge-small-en-v1.5") is default
+
+
 def test_a_vector_does_not_depend_on_its_neighbours(default: Embedder) -> None:
     together = default.embed(TEXTS)
     alone = np.concatenate([default.embed([text]) for text in TEXTS])

@@ -114,6 +114,17 @@ def extract(
     Raises:
         DocumentError: with a code, what happened and what to do.
     """
+    return with_language(read(path, filename, options))
+
+
+def read(
+    path: Path, filename: str = "", options: ExtractOptions | None = None
+) -> ExtractedDocument:
+    """Like `extract`, leaving the language to `with_language`, which needs no guard.
+
+    Raises:
+        DocumentError: with a code, what happened and what to do.
+    """
     filename = filename or path.name
     options = options or ExtractOptions()
     load_entry_points()
@@ -125,7 +136,7 @@ def extract(
         from app.documents.extract.encrypted import decrypted
 
         with decrypted(path, options.password.get_secret_value()) as copy:
-            return extract(copy, filename, options.model_copy(update={"password": None}))
+            return read(copy, filename, options.model_copy(update={"password": None}))
     document = _extractor(media_type)(path, options)
     if not any(block.text for block in document.blocks):
         raise DocumentError(
@@ -153,12 +164,14 @@ def _finish(document: ExtractedDocument, filename: str) -> ExtractedDocument:
     title = document.title.strip()
     if not title or title.lower() in _NO_TITLES:
         title = next((b.text for b in document.blocks if b.kind == "heading" and b.level == 1), "")
-    return document.model_copy(
-        update={
-            "title": title or PurePath(filename).stem,
-            "language": document.language or _language(document),
-        }
-    )
+    return document.model_copy(update={"title": title or PurePath(filename).stem})
+
+
+def with_language(document: ExtractedDocument) -> ExtractedDocument:
+    """Find out the language where the file does not say it."""
+    if document.language:
+        return document
+    return document.model_copy(update={"language": _language(document)})
 
 
 def _language(document: ExtractedDocument) -> str | None:

@@ -14,10 +14,12 @@ import hashlib
 import json
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,15 +154,15 @@ def kill_while_ingesting(
 ) -> tuple[End, End, Sequence[str], Sequence[int]]:
     """Ends of the undisturbed and of the killed ingest, what was repeated, files in at each kill.
 
-    A life is killed after a random number of parses and embeds, a few of them before any.
+    A life is killed in the middle of its work once a random number of files is in, now and then
+    before it is open.
     """
     prepare(folder / "start", files)
     for name in ("calm", "wild"):
         shutil.copytree(folder / "start", folder / name)
     finish(folder / "calm", folder / "calm.txt", 600)
-    steps = len((folder / "calm.txt").read_text().splitlines())
     again: list[str] = []
-    done = []
+    done: list[int] = []
     for life in range(kills):
         before = end_of(folder / "wild")
         ledger = folder / f"life{life}.txt"
@@ -168,7 +170,10 @@ def kill_while_ingesting(
         if life % 5 == 1:
             time.sleep(dice.uniform(0, 2))  # not even open yet, now and then
         else:
-            _reach(process, ledger, dice.randint(0, 2 * steps // kills))
+            # On average the lives share what is left.
+            was = before.statuses.get("success", 0)
+            share = 2 * (files - was) // (kills - life + 1)
+            _reach(process, folder / "wild", was + dice.randint(min(1, share), share))
             time.sleep(dice.uniform(0, 0.05))
         process.kill()
         process.communicate()
@@ -180,12 +185,17 @@ def kill_while_ingesting(
     return end_of(folder / "calm"), end_of(folder / "wild"), again, done
 
 
-def _reach(process: subprocess.Popen[str], ledger: Path, lines: int) -> None:
-    """Wait until a life wrote so many lines, or ended."""
+def _reach(process: subprocess.Popen[str], data: Path, files: int) -> None:
+    """Wait until so many files are in, or a life ended."""
+    from storage.folder import DataFolder
+
     assert process.stdout is not None
     process.stdout.readline()  # it is open
-    while process.poll() is None and ledger.read_bytes().count(b"\n") < lines:
-        time.sleep(0.005)
+    place = f"file:{DataFolder(data).db_path}?mode=ro"
+    with closing(sqlite3.connect(place, uri=True)) as database:
+        count = "SELECT count(*) FROM task WHERE status = 'success'"
+        while process.poll() is None and database.execute(count).fetchone()[0] < files:
+            time.sleep(0.005)
 
 
 async def main(data: Path, ledger: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import ipaddress
 import os
+import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -96,10 +97,25 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database as the migrations leave it: whoever copies it need not run them."""
+    from storage.database import Database
+
+    path = tmp_path_factory.mktemp("migrated") / "ragloom.db"
+    database = Database(f"sqlite:///{path}")
+    database.upgrade()
+    database.close()
+    return path
+
+
 @pytest.fixture
-def data_folder(tmp_path: Path) -> Path:
-    """A data folder of its own."""
-    return tmp_path / "data"
+def data_folder(tmp_path: Path, migrated: Path) -> Path:
+    """A data folder of its own, holding nothing but an empty database."""
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    shutil.copy(migrated, folder)
+    return folder
 
 
 @pytest.fixture

@@ -107,7 +107,8 @@ class IngestWorkers:
         self._tidying: asyncio.Task[None] | None = None
         self._dispatcher: asyncio.Task[None] | None = None
         self._processing: set[asyncio.Task[None]] = set()
-        self._running: dict[str, asyncio.Task[None]] = {}
+        #: Task -> its run, and the work on it, which ends once the queue knows what became of it.
+        self._running: dict[str, tuple[asyncio.Task[None], asyncio.Task[None]]] = {}
         #: Progress of what runs here; it changes too often for the database.
         self._live: dict[str, tables.Task] = {}
         #: Jobs seen lately; author and branch never change.
@@ -143,10 +144,10 @@ class IngestWorkers:
     async def stop(self, task_ids: Collection[str]) -> None:
         """Break off documents that are under way here."""
         running = [self._running[task_id] for task_id in task_ids if task_id in self._running]
-        for task in running:
-            task.cancel()
+        for run, _ in running:
+            run.cancel()
         if running:
-            await asyncio.wait(running, timeout=_GRACE_S)
+            await asyncio.wait([work for _, work in running], timeout=_GRACE_S)
 
     def live(self, task: tables.Task) -> tables.Task:
         """The task with its progress, where it runs here."""
@@ -236,7 +237,9 @@ class IngestWorkers:
 
     async def _process(self, task: tables.Task) -> None:
         run = asyncio.create_task(self._ingest(task), name=f"ingest {task.id}")
-        self._running[task.id] = run
+        work = asyncio.current_task()
+        assert work is not None
+        self._running[task.id] = run, work
         self._live[task.id] = task
         self.pace.begin(task.job_id)
         self.tell(task)

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from e2e_desk import Server
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, Route, expect
 
 
 def api(server: Server, path: str, body: Any) -> Any:
@@ -84,8 +84,19 @@ def test_a_shared_chat_is_used_without_a_session_and_kept_for_its_browser(
     page = stranger.new_page()
     page.goto(server.url + link["path"])
     expect(page.get_by_text("<i>Hello</i> there")).to_be_visible()
+
+    # The list of conversations comes late, and takes nothing away.
+    late: list[Route] = []
+
+    def hold(route: Route) -> None:
+        late.append(route)
+
+    page.route("**/chats?limit=50", hold, times=1)
+    page.reload()
     page.get_by_label("Question").fill("What does hybrid search do?")
     page.keyboard.press("Enter")
+    expect(page.locator(".rc-user .rc-text-body")).to_have_text("What does hybrid search do?")
+    late[0].continue_()
     expect(page.locator(".rc-actions")).to_be_visible(timeout=30_000)
     assert page.locator(".rc-source a").count() == 0
     page.reload()

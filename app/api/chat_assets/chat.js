@@ -109,6 +109,8 @@ class Chat {
     this.server = new Server(root.dataset.base);
     this.chat = null;
     this.pending = null;
+    // Counts what was last chosen to be shown: what arrives for an earlier choice is late.
+    this.choice = 0;
     this.build();
     this.open().catch((error) => this.fail(error));
   }
@@ -170,13 +172,16 @@ class Chat {
 
   // ---- conversations ----
   async open() {
+    const { choice } = this;
     const { items } = await this.server.json("/chats?limit=50");
+    if (choice !== this.choice) return; // somebody has asked already
     this.chats = items;
-    if (items.length && !this.chat) await this.load(items[0].chat_id);
+    if (items.length) await this.load(items[0].chat_id);
     else this.begin();
   }
 
   begin() {
+    this.choice += 1;
     this.chat = null;
     this.log.replaceChildren(this.welcome);
     this.showList(false);
@@ -184,7 +189,10 @@ class Chat {
   }
 
   async load(id) {
-    this.chat = await this.server.json(`/chats/${id}`);
+    const choice = (this.choice += 1);
+    const chat = await this.server.json(`/chats/${id}`);
+    if (choice !== this.choice) return;
+    this.chat = chat;
     this.log.replaceChildren(...this.chat.messages.map((message) => this.message(message)));
     this.showList(false);
     this.toEnd();
@@ -234,6 +242,7 @@ class Chat {
   async send(text) {
     text = text.trim();
     if (!text || this.pending) return;
+    this.choice += 1;
     this.note.textContent = "";
     this.field.value = "";
     this.fitField();

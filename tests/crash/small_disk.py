@@ -20,9 +20,9 @@ ROOM = 300_000
 
 
 def text() -> bytes:
-    """A document of some hundred chunks."""
+    """A document of some hundred chunks, each with a vector of 1.5 KB."""
     lines = (
-        f"Line {n} of the ledger: {n * 3} sacks of grain went to mill {n * 7}." for n in range(900)
+        f"Line {n} of the ledger: {n * 3} sacks of grain went to mill {n * 7}." for n in range(300)
     )
     return "\n\n".join(lines).encode()
 

@@ -72,7 +72,7 @@ def read_only(services: Services) -> Iterator[None]:
 def long_text(seed: int) -> bytes:
     return "\n\n".join(
         f"Line {seed + n} of the ledger says that {n * 3} sacks of grain went to mill {n * 7}."
-        for n in range(300)
+        for n in range(40)
     ).encode()
 
 
@@ -97,7 +97,8 @@ async def test_no_room_for_the_rows_pauses_the_job_until_there_is(tmp_path: Path
         kb = (await services.knowledge.create("Docs")).knowledge_base_id
         with little_room_for_rows(services, 12):
             files = [IncomingFile(f"{n}.txt", data=long_text(n)) for n in range(3)]
-            job = await services.ingest.submit(kb, files)
+            # Many small chunks: much to write, little to compute at each attempt.
+            job = await services.ingest.submit(kb, files, {"chunk_size": 16, "chunk_overlap": 0})
             paused = await pause_of(services, job.job_id)
             assert paused.reason is not None
             assert paused.reason["code"] == "storage_full"

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from app.services.container import Services
     from app.settings import Settings
+    from tests.chromium import Chromium
 
 # Nothing may reach for a model hub or a price list, whichever test imports it first.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -136,3 +139,21 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         yield opened
     finally:
         await opened.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    """The browser of this process; tests take it by `browser`."""
+    from tests.chromium import Chromium
+
+    made = Chromium()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: Chromium) -> Iterator[Browser]:
+    """A real browser, awake for this module."""
+    chromium.wake()
+    yield chromium.browser
+    chromium.rest()

@@ -7,29 +7,43 @@ from pathlib import Path
 
 import pytest
 from e2e_desk import Desk, Server
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.crash.bad_nodes import FOLDER
+from tests.services.source_server import Site
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     item.add_marker(pytest.mark.e2e)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if not CHROMIUM.exists():
-        pytest.skip("Chromium is not installed")
-    running = Server(tmp_path_factory.mktemp("e2e") / "data")
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    """A web site that the server may fetch from."""
+    made = Site()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where waiting nodes look for their files, and folders may be followed."""
+    return tmp_path_factory.mktemp("e2e-files")
+
+
+@pytest.fixture(scope="session")
+def shared_server(
+    tmp_path_factory: pytest.TempPathFactory, site: Site, folder: Path
+) -> Iterator[Server]:
+    running = Server(
+        tmp_path_factory.mktemp("e2e") / "data",
+        module="tests.crash.bad_server",
+        variables={
+            FOLDER: str(folder),
+            "RAGLOOM_HTTP_ALLOW_PRIVATE": site.place,
+            "RAGLOOM_IMPORT_ROOTS": str(folder),
+        },
+    )
     running.start()
     running.wait_for_demo()
     yield running
@@ -37,23 +51,37 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+def server(shared_server: Server) -> Server:
+    """The server of all modules, with the demonstration, nodes that misbehave, and what other
+    tests have left: what a module looks for it makes itself, under names of its own."""
+    shared_server.ensure()
+    return shared_server
+
+
+@pytest.fixture(scope="session")
+def _contexts() -> dict[Path, BrowserContext]:
+    """Browsers that came in through the printed link, by data folder."""
+    return {}
 
 
 @pytest.fixture(scope="module")
-def context(browser: Browser, server: Server) -> Iterator[BrowserContext]:
-    """A browser that came in through the printed link."""
+def context(
+    browser: Browser, server: Server, _contexts: dict[Path, BrowserContext]
+) -> BrowserContext:
+    """A browser that is signed in, and remembers nothing of the modules before but the files."""
+    if known := _contexts.get(server.data):
+        page = known.new_page()
+        page.goto(f"{server.url}/settings")
+        page.evaluate("localStorage.clear()")
+        page.close()
+        return known
     made = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
     page = made.new_page()
     page.goto(server.link)
     page.wait_for_function("window.did_handshake")
     page.close()
-    yield made
-    made.close()
+    _contexts[server.data] = made
+    return made
 
 
 @pytest.fixture

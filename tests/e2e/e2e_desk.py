@@ -52,6 +52,11 @@ class Server:
                 return
         raise AssertionError(f"the server did not start: {self.lines}")
 
+    def ensure(self) -> None:
+        """Start it where a test has left it stopped."""
+        if self.process is None or self.process.poll() is not None:
+            self.start()
+
     def _drain(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         self.lines.extend(line.rstrip() for line in process.stdout)

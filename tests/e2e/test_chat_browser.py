@@ -30,7 +30,7 @@ def workflow(server: Server) -> str:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def other_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """Another site: its address and the folder it serves."""
     folder = tmp_path_factory.mktemp("site")
     handler = functools.partial(_Quiet, directory=str(folder))
@@ -109,9 +109,9 @@ def test_a_shared_chat_is_used_without_a_session_and_kept_for_its_browser(
 
 
 def test_another_site_shows_the_chat_only_where_it_is_named(
-    browser: Browser, server: Server, workflow: str, site: tuple[str, Path]
+    browser: Browser, server: Server, workflow: str, other_site: tuple[str, Path]
 ) -> None:
-    address, folder = site
+    address, folder = other_site
     for name, origins in (("named", [address]), ("unnamed", [])):
         link = api(server, f"/workflows/{workflow}/chat_links", {"origins": origins})
         token = link["path"].rsplit("/", 1)[1]

@@ -12,7 +12,7 @@ import pytest
 from e2e_desk import Desk, Server, until
 from playwright.sync_api import BrowserContext, expect
 
-from tests.crash.bad_nodes import FOLDER, workflow
+from tests.crash.bad_nodes import workflow
 
 GRAPH = workflow(
     "Echo",
@@ -23,22 +23,6 @@ GRAPH = workflow(
     "text.text>out.value",
     outputs={"said": ["out", "value"]},
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if not Path("/usr/bin/chromium").exists():
-        pytest.skip("Chromium is not installed")
-    folder = tmp_path_factory.mktemp("faults")
-    running = Server(
-        folder / "data",
-        flags=("--no-demo",),
-        module="tests.crash.bad_server",
-        variables={FOLDER: str(folder)},
-    )
-    running.start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture

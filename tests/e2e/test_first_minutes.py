@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 from e2e_desk import Desk, Server, until
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 
 def test_the_demo_answers_and_its_citations_lead_to_the_passage(desk: Desk) -> None:
@@ -286,20 +286,13 @@ def test_narrow_screens_read_and_run(desk: Desk) -> None:
         assert wide <= 400, path
 
 
-def test_edits_survive_a_kill_before_they_were_saved(browser: Browser, tmp_path: Path) -> None:
-    own = Server(tmp_path / "data", flags=("--no-demo",))
-    own.start()
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.new_page().goto(own.link)
-    desk = Desk(context, own)
+def test_edits_survive_a_kill_before_they_were_saved(desk: Desk) -> None:
     workflow = desk.new_workflow()
     desk.drop("merge", 300, 120)
     desk.node("merge").wait_for()
-    own.stop(signal.SIGKILL)
-    own.start()
+    desk.server.stop(signal.SIGKILL)
+    desk.server.start()
     desk.open(f"/workflows/{workflow}")
     expect(desk.node("merge")).to_have_count(1)
     desk.saved()
     until(lambda: desk.graph(workflow)["nodes"])
-    context.close()
-    own.stop()

@@ -24,16 +24,6 @@ GRAPH: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if not Path("/usr/bin/chromium").exists():
-        pytest.skip("Chromium is not installed")
-    running = Server(tmp_path_factory.mktemp("history") / "data", flags=("--no-demo",))
-    running.start()
-    yield running
-    running.stop()
-
-
 @pytest.fixture
 def rest(server: Server) -> Iterator[httpx.Client]:
     key = (server.data / "api_key").read_text().strip()

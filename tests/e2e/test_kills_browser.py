@@ -15,7 +15,7 @@ from e2e_desk import Desk, Server, until
 from playwright.sync_api import expect
 
 from app.ui.canvas.history import MERGE_S
-from tests.crash.bad_nodes import FOLDER, workflow
+from tests.crash.bad_nodes import workflow
 
 PATIENCE = 60_000
 GRAPH = workflow(
@@ -32,26 +32,6 @@ GRAPH = workflow(
     "text.text>one.text one.text>two.text two.text>out.value",
     outputs={"end": ["out", "value"]},
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("kills")
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[Server]:
-    if not Path("/usr/bin/chromium").exists():
-        pytest.skip("Chromium is not installed")
-    running = Server(
-        folder / "data",
-        flags=("--no-demo",),
-        module="tests.crash.bad_server",
-        variables={FOLDER: str(folder)},
-    )
-    running.start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from e2e_desk import Desk, Server, until
 from playwright.sync_api import expect
 
@@ -15,16 +13,6 @@ CHROMIUM = Path("/usr/bin/chromium")
 MILL = "# Mill\n\n" + "\n\n".join(
     f"Paragraph {n} tells of the mill at Aldham, of its wheel and of the miller's cat." for n in range(24)
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if not CHROMIUM.exists():
-        pytest.skip("Chromium is not installed")
-    running = Server(tmp_path_factory.mktemp("pipeline") / "data", flags=("--no-demo",))
-    running.start()
-    yield running
-    running.stop()
 
 
 def asked(server: Server) -> httpx.Client:
@@ -126,7 +114,8 @@ def test_a_pipeline_is_drawn_changed_tried_used_and_felt(desk: Desk, server: Ser
 def test_changes_of_a_pipeline_count_once_they_are_used(desk: Desk, server: Server) -> None:
     page = desk.page
     with asked(server) as client:
-        kb = client.get("/knowledge_bases").json()["items"][0]["knowledge_base_id"]
+        every = client.get("/knowledge_bases", params={"limit": 200}).json()["items"]
+        (kb,) = [one["knowledge_base_id"] for one in every if one["name"] == "Mills"]
         pinned = client.get(f"/knowledge_bases/{kb}").json()["config"]["pipeline"]
         workflow = pinned["workflow_id"]
         desk.open(f"/workflows/{workflow}")

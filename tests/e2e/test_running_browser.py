@@ -5,24 +5,12 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from e2e_desk import Desk, Server, until
 from playwright.sync_api import Locator, expect
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if not Path("/usr/bin/chromium").exists():
-        pytest.skip("Chromium is not installed")
-    running = Server(tmp_path_factory.mktemp("running") / "data", flags=("--no-demo",))
-    running.start()
-    yield running
-    running.stop()
 
 
 def node(id_: str, kind: str, x: int, **config: Any) -> dict[str, Any]:

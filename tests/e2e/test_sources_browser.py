@@ -14,36 +14,13 @@ from playwright.sync_api import Locator, Page, expect
 from tests.services.source_server import Site
 
 
-@pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    made = Site()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("sources") / "handbook"
+@pytest.fixture
+def handbook(folder: Path) -> Path:
+    root = folder / "handbook"
     root.mkdir()
     (root / "tides.md").write_text("# Tides\n\nThe highest tide is at noon on Fridays.")
     (root / "empty.md").touch()
     return root
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, site: Site, folder: Path) -> Iterator[Server]:
-    if not Path("/usr/bin/chromium").exists():
-        pytest.skip("Chromium is not installed")
-    variables = {
-        "RAGLOOM_HTTP_ALLOW_PRIVATE": site.place,
-        "RAGLOOM_IMPORT_ROOTS": str(folder.parent),
-    }
-    running = Server(
-        tmp_path_factory.mktemp("data") / "data", flags=("--no-demo",), variables=variables
-    )
-    running.start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture
@@ -63,7 +40,7 @@ def state(page: Page, name: str) -> Locator:
     return row(page, name).locator(".rl-badge")
 
 
-def test_a_folder_is_followed(desk: Desk, rest: httpx.Client, folder: Path) -> None:
+def test_a_folder_is_followed(desk: Desk, rest: httpx.Client, handbook: Path) -> None:
     kb = rest.post("/knowledge_bases", json={"name": "Folder"}).json()["knowledge_base_id"]
     page = desk.page
     desk.open(f"/knowledge/{kb}?tab=Sources")
@@ -79,10 +56,10 @@ def test_a_folder_is_followed(desk: Desk, rest: httpx.Client, folder: Path) -> N
     alert = dialog.get_by_role("alert")
     expect(alert).to_contain_text("may not be imported")
     expect(alert).to_contain_text("import_roots")
-    where.fill(f"{folder}/nowhere")
+    where.fill(f"{handbook}/nowhere")
     add.click()
     expect(alert).to_contain_text("There is no folder")
-    where.fill(str(folder))
+    where.fill(str(handbook))
     dialog.get_by_text("Remove documents whose file or page is gone").click()
     dialog.get_by_label("How often").click()
     page.get_by_role("option", name="Every day").click()
@@ -94,8 +71,8 @@ def test_a_folder_is_followed(desk: Desk, rest: httpx.Client, folder: Path) -> N
     expect(row(page, "handbook")).to_contain_text("is empty (0 bytes)")
     expect(row(page, "handbook")).to_contain_text("Every day at 09:00")
 
-    (folder / "empty.md").unlink()
-    (folder / "bread.md").write_text("# Bread\n\nSourdough rises for twelve hours.")
+    (handbook / "empty.md").unlink()
+    (handbook / "bread.md").write_text("# Bread\n\nSourdough rises for twelve hours.")
     row(page, "handbook").get_by_role("button", name="Refresh").click()
     expect(state(page, "handbook")).to_have_text(re.compile("Up to date"), timeout=30_000)
     expect(row(page, "handbook")).to_contain_text("1 added, 1 unchanged, 1 removed")

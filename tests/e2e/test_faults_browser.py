@@ -206,13 +206,38 @@ def hostile() -> dict[str, Any]:
     return graph
 
 
+#: What none of the texts may become.
+GROWN = """img[src="x"], [onerror], [onload], a[href^="javascript:"]"""
+#: Tells of every such element the page ever had, and of everything that ran, however late.
+WATCH = """
+window.ran = 0
+window.hacked = () => { window.ran += 1; console.error('it ran') }
+new MutationObserver((changes) => {
+  for (const { target, addedNodes } of changes) for (const node of [target, ...addedNodes]) {
+    if (node.isConnected && node.matches?.(GROWN)) console.error(node.outerHTML)
+    for (const found of addedNodes.length ? node.querySelectorAll?.(GROWN) ?? [] : [])
+      console.error(found.outerHTML)
+  }
+}).observe(document, { subtree: true, childList: true, attributes: true })
+""".replace("GROWN", json.dumps(GROWN))
+#: Until nothing changes any more, for a moment at most.
+SETTLED = """() => new Promise((done) => {
+  let quiet = 0
+  const over = () => { eyes.disconnect(); done() }
+  const eyes = new MutationObserver(() => { clearTimeout(quiet); quiet = setTimeout(over, 50) })
+  eyes.observe(document, { subtree: true, childList: true, attributes: true, characterData: true })
+  quiet = setTimeout(over, 50)
+  setTimeout(over, 150)
+})"""
+
+
 class Watchman:
     """Looks whether anything ran that should have been text."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk, self.page = desk, desk.page
         self.faults: list[str] = []
-        self.page.add_init_script("window.ran = 0; window.hacked = () => { window.ran += 1 }")
+        self.page.add_init_script(WATCH)
         self.page.on(
             "console",
             lambda said: self.faults.append(said.text) if said.type == "error" else None,
@@ -221,11 +246,11 @@ class Watchman:
 
     def check(self, where: str) -> None:
         """Nothing ran, and nothing became an element."""
-        self.page.wait_for_timeout(150)
+        self.page.evaluate(SETTLED)
         assert self.page.evaluate("window.ran") == 0, where
         made = self.page.evaluate(
-            """() => [...document.querySelectorAll('img[src="x"], [onerror], [onload],'
-                + 'a[href^="javascript:"]')].map((found) => found.outerHTML)"""
+            "(grown) => [...document.querySelectorAll(grown)].map((found) => found.outerHTML)",
+            GROWN,
         )
         assert made == [], where
         assert self.faults == [], where
@@ -320,6 +345,7 @@ def inspect(watch: Watchman, node: str) -> None:
         watch.check(f"inspector {node} {tab}")
     for port in watch.desk.node(node).locator(".vue-flow__handle").all()[:2]:
         port.hover()
+        page.wait_for_timeout(150)
         watch.check(f"port of {node}")
 
 
@@ -382,6 +408,7 @@ def test_harmful_texts_are_texts_everywhere(
     # The watchman would have seen it.
     page.evaluate("html => { document.body.insertAdjacentHTML('beforeend', html) }", IMG)
     page.wait_for_function("window.ran === 1")
+    until(lambda: "it ran" in watch.faults and any("<img" in fault for fault in watch.faults))
     page.close()
     assert desk.errors == []
 

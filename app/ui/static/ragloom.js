@@ -260,7 +260,11 @@
   let held = null;
   const hold = (lost) => {
     if (lost === (held !== null)) return;
-    if (lost) held = document.activeElement ?? document.body;
+    if (lost) {
+      held = document.activeElement ?? document.body;
+      // Most often the server is back soon; asking once a second costs nothing.
+      window.socket?.io?.reconnectionDelayMax(1000);
+    }
     document.documentElement.classList.toggle("rl-offline", lost);
     for (const part of document.body.children) if (!part.matches(".nicegui-error-popup, script, style")) part.inert = lost;
     if (!lost) { held?.focus?.({ preventScroll: true }); held = null; }

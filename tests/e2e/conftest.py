@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e_desk import Desk, Server
-from playwright.sync_api import Browser, BrowserContext
+from e2e_desk import SIZE, Desk, Server
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.crash.bad_nodes import FOLDER
 from tests.services.source_server import Site
@@ -75,7 +75,7 @@ def context(
         page.evaluate("localStorage.clear()")
         page.close()
         return known
-    made = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    made = browser.new_context(viewport=SIZE, accept_downloads=True)
     page = made.new_page()
     page.goto(server.link)
     page.wait_for_function("window.did_handshake")
@@ -84,9 +84,17 @@ def context(
     return made
 
 
-@pytest.fixture
-def desk(context: BrowserContext, server: Server) -> Iterator[Desk]:
-    made = Desk(context, server)
+@pytest.fixture(scope="module")
+def tab(context: BrowserContext) -> Iterator[Page]:
+    """One tab for all tests of a module: opening one costs more than a page in it."""
+    made = context.new_page()
     yield made
-    made.page.close()
+    made.close()
+
+
+@pytest.fixture
+def desk(tab: Page, server: Server) -> Iterator[Desk]:
+    made = Desk(tab, server)
+    yield made
+    made.leave()
     assert made.errors == []

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from playwright.sync_api import BrowserContext, Error, Locator, Page
+from playwright.sync_api import Error, Locator, Page, ViewportSize
 
 ROOT = Path(__file__).resolve().parents[2]
+SIZE: ViewportSize = {"width": 1440, "height": 900}
 
 
 @dataclass
@@ -93,12 +94,22 @@ def until(condition: Callable[[], Any], seconds: float = 15) -> Any:
 class Desk:
     """One tab, and the moves a person makes in it."""
 
-    def __init__(self, context: BrowserContext, server: Server) -> None:
+    def __init__(self, page: Page, server: Server) -> None:
         self.server = server
         self.errors: list[str] = []
-        self.page: Page = context.new_page()
+        self.page = page
         self.page.set_default_timeout(10_000)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("pageerror", self._on_error)
+
+    def _on_error(self, error: Error) -> None:
+        self.errors.append(str(error))
+
+    def leave(self) -> None:
+        """Hand the tab on, as a new one would be."""
+        self.page.mouse.up()
+        self.page.mouse.move(0, 0)
+        self.page.set_viewport_size(SIZE)
+        self.page.remove_listener("pageerror", self._on_error)
 
     def open(self, path: str) -> None:
         try:

@@ -113,7 +113,7 @@ def test_keeping_mine_makes_a_revision_on_top_of_theirs(
 
 
 def test_loading_theirs_keeps_mine_in_undo(desk: Desk, rest: httpx.Client, made: str) -> None:
-    other = Desk(desk.page.context, desk.server)
+    other = Desk(desk.page.context.new_page(), desk.server)
     other.open(f"/workflows/{made}")
     other.node("out").wait_for()
     desk.page.bring_to_front()
@@ -136,7 +136,7 @@ def test_loading_theirs_keeps_mine_in_undo(desk: Desk, rest: httpx.Client, made:
 
 
 def test_two_tabs_edit_one_graph(desk: Desk, rest: httpx.Client, made: str) -> None:
-    other = Desk(desk.page.context, desk.server)
+    other = Desk(desk.page.context.new_page(), desk.server)
     other.open(f"/workflows/{made}")
     other.node("out").wait_for()
     other.page.wait_for_timeout(300)
@@ -353,7 +353,7 @@ def inspect(watch: Watchman, node: str) -> None:
 def test_harmful_texts_are_texts_everywhere(
     context: BrowserContext, server: Server, rest: httpx.Client, tmp_path: Path
 ) -> None:
-    desk = Desk(context, server)
+    desk = Desk(context.new_page(), server)
     watch, page = Watchman(desk), desk.page
     made = import_all(desk, watch, tmp_path)
     desk.node("out").wait_for()
@@ -420,7 +420,7 @@ def test_harmful_documents_and_chats_are_texts_everywhere(
     kb, document = fill(rest)
     made = str(rest.post("/workflows", json=asking(kb)).json()["workflow_id"])
     link = rest.post(f"/workflows/{made}/chat_links", json={"name": IMG, "greeting": ALL}).json()
-    desk = Desk(context, server)
+    desk = Desk(context.new_page(), server)
     watch, page = Watchman(desk), desk.page
     for path in ("/knowledge", f"/knowledge/{kb}", f"/knowledge/{kb}/documents/{document}"):
         watch.look(path)

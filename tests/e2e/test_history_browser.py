@@ -55,7 +55,7 @@ def test_a_version_is_looked_at_named_restored_and_that_is_undone(
     desk: Desk, rest: httpx.Client, workflow: str
 ) -> None:
     page = desk.page
-    other = Desk(page.context, desk.server)
+    other = Desk(page.context.new_page(), desk.server)
     other.open(f"/workflows/{workflow}")
     other.node("aside").wait_for()
     page.bring_to_front()

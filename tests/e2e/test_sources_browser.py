@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from e2e_desk import Desk, Server
+from e2e_desk import SIZE, Desk, Server
 from playwright.sync_api import Locator, Page, expect
 
 from tests.services.source_server import Site
@@ -156,7 +156,7 @@ def test_a_sitemap_is_seen_coming_in_stopped_and_removed(
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 400
     expect(row(page, site.place).get_by_role("button", name="Refresh")).to_be_in_viewport()
-    page.set_viewport_size({"width": 1440, "height": 900})
+    page.set_viewport_size(SIZE)
 
     row(page, site.place).get_by_role("button", name="More of").click()
     page.get_by_text("Remove", exact=True).click()

@@ -8,25 +8,34 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Locator, Page
+from playwright.sync_api import ConsoleMessage, Error, Locator, Page
 
 
 class Desk:
     """One browser page over one editor, and what Python says about it."""
 
-    def __init__(self, context: BrowserContext, url: str, name: str, query: str = "") -> None:
+    def __init__(self, page: Page, url: str, name: str, query: str = "") -> None:
         self.url, self.name, self.query = url, name, query
         self.errors: list[str] = []
-        self.page: Page = context.new_page()
+        self.page = page
         self.page.set_default_timeout(20_000)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on(
-            "console",
-            lambda message: (
-                self.errors.append(message.text) if message.type in ("error", "warning") else None
-            ),
-        )
+        self.page.on("pageerror", self._on_error)
+        self.page.on("console", self._on_console)
         self.open()
+
+    def _on_error(self, error: Error) -> None:
+        self.errors.append(str(error))
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.errors.append(message.text)
+
+    def leave(self) -> None:
+        """Hand the tab on, as a new one would be."""
+        self.page.mouse.up()
+        self.page.mouse.move(0, 0)
+        self.page.remove_listener("pageerror", self._on_error)
+        self.page.remove_listener("console", self._on_console)
 
     def open(self) -> None:
         self.page.goto(f"{self.url}/?id={self.name}{self.query}")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from canvas_desk import Desk
-from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Browser, BrowserContext, Page
 
 HERE = Path(__file__).parent
 BUNDLE = HERE.parents[1] / "app" / "ui" / "canvas" / "dist" / "index.js"
@@ -60,9 +60,17 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     made.close()
 
 
-@pytest.fixture
-def desk(context: BrowserContext, server: str, request: pytest.FixtureRequest) -> Iterator[Desk]:
-    made = Desk(context, server, request.function.__name__, getattr(request, "param", ""))
+@pytest.fixture(scope="module")
+def tab(context: BrowserContext) -> Iterator[Page]:
+    """One tab for all tests of a module: opening one costs more than a page in it."""
+    made = context.new_page()
     yield made
-    made.page.close()
+    made.close()
+
+
+@pytest.fixture
+def desk(tab: Page, server: str, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    made = Desk(tab, server, request.function.__name__, getattr(request, "param", ""))
+    yield made
+    made.leave()
     assert made.errors == []

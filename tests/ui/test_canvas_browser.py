@@ -279,7 +279,7 @@ def test_statuses_tick_count_and_go_stale(desk: Desk) -> None:
 
 
 def test_two_tabs_show_the_same_graph(desk: Desk, context: BrowserContext) -> None:
-    other = Desk(context, desk.url, desk.name)
+    other = Desk(context.new_page(), desk.url, desk.name)
     desk.title("retrieve").click()
     desk.page.keyboard.press("Delete")
     desk.until(lambda: other.page.locator(".rl-node").count() == 2)

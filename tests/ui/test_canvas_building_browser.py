@@ -260,7 +260,7 @@ def test_a_copy_takes_notes_and_groups_into_another_workflow(
     desk.page.keyboard.press("Control+c")
     text = desk.page.evaluate("navigator.clipboard.readText()")
     assert json.loads(text)["graph"]["notes"][0]["text"] == "look"
-    other = Desk(context, desk.url, f"{desk.name}_other", "&empty=true")
+    other = Desk(context.new_page(), desk.url, f"{desk.name}_other", "&empty=true")
     other.page.bring_to_front()
     other.page.keyboard.press("Control+v")
     other.until(lambda: len(other.nodes()) == 3)

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, CDPSession
 def ben(browser: Browser, desk: Desk) -> Iterator[Desk]:
     """Somebody else, in a browser of their own."""
     context = browser.new_context(viewport={"width": 1360, "height": 800})
-    made = Desk(context, desk.url, desk.name)
+    made = Desk(context.new_page(), desk.url, desk.name)
     yield made
     context.close()
     assert made.errors == []
@@ -100,7 +100,7 @@ class Finger:
 @pytest.fixture
 def tablet(browser: Browser, server: str, request: pytest.FixtureRequest) -> Iterator[Desk]:
     context = browser.new_context(viewport={"width": 1180, "height": 820}, has_touch=True)
-    made = Desk(context, server, request.function.__name__)
+    made = Desk(context.new_page(), server, request.function.__name__)
     yield made
     context.close()
     assert made.errors == []

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import Error, Locator, Page, expect
 
 HERE = Path(__file__).parent
 
@@ -52,14 +52,22 @@ def inspected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 class Panel:
-    """One inspector in a tab of its own."""
+    """One inspector in a tab."""
 
-    def __init__(self, context: BrowserContext, url: str) -> None:
+    def __init__(self, page: Page, url: str) -> None:
         self._url = url
         self.errors: list[str] = []
-        self.page: Page = context.new_page()
+        self.page = page
         self.page.set_default_timeout(15_000)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("pageerror", self._on_error)
+
+    def _on_error(self, error: Error) -> None:
+        self.errors.append(str(error))
+
+    def leave(self) -> None:
+        """Hand the tab on, as a new one would be."""
+        self.page.mouse.move(0, 0)
+        self.page.remove_listener("pageerror", self._on_error)
 
     def open(self, node: str, tab: str = "Config") -> None:
         self.page.goto(f"{self._url}/?node={node}")
@@ -83,11 +91,11 @@ class Panel:
 
 
 @pytest.fixture
-def panel(context: BrowserContext, inspected: str) -> Iterator[Panel]:
-    made = Panel(context, inspected)
+def panel(tab: Page, inspected: str) -> Iterator[Panel]:
+    made = Panel(tab, inspected)
     yield made
     assert made.page.title() != "owned"
-    made.page.close()
+    made.leave()
     assert made.errors == []
 
 

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, update
-from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
+from storage.database import Database
 from storage.errors import NotFound, TaskGone
 from storage.ids import new_id
 from storage.job_control import JobControl
+from storage.job_queue import Turns
 from storage.job_rows import (
     OPEN,
     document_ids,
@@ -31,8 +32,6 @@ from storage.tables import Job, KnowledgeBase, Task
 
 #: A file that was being processed when the process died this many times is not tried again.
 MAX_ATTEMPTS = 5
-#: Queued tasks looked at together for one that may begin.
-_CANDIDATES = 64
 
 CRASHED = {
     "code": "worker_crashed",
@@ -43,6 +42,10 @@ CRASHED = {
 
 class JobRepository(JobControl):
     """Jobs and tasks in SQL."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self._turns = Turns(db)
 
     def create(
         self,
@@ -96,10 +99,11 @@ class JobRepository(JobControl):
         return job
 
     def claim(self, *, last_chances: bool = True) -> Task | None:
-        """Take the oldest queued task, now running; None when there is none.
+        """Take the queued task whose turn it is, now running; None when there is none.
 
-        Without `last_chances`, tasks that would be given up if the process died once more stay
-        in the queue.
+        Jobs take turns, so that a small one does not wait for all of a large one; files of a job
+        keep their order. Without `last_chances`, tasks that would be given up if the process died
+        once more stay in the queue.
 
         Those that were running when a process died come last, so that one that brings the process
         down again keeps the fewest others waiting. Two files of one name in one knowledge base are
@@ -108,7 +112,7 @@ class JobRepository(JobControl):
         """
         with self._db.write() as session:
             now = time.time()
-            found = self._next(session, MAX_ATTEMPTS - (0 if last_chances else 1), now)
+            found = self._turns.next(session, MAX_ATTEMPTS - (0 if last_chances else 1), now)
             task = None if found is None else get_task(session, found, lock=True)
             if task is None or task.status != "queued":
                 return None
@@ -121,55 +125,6 @@ class JobRepository(JobControl):
             if job.status != "running":
                 settle(session, task.job_id)
         return task
-
-    def _next(self, session: Session, attempts: int, now: float) -> str | None:
-        query: Any = (
-            columns(
-                col(Task.id).label("id"),
-                col(Task.job_id).label("job_id"),
-                col(Task.document_id).label("document_id"),
-                col(Task.attempts).label("attempts"),
-                col(Task.deferred).label("deferred"),
-                col(Job.pauses).label("pauses"),
-            )
-            .join(Job, col(Job.id) == col(Task.job_id))
-            .where(
-                col(Task.status) == "queued",
-                col(Task.attempts) < attempts,
-                col(Job.paused_at).is_(None) | (col(Job.retry_at) <= now),
-            )
-            .order_by(
-                col(Task.attempts),
-                col(Task.deferred),
-                col(Job.created_at),
-                col(Task.job_id),
-                col(Task.ordinal),
-            )
-        )
-        at_work = select(Task.job_id).where(col(Task.status) == "running").distinct()
-        probing = set(session.exec(at_work).all())
-        offset = 0
-        connection = session.connection()
-        while rows := connection.execute(query.limit(_CANDIDATES).offset(offset)).all():
-            waiting = self._ranks(session, {row.document_id for row in rows})
-            for row in rows:
-                if row.pauses and row.job_id in probing:
-                    continue
-                if waiting[row.document_id] <= (0, row.attempts, row.deferred):
-                    return str(row.id)
-            offset += len(rows)
-        return None
-
-    def _ranks(self, session: Session, documents: set[str]) -> dict[str, tuple[int, int, int]]:
-        """Document -> (whether it is being processed, attempts, deferred) of its foremost task."""
-        query = select(Task.document_id, Task.status, Task.attempts, Task.deferred).where(
-            self._db.among(Task.document_id, documents), col(Task.status).in_(OPEN)
-        )
-        ranks: dict[str, tuple[int, int, int]] = {}
-        for document_id, status, attempts, deferred in session.exec(query):
-            rank = (int(status == "running"), attempts, deferred)
-            ranks[document_id] = max(rank, ranks.get(document_id, rank))
-        return ranks
 
     def progress(self, task_id: str, stage: str, done: int, total: int) -> None:
         """Note how far a running task is."""

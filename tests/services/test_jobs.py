@@ -152,6 +152,27 @@ async def test_a_paused_job_waits_for_a_person(services: Services, kb: str, tmp_
         await services.ingest.resume(job.job_id)
 
 
+async def test_a_small_upload_does_not_wait_for_all_of_a_large_one(
+    services: Services, kb: str, tmp_path: Path
+) -> None:
+    workers = services.ingest.limits.workers
+    places = [tmp_path / f"pid{n}" for n in range(workers)]
+    held = [IncomingFile(f"{n}.slow", data=f"tell {p}".encode()) for n, p in enumerate(places)]
+    more = text_files({f"{n}.md": f"# Part {n}\n\nOf many." for n in range(20)})
+    large = await services.ingest.submit(kb, [*held, *more])
+    await until(
+        lambda: services.ingest._jobs.counts([large.job_id])[large.job_id].get("running") == workers
+    )
+    small = await services.ingest.submit(kb, text_files({"small.md": "# Small\n\nAlone."}))
+    (tmp_path / "go").touch()
+    assert (await services.ingest.wait(small.job_id, 60)).status == "completed"
+    assert (await services.ingest.wait(large.job_id, 90)).progress.done == len(held) + len(more)
+    [mine] = services.ingest._jobs.tasks(small.job_id)
+    later = [t for t in services.ingest._jobs.tasks(large.job_id) if t.updated_at > mine.updated_at]
+    # Those at work when it came may end after it, and those begun beside it before it.
+    assert len(later) >= len(more) - 2 * workers
+
+
 async def test_a_pause_outlives_the_server(tmp_path: Path) -> None:
     async with opened(tmp_path / "data") as services:
         kb = (await services.knowledge.create("Docs")).knowledge_base_id

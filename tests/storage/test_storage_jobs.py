@@ -76,6 +76,40 @@ def test_jobs_are_taken_oldest_first(jobs: JobRepository, corpus: Corpus) -> Non
     assert [claim(jobs).filename for _ in range(3)] == ["a", "b", "c"]
 
 
+def test_jobs_take_turns_and_their_files_keep_their_order(
+    jobs: JobRepository, corpus: Corpus
+) -> None:
+    """The fewest at work first, then who waited longest; a new job waits for no other."""
+    jobs.create(corpus.kb, files(*(f"big{n}" for n in range(6))))
+    taken = [claim(jobs) for _ in range(2)]
+    jobs.create(corpus.kb, files("small0", "small1"))
+    taken += [claim(jobs) for _ in range(3)]
+    assert [task.filename for task in taken] == ["big0", "big1", "small0", "small1", "big2"]
+    # Turn by turn, with one place to work at.
+    for task in taken:
+        jobs.finish(task.id, change="added", chunks_created=1, processing_time=0)
+    jobs.create(corpus.kb, files("later0", "later1"))
+    order = []
+    while (task := jobs.claim()) is not None:
+        order.append(task.filename)
+        jobs.finish(task.id, change="added", chunks_created=1, processing_time=0)
+    assert order == ["later0", "big3", "later1", "big4", "big5"]
+
+
+def test_an_earlier_upload_of_a_name_goes_first_in_the_turn_of_the_later_one(
+    jobs: JobRepository, corpus: Corpus
+) -> None:
+    first = jobs.create(corpus.kb, files("x", "y", "z", "a"))
+    second = jobs.create(corpus.kb, files("a"))
+    assert claim(jobs).filename == "x"
+    early = claim(jobs)
+    assert (early.filename, early.job_id) == ("a", first.id)
+    assert claim(jobs).filename == "y"
+    jobs.finish(early.id, change="added", chunks_created=1, processing_time=0)
+    late = claim(jobs)
+    assert (late.filename, late.job_id) == ("a", second.id)
+
+
 def test_two_uploads_of_one_name_are_processed_one_after_the_other(
     jobs: JobRepository, corpus: Corpus
 ) -> None:

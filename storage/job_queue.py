@@ -1,0 +1,149 @@
+"""Whose turn it is: which queued file is worked on next, so that no job waits for all of another."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+from sqlalchemy import func
+from sqlalchemy import select as columns
+from sqlmodel import Session, col
+
+from storage.database import Database
+from storage.job_rows import OPEN
+from storage.tables import Job, Task
+
+#: Queued tasks of a job looked at together for one that may begin.
+_CANDIDATES = 64
+
+
+class _Share(NamedTuple):
+    """Queued tasks of a job that were tried equally often; the least goes first."""
+
+    attempts: int
+    at_work: int
+    #: When the job was last given a turn: a number that only grows.
+    served: int
+    created_at: float
+    job_id: str
+    pauses: int
+
+
+class Turns:
+    """Gives jobs their turns: to the one with the fewest tasks at work, then to the one that was
+    served longest ago, then to the oldest.
+
+    Who was served when is not kept: after a restart the turns begin with the oldest job.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._served: dict[str, int] = {}
+        self._numbers = itertools.count(1)
+
+    def next(self, session: Session, attempts: int, now: float) -> str | None:
+        """The task that is to begin, of those tried fewer than `attempts` times."""
+        shares = self._shares(session, attempts, now)
+        self._served = {s.job_id: s.served for s in shares if s.served}
+        for share in shares:
+            if share.pauses and share.at_work:
+                continue  # Of a job that was paused one task is tried alone.
+            if (found := self._within(session, share, now)) is not None:
+                task_id, job_id = found
+                self._served[job_id] = next(self._numbers)
+                return task_id
+        return None
+
+    def _shares(self, session: Session, attempts: int, now: float) -> list[_Share]:
+        connection = session.connection()
+        working = columns(col(Task.job_id), func.count()).where(col(Task.status) == "running")
+        at_work = {row[0]: row[1] for row in connection.execute(working.group_by(col(Task.job_id)))}
+        queued = (
+            columns(
+                col(Task.job_id),
+                col(Task.attempts),
+                col(Job.created_at),
+                col(Job.pauses),
+            )
+            .join(Job, col(Job.id) == col(Task.job_id))
+            .where(
+                col(Task.status) == "queued",
+                col(Task.attempts) < attempts,
+                col(Job.paused_at).is_(None) | (col(Job.retry_at) <= now),
+            )
+            .distinct()
+        )
+        return sorted(
+            _Share(
+                row.attempts,
+                at_work.get(row.job_id, 0),
+                self._served.get(row.job_id, 0),
+                row.created_at,
+                row.job_id,
+                row.pauses,
+            )
+            for row in connection.execute(queued)
+        )
+
+    def _within(self, session: Session, share: _Share, now: float) -> tuple[str, str] | None:
+        """The first task of a job that may begin, or what must go before it, each with its job."""
+        query = (
+            columns(col(Task.id), col(Task.document_id))
+            .where(
+                col(Task.job_id) == share.job_id,
+                col(Task.status) == "queued",
+                col(Task.attempts) == share.attempts,
+            )
+            .order_by(col(Task.deferred), col(Task.ordinal))
+        )
+        connection = session.connection()
+        offset = 0
+        while rows := connection.execute(query.limit(_CANDIDATES).offset(offset)).all():
+            foremost = self._foremost(session, {row.document_id for row in rows}, now)
+            for row in rows:
+                first = foremost.get(row.document_id)
+                if first is None or first.attempts > share.attempts:
+                    continue
+                # An earlier upload of the same name goes first, in the turn of this one.
+                if first.id == row.id or not first.pauses:
+                    return first.id, first.job_id
+            offset += len(rows)
+        return None
+
+    def _foremost(self, session: Session, documents: Collection[str], now: float) -> dict[str, Any]:
+        """Document -> its oldest open task; none where it is under way or waits with its job.
+
+        What waits for a person is passed over: it is cancelled when the person lets it go on.
+        """
+        query = (
+            columns(
+                col(Task.id),
+                col(Task.job_id),
+                col(Task.document_id),
+                col(Task.attempts),
+                col(Task.status),
+                col(Job.retry_at),
+                col(Job.pauses),
+            )
+            .join(Job, col(Job.id) == col(Task.job_id))
+            .where(
+                self._db.among(Task.document_id, documents),
+                col(Task.status).in_(OPEN),
+                (col(Task.status) == "running")
+                | col(Job.paused_at).is_(None)
+                | col(Job.retry_at).is_not(None),
+            )
+            .order_by(col(Job.created_at), col(Task.job_id), col(Task.ordinal))
+        )
+        found: dict[str, Any] = {}
+        busy: set[str] = set()
+        for row in session.connection().execute(query):
+            found.setdefault(row.document_id, row)
+            if row.status == "running":
+                busy.add(row.document_id)
+        return {
+            document: row
+            for document, row in found.items()
+            if document not in busy and (row.retry_at is None or row.retry_at <= now)
+        }

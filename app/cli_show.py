@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from app.documents.media import page_word
 from app.engine.events import (
     Event,
     NodeFailedEvent,
@@ -65,7 +66,7 @@ def execution(run: Mapping[str, Any]) -> None:
         elif value is not None:
             out.print(f"{escape(name)}: {escape(json.dumps(value, ensure_ascii=False))}")
     for citation in citations:
-        page = f", page {citation['page']}" if citation.get("page") else ""
+        page = _page(citation)
         where = f"\\[{citation['number']}] {escape(citation['document_name'])}{page}"
         out.print(f"{where}: [dim]{escape(short(citation['quote']))}[/]")
     error = run.get("error")
@@ -75,10 +76,16 @@ def execution(run: Mapping[str, Any]) -> None:
             err.print(escape(error["fix"]))
 
 
+def _page(passage: Mapping[str, Any]) -> str:
+    if not passage.get("page"):
+        return ""
+    return f", {page_word(passage['document_name'])} {passage['page']}"
+
+
 def search_results(found: Mapping[str, Any]) -> None:
     """Print passages, best first."""
     for number, result in enumerate(found["results"], 1):
-        page = f", page {result['page']}" if result.get("page") else ""
+        page = _page(result)
         score = "" if result["score"] is None else f" [dim]{result['score']:.3f}[/]"
         out.print(f"[bold]{number}. {escape(result['document_name'])}{page}[/]{score}")
         out.print(f"   {escape(short(result['content'], 300))}")

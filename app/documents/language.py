@@ -9,8 +9,13 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
-#: Fewer letters than this say nothing about languages that share a script.
+#: Fewer letters than this say nothing about languages that share a script: of cuts of 12 to 16
+#: letters (XQuAD, de, en, es) 97 % of those told are right, of shorter ones fewer than 95 %.
 MIN_LETTERS = 12
+#: Fewer letters than this may be symbols: α, μ, Σ.
+_MIN_SCRIPT = 4
+#: Up to here, Japanese may do without kana: 95 % of longer cuts have some (JaQuAD).
+_MAY_LACK_KANA = 7
 #: Characters that are looked at.
 SAMPLE = 2_000
 #: Probability below which a short text is left undecided.
@@ -36,7 +41,7 @@ def detect_language(text: str, *, candidates: tuple[str, ...] = ()) -> str | Non
     letters = [c for c in sample if c.isalpha()]
     if not letters:
         return None
-    by_script = _by_script(letters)
+    by_script = _by_script(letters, candidates)
     if by_script is not None and (not candidates or by_script in candidates):
         return by_script
     if len(letters) < MIN_LETTERS:
@@ -48,7 +53,7 @@ def detect_language(text: str, *, candidates: tuple[str, ...] = ()) -> str | Non
     return _VARIANTS.get(code, str(code))
 
 
-def _by_script(letters: list[str]) -> str | None:
+def _by_script(letters: list[str], candidates: tuple[str, ...]) -> str | None:
     """Decide by script alone where a script has one language; Han with kana is Japanese."""
     scripts = Counter(_script(c) for c in letters)
     total = len(letters)
@@ -56,9 +61,29 @@ def _by_script(letters: list[str]) -> str | None:
     if kana and (kana + scripts["CJK"]) > total / 2 and kana > total * 0.05:
         return "ja"
     if scripts["CJK"] > total / 2:
-        return "zh"
+        return _of_han("".join(letters), candidates)
     script, count = scripts.most_common(1)[0]
-    return _SCRIPT_LANGUAGE.get(script) if count > total / 2 else None
+    sure = count > total / 2 and count >= _MIN_SCRIPT
+    return _SCRIPT_LANGUAGE.get(script) if sure else None
+
+
+def _of_han(letters: str, candidates: tuple[str, ...]) -> str | None:
+    """Tell Chinese from Japanese that has no kana."""
+    possible = [code for code in ("zh", "ja") if code in candidates]
+    if len(possible) == 1:
+        return possible[0]
+    if len(letters) > _MAY_LACK_KANA or not _encodes(letters, "shift_jis"):
+        return "zh"
+    return None if _encodes(letters, "gb2312") or _encodes(letters, "big5") else "ja"
+
+
+def _encodes(letters: str, charset: str) -> bool:
+    """Whether all are among the characters that a national standard lists."""
+    try:
+        letters.encode(charset)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _script(letter: str) -> str:

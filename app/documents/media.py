@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
@@ -76,6 +78,14 @@ EXTENSIONS = {
     ".webp": WEBP, ".bmp": BMP, ".gif": GIF,
 }  # fmt: skip
 
+#: Types whose pages can be drawn.
+DRAWN = frozenset({PDF, PNG, JPEG, TIFF, WEBP, BMP, GIF})
+#: What a page is called in documents that have others, by extension.
+_PAGES = {
+    **dict.fromkeys((".pptx", ".pptm", ".ppsx", ".ppt", ".odp"), "slide"),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".ods"), "sheet"),
+}
+
 IMAGES = frozenset({PNG, JPEG, TIFF, WEBP, BMP, GIF})
 #: Types that are zip containers, by the `mimetype` they hold.
 MIMETYPES = {EPUB: EPUB, ODT: ODT, f"{ODT}-template": ODT, ODS: ODS, ODP: ODP}
@@ -115,3 +125,13 @@ REFUSED_MAGIC = (
     (b"SQLite format 3\x00", "a SQLite database"),
     (b"%!PS", "a PostScript file"),
 )
+
+
+def page_word(filename: str) -> str:
+    """What people call a page of a file of this name: “page”, “slide” or “sheet”."""
+    return _PAGES.get(PurePath(filename).suffix.lower(), "page")
+
+
+def drawable(filename: str) -> bool:
+    """Whether pages of a file of this name can be drawn."""
+    return EXTENSIONS.get(PurePath(filename).suffix.lower()) in DRAWN

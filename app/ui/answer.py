@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from nicegui import ui
 
+from app.documents.media import page_word
 from app.ui import parts
 
 
@@ -22,7 +23,8 @@ def passage_href(citation: dict[str, Any]) -> str | None:
 
 def place(item: dict[str, Any]) -> str:
     """Where a passage stands: “page 3 · Retrieval › Hybrid search”."""
-    where = [f"page {item['page']}"] if item.get("page") else []
+    word = page_word(str(item.get("document_name", "")))
+    where = [f"{word} {item['page']}"] if item.get("page") else []
     headings = [str(h) for h in item.get("headings") or ()]
     if headings:
         where.append(" › ".join(headings[-2:]))

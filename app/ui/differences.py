@@ -8,6 +8,7 @@ from typing import Any
 
 from nicegui import ui
 
+from app.documents.media import page_word
 from app.services.compare_values import ChunkRank, ValueDiff
 from app.services.diff import DrawnDiff, GraphDiff, NodeDiff
 from app.services.json_diff import Change, TextPart
@@ -127,7 +128,7 @@ def ranks(rows: Sequence[ChunkRank]) -> None:
                                 parts.tag("span", f" {text.score(score)}", "rl-muted rl-small")
                     with parts.tag("td"):
                         parts.label(_moved(row), f"rl-small rl-tone-{_tone(row)}")
-                        where = f" · page {row.page}" if row.page else ""
+                        where = f" · {page_word(row.document_name)} {row.page}" if row.page else ""
                         parts.label(f"{row.document_name}{where}", "rl-small rl-strong")
                         parts.label(row.snippet, "rl-small rl-muted")
 

@@ -197,7 +197,7 @@ def _data(chunk: PassageView) -> dict[str, Any]:
         "n": chunk.ordinal,
         "content": chunk.content,
         "source": chunk.source,
-        "where": answer.place({"page": chunk.page, "headings": chunk.headings}),
+        "where": answer.place(chunk.model_dump(include={"document_name", "page", "headings"})),
         "page": chunk.page,
         "boxes": [[b.page, b.x0, b.y0, b.x1, b.y1] for b in chunk.boxes],
         "start": chunk.start,

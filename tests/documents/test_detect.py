@@ -86,3 +86,17 @@ def test_refusals(tmp_path: Path, name: str, content: bytes, code: str, words: s
     assert caught.value.code == code
     assert words in caught.value.message
     assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("a.pptx", "slide"), ("folder/A.ODP", "slide"), ("a.xlsx", "sheet"), ("a.ods", "sheet"),
+     ("a.pdf", "page"), ("slides", "page"), ("", "page")],
+)  # fmt: skip
+def test_pages_are_called_what_people_call_them(name: str, word: str) -> None:
+    assert media.page_word(name) == word
+
+
+def test_only_some_files_have_pages_that_can_be_drawn() -> None:
+    assert media.drawable("a.PDF") and media.drawable("a.tif")
+    assert not media.drawable("a.pptx") and not media.drawable("None")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,7 +107,12 @@ def test_binary_is_told_from_text() -> None:
         ("サーバーの設定", "ja"),
         ("如何安装服务器", "zh"),
         ("서버 설치", "ko"),
+        ("东西发现", "zh"),
+        ("東京駅", "ja"),
+        ("東京", None),
         ("Ok", None),
+        ("α", None),
+        ("10 µm", None),
         ("12 + 34 = 46", None),
         ("", None),
     ],
@@ -112,9 +121,26 @@ def test_languages(text: str, language: str | None) -> None:
     assert detect_language(text) == language
 
 
+@pytest.mark.parametrize("letters", [2, 4, 6, 12, 16, 24, 40])
+def test_what_is_told_of_short_texts_is_right(letters: int, shared_data: Path) -> None:
+    told, right = 0, 0
+    for language, folder in (
+        ("de", "xquad/de"), ("en", "xquad/en"), ("es", "xquad/es"), ("ja", "jaquad-ja"), ("zh", "cmrc2018-zh"),
+    ):  # fmt: skip
+        with gzip.open(shared_data / folder / "corpus.jsonl.gz", "rt") as lines:
+            texts = [json.loads(line)["text"] for line in lines][:120]
+        for n, text in enumerate(texts):
+            found = detect_language(text[7 * n % 60 :][:letters])
+            told += found is not None
+            right += found == language
+    assert told >= 100
+    assert right >= 0.95 * told
+
+
 def test_language_among_those_in_use() -> None:
     assert detect_language("reset my password", candidates=("en", "de")) == "en"
     assert detect_language("日本語のテキスト", candidates=("en", "ja")) == "ja"
+    assert detect_language("株式会社", candidates=("en", "ja")) == "ja"
 
 
 def test_token_counts_are_those_of_the_model() -> None:

@@ -464,7 +464,9 @@ class Chat {
 
 function place(citation) {
   const headings = (citation.headings || []).slice(-2).join(" › ");
-  return [citation.page ? `page ${citation.page}` : "", headings].filter(Boolean).join(" · ");
+  const name = citation.document_name || "";
+  const word = /\.(pptx?|pptm|ppsx|odp)$/i.test(name) ? "slide" : /\.(xlsx?|xlsm|ods)$/i.test(name) ? "sheet" : "page";
+  return [citation.page ? `${word} ${citation.page}` : "", headings].filter(Boolean).join(" · ");
 }
 
 function mount() {

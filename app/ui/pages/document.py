@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from nicegui import ui
 
+from app.documents.media import DRAWN, page_word
 from app.services.container import Services
 from app.services.views import DocumentView, KnowledgeBaseView
 from app.ui import document_view, parts, person, text
@@ -14,10 +15,6 @@ from app.ui.pages import document_panels as panels
 from app.ui.pages.common import missing
 from app.ui.pages.files import original_href, page_href
 from app.ui.pages.processing_form import ask_processing
-
-#: Files whose pages can be drawn.
-_DRAWN = ("application/pdf", "image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp",
-          "image/tiff")  # fmt: skip
 
 #: What others changed is looked for this often, in seconds.
 _LOOK_S = 2.0
@@ -77,7 +74,7 @@ class DocumentPage:
                 self._kb, document.document_id, chunk
             )
         pages = 0
-        if document.media_type in _DRAWN:
+        if document.media_type in DRAWN:
             pages = document.pages or 1
         href = page_href(self._kb, document.document_id, 0, document.version_id or "")
         with bar.beside:
@@ -133,7 +130,7 @@ class DocumentPage:
     def _tell(self) -> None:
         document = self._document
         facts = [
-            text.count(document.pages, "page") if document.pages else "",
+            text.count(document.pages, page_word(document.filename)) if document.pages else "",
             text.count(document.chunk_count, "chunk"),
             text.size(document.size),
         ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from nicegui import ui
 
+from app.documents.media import page_word
 from app.services.container import Services
 from app.services.threads import call
 from app.services.views import DocumentCommitView, DocumentView
@@ -146,7 +147,7 @@ def details(document: DocumentView) -> None:
     facts |= {
         "Kind": document.media_type,
         "Size": text.size(document.size),
-        "Pages": document.pages,
+        text.words(page_word(document.filename)) + "s": document.pages,
         "Language": text.language(document.language),
         "Chunks": document.chunk_count,
         "Corrections": meta.get("edits"),

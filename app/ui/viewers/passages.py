@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from nicegui import ui
 
+from app.documents.media import drawable
 from app.ui import answer, parts, text
 from app.ui.viewers.view import View
 
@@ -279,7 +280,7 @@ def _page(chunk: Mapping[str, Any], kb: str, commit: str | None) -> None:
     """A button that shows the page of a PDF with the passage marked on it."""
     boxes = [b for b in chunk.get("boxes") or () if isinstance(b, Mapping)]
     page = chunk.get("page") or (boxes[0].get("page") if boxes else None)
-    if not boxes or not isinstance(page, int):
+    if not boxes or not isinstance(page, int) or not drawable(str(chunk.get("document_name"))):
         return
     room = parts.div()
     button = parts.tag("button", f"Show page {page}", "rl-more")

@@ -9,6 +9,7 @@ from typing import Any
 
 from nicegui import ui
 
+from app.documents.media import page_word
 from app.ui import parts, text
 from app.ui.viewers.passages import sheet
 from app.ui.viewers.tables import table
@@ -39,7 +40,8 @@ def _document(document: Mapping[str, Any]) -> None:
             parts.label(str(document.get("filename")), "rl-strong rl-ellipsis rl-grow")
             parts.label(text.size(int(document.get("size") or 0)), "rl-muted rl-small")
         pages = document.get("pages")
-        told = [text.count(pages, "page") if isinstance(pages, int) and pages else ""]
+        word = page_word(str(document.get("filename")))
+        told = [text.count(pages, word) if isinstance(pages, int) and pages else ""]
         told += [languages(blocks) or text.language(document.get("language"))]
         told += [text.count(len(blocks), "block") if blocks else "not extracted yet"]
         parts.label(" · ".join(f for f in told if f), "rl-muted rl-small")
@@ -79,6 +81,7 @@ class _Blocks:
 
     def __init__(self, document: Mapping[str, Any], blocks: Sequence[Mapping[str, Any]]) -> None:
         self._blob = str(document.get("blob") or "")
+        self._page_word = page_word(str(document.get("filename")))
         self._drawable = document.get("media_type") == "application/pdf" and bool(self._blob)
         self._blocks = list(enumerate(blocks))
         self._kind = ""
@@ -143,7 +146,7 @@ class _Blocks:
         if isinstance(page, int) and page != self._page:
             self._page = page
             with parts.div("rl-row rl-reading-head"):
-                parts.label(f"Page {page}", "rl-small rl-strong")
+                parts.label(f"{text.words(self._page_word)} {page}", "rl-small rl-strong")
                 if self._drawable:
                     show = parts.tag("button", "Show the page", "rl-more")
                     show.on("click", partial(self._show_page, page, None))

@@ -1,16 +1,29 @@
-"""From the engine's event to the badge in the page, with ten people looking on."""
+"""From the engine's event to the badge in the page, with one and with ten people looking on.
+
+People look on from machines of their own. So nine of the ten are sockets that take in everything
+their page would get and draw nothing; the tenth is a browser. Ten browsers on this machine are
+measured, too: they compete for the processor with the run, the server and one another.
+"""
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
+import re
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+import uuid
 from pathlib import Path
 from statistics import median, quantiles
+from urllib.parse import urlencode
 
+import aiohttp
+import socketio
 import uvicorn
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
@@ -21,7 +34,9 @@ from app.settings import load_settings
 from benchmarks.canvas import CHROMIUM, FLAGS
 from benchmarks.running import Step, chain
 
-VIEWERS, NODES, WAIT_S = 10, 20, 0.25
+#: Who looks on: browsers here, and people on machines of their own.
+VIEWERS = ((1, 0), (1, 9), (10, 0))
+NODES, WAIT_S = 20, 0.25
 #: Notes when the status of each card became done, in milliseconds since the epoch.
 WATCH = """() => { window.seen = {};
   const look = () => { for (const card of document.querySelectorAll('.vue-flow__node[data-id]'))
@@ -62,8 +77,59 @@ async def serve(data: Path) -> None:
     await services.close()
 
 
-def measure(folder: Path) -> None:
-    """Let ten pages follow a run that somebody else starts, and compare clocks."""
+class Listeners:
+    """People on other machines: the sockets of their pages, and when each heard of a node's end."""
+
+    def __init__(self, cookies: dict[str, str], page: str, count: int) -> None:
+        self.heard: list[tuple[str, float]] = []
+        self._cookies, self._page, self._count = cookies, page, count
+        self._joined, self._over = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._listen()))
+
+    def __enter__(self) -> Listeners:
+        self._thread.start()
+        assert self._joined.wait(60), "the sockets were not let in"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    async def _listen(self) -> None:
+        jar = aiohttp.CookieJar(unsafe=True)  # the address is a number
+        async with aiohttp.ClientSession(cookies=self._cookies, cookie_jar=jar) as http:
+            sockets = [await self._join(http) for _ in range(self._count)]
+            self._joined.set()
+            await asyncio.to_thread(self._over.wait)
+            for one in sockets:
+                await one.disconnect()
+
+    async def _join(self, http: aiohttp.ClientSession) -> socketio.AsyncClient:
+        html = await (await http.get(self._page)).text()
+        found = re.search(r"query: (\{.*?\}),\s*extraHeaders", html, re.DOTALL)
+        assert found is not None, "the page does not say how to connect"
+        query = ast.literal_eval(found[1])
+        query = {k: str(v).lower() if isinstance(v, bool) else v for k, v in query.items()}
+        query |= {"document_id": str(uuid.uuid4()), "tab_id": str(uuid.uuid4()), "old_tab_id": ""}
+        client = socketio.AsyncClient(http_session=http)
+        client.on("run_javascript", self._hear)
+        address = f"{self._page}?{urlencode(query)}"
+        await client.connect(
+            address, transports=["websocket"], socketio_path="/_nicegui_ws/socket.io"
+        )
+        if str(query.get("implicit_handshake")).lower() != "true":
+            assert await client.call("handshake", query)
+        return client
+
+    def _hear(self, message: dict[str, str]) -> None:
+        if "set_statuses" in message["code"]:
+            at = time.time() * 1000
+            ends = re.findall(r'"([^"]+)": ?\{"state": ?"done"', message["code"])
+            self.heard += [(node, at) for node in ends]
+
+
+def measure(folder: Path, browsers: int, listeners: int) -> None:
+    """Let people follow a run that somebody else starts, and compare clocks."""
     child = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.live", str(folder / "data")],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -72,6 +138,7 @@ def measure(folder: Path) -> None:
     assert child.stdout is not None
     try:
         link, address, workflow = json.loads(child.stdout.readline())
+        page_of = f"{address}/workflows/{workflow}"
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             context = browser.new_context(viewport={"width": 1280, "height": 800})
@@ -79,25 +146,29 @@ def measure(folder: Path) -> None:
             first.goto(link)
             first.wait_for_function("window.did_handshake")
             first.close()
-            pages = [_viewer(context, f"{address}/workflows/{workflow}") for _ in range(VIEWERS)]
-            child.stdin.write("run\n")
-            child.stdin.flush()
-            finished = json.loads(child.stdout.readline())
-            pages[-1].wait_for_timeout(1_000)
-            late = [
-                at - finished[node]
-                for page in pages
-                for node, at in page.evaluate("window.seen").items()
-            ]
+            cookies = {str(c["name"]): str(c["value"]) for c in context.cookies()}
+            pages = [_viewer(context, page_of) for _ in range(browsers)]
+            with Listeners(cookies, page_of, listeners) as far:
+                pages[-1].wait_for_timeout(1_000)
+                child.stdin.write("run\n")
+                child.stdin.flush()
+                finished = json.loads(child.stdout.readline())
+                pages[-1].wait_for_timeout(1_000)
+            seen = [item for page in pages for item in page.evaluate("window.seen").items()]
             browser.close()
         child.communicate("end\n", timeout=30)
     finally:
         child.kill()
-    assert len(late) >= VIEWERS * NODES, f"only {len(late)} badges were seen"
-    print(
-        f"event to badge, {VIEWERS} viewers, {len(late)} badges: p50 {median(late):.0f} ms, "
-        f"p95 {quantiles(late, n=20)[-1]:.0f} ms"
-    )
+    what = f"{browsers + listeners} people, {browsers} of them with a browser on this machine"
+    print(f"event to badge, {what}: {_late(seen, finished, browsers)}", flush=True)
+    if listeners:
+        print(f"event to socket of the others: {_late(far.heard, finished, listeners)}", flush=True)
+
+
+def _late(seen: list[tuple[str, float]], finished: dict[str, float], people: int) -> str:
+    late = [at - finished[node] for node, at in seen]
+    assert len(late) >= people * NODES, f"only {len(late)} were seen"
+    return f"p50 {median(late):.0f} ms, p95 {quantiles(late, n=20)[-1]:.0f} ms ({len(late)})"
 
 
 def _viewer(context: BrowserContext, address: str) -> Page:
@@ -114,8 +185,9 @@ def main() -> None:
     if len(sys.argv) > 1:
         asyncio.run(serve(Path(sys.argv[1])))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        measure(Path(folder))
+    for browsers, listeners in VIEWERS:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(Path(folder), browsers, listeners)
 
 
 if __name__ == "__main__":

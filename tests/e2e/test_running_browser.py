@@ -174,7 +174,7 @@ def test_a_failed_run_leads_to_the_node_and_runs_from_there_after_the_fix(desk: 
     page.get_by_role("textbox", name="text", exact=True).last.fill('{"answer": 42}')
     page.get_by_role("button", name="Pin", exact=True).click()
     expect(desk.node("words").locator(".rl-mark")).to_have_text("push_pin")
-    expect(desk.node("reader").locator(".rl-status-stale")).to_be_visible()
+    expect(desk.node("reader").locator(".rl-status")).to_have_class(re.compile("is-stale"))
     page.locator(".rl-runbar").get_by_role("button", name="Run from here").click()
     expect(state(desk, "result")).to_have_attribute("data-state", "done")
 

@@ -151,7 +151,7 @@ class IngestService(IngestWatch):
         """
         self._must_be_open(await self.brief(job_id), "paused")
         await self._workers.stop(await call(self._jobs.pause, job_id))
-        self._workers.pace.forget(job_id)
+        self._workers.pace.hold(job_id)
         return await self._told(job_id)
 
     async def resume(self, job_id: str) -> JobView:
@@ -165,7 +165,7 @@ class IngestService(IngestWatch):
         """Stop a job; files that are in already stay, nothing comes in any more."""
         running = await call(self._jobs.cancel, job_id)
         await self._workers.stop(running)
-        self._workers.pace.forget(job_id)
+        self._workers.pace.hold(job_id)
         return await self._told(job_id)
 
     async def retry_failed(self, job_id: str) -> JobView:
@@ -176,6 +176,7 @@ class IngestService(IngestWatch):
                 code="conflict",
                 fix="Upload the files again.",
             )
+        self._workers.pace.forget(job_id)
         self._workers.wake()
         return await self._told(job_id)
 
@@ -211,6 +212,7 @@ class IngestService(IngestWatch):
                 fix="Upload the file again.",
             )
         await call(self._jobs.retry, task.id)
+        self._workers.pace.forget(task.job_id)
         self._workers.wake()
         return await self.job(task.job_id)
 
@@ -218,6 +220,8 @@ class IngestService(IngestWatch):
         """Give up whatever is open or failed of a document; returns whether there was any."""
         dismissed = await call(self._jobs.dismiss, document_id)
         await self._workers.stop(dismissed)
+        for task_id in dismissed:
+            self._workers.tell(await call(self._jobs.task, task_id))
         return bool(dismissed)
 
     async def stop_all(self, kb_id: str) -> None:

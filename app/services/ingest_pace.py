@@ -1,4 +1,4 @@
-"""How fast jobs move: files and chunks a second over the last while."""
+"""How fast jobs move: files and chunks a second over the last while that they were worked on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-#: Seconds that rates look back; further where little happened in them.
+#: Seconds of work that rates look back; further where little happened in them.
 _WINDOW_S = 60.0
 _LEAST = 8
 #: Rates over less than this many seconds say nothing.
@@ -25,9 +25,19 @@ class Rates:
 
 @dataclass(slots=True)
 class _Track:
-    since: float
-    #: (time, files, chunks), oldest first
+    """What ended of a job, by a clock that stands still while the job does."""
+
+    #: Seconds of work before `since`, which is None while the job is held.
+    worked: float = 0.0
+    since: float | None = None
+    #: Where rates begin: the first end, as models are loaded before it.
+    start: float | None = None
+    #: (seconds of work, files, chunks) after `start`, oldest first
     events: deque[tuple[float, int, int]] = field(default_factory=deque)
+
+    def at(self, now: float) -> float:
+        """Seconds of work so far."""
+        return self.worked + (0.0 if self.since is None else now - self.since)
 
 
 class Pace:
@@ -40,10 +50,29 @@ class Pace:
         self._counted: dict[str, int] = {}
 
     def begin(self, job_id: str) -> None:
-        """A file of a job was begun: from the first one on, time counts."""
+        """A file of a job was begun: from here on time counts, until the job is held."""
         while len(self._tracks) >= _MOST_JOBS and job_id not in self._tracks:
             del self._tracks[next(iter(self._tracks))]
-        self._tracks.setdefault(job_id, _Track(self._clock()))
+        track = self._tracks.setdefault(job_id, _Track())
+        if track.since is None:
+            track.since = self._clock()
+
+    def hold(self, job_id: str) -> None:
+        """A job stands still: the time until one of its files is begun does not count."""
+        track = self._tracks.get(job_id)
+        if track is not None:
+            track.worked, track.since = track.at(self._clock()), None
+
+    def hold_all(self) -> list[str]:
+        """Nothing moves; returns the jobs that did, for `begin` when they do again."""
+        moving = [job_id for job_id, track in self._tracks.items() if track.since is not None]
+        for job_id in moving:
+            self.hold(job_id)
+        return moving
+
+    def forget(self, job_id: str) -> None:
+        """A job that had ended goes on: nothing is known of how fast."""
+        self._tracks.pop(job_id, None)
 
     def embedded(self, job_id: str, task_id: str, chunks: int) -> None:
         """So many chunks of a file have been embedded by now."""
@@ -57,10 +86,6 @@ class Pace:
         fresh = chunks - self._counted.pop(task_id, 0)
         self._note(job_id, 1, max(0, fresh))
 
-    def forget(self, job_id: str) -> None:
-        """A job ended or stands still."""
-        self._tracks.pop(job_id, None)
-
     def drop(self, task_id: str) -> None:
         """A file goes back to the queue: what was counted of it is counted anew."""
         self._counted.pop(task_id, None)
@@ -68,12 +93,12 @@ class Pace:
     def rates(self, job_id: str) -> Rates:
         """The rates of a job now."""
         track = self._tracks.get(job_id)
-        if track is None:
+        if track is None or track.start is None:
             return Rates()
-        now = self._clock()
+        now = track.at(self._clock())
         while len(track.events) > _LEAST and track.events[0][0] < now - _WINDOW_S:
-            track.since = track.events.popleft()[0]
-        took = now - track.since
+            track.start = track.events.popleft()[0]
+        took = now - track.start
         files = sum(event[1] for event in track.events)
         chunks = sum(event[2] for event in track.events)
         if took < _SHORTEST_S:
@@ -81,5 +106,11 @@ class Pace:
         return Rates(files / took if files > 1 else None, chunks / took if chunks else None)
 
     def _note(self, job_id: str, files: int, chunks: int) -> None:
-        self.begin(job_id)
-        self._tracks[job_id].events.append((self._clock(), files, chunks))
+        track = self._tracks.get(job_id)
+        if track is None:
+            return
+        at = track.at(self._clock())
+        if track.start is None or at <= track.start:
+            track.start = at
+        else:
+            track.events.append((at, files, chunks))

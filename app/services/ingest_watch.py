@@ -181,7 +181,7 @@ class IngestWatch:
     def _job(self, job_id: str) -> JobView:
         job, tasks = self._jobs.job(job_id), self._jobs.tasks(job_id)
         counts = Counter(task.status for task in tasks)
-        shown = self._workers.shown(job)
+        shown = self._workers.patience.shown(job)
         live = [self._workers.live(task) for task in tasks]
         return job_view(shown, live, self._progress(shown, counts))
 
@@ -190,20 +190,20 @@ class IngestWatch:
 
     def _views(self, rows: Sequence[tables.Job]) -> list[JobView]:
         counts = self._jobs.counts([row.id for row in rows])
-        shown = [self._workers.shown(row) for row in rows]
+        shown = [self._workers.patience.shown(row) for row in rows]
         return [job_view(row, [], self._progress(row, counts[row.id])) for row in shown]
 
     def _progress(self, job: tables.Job, counts: Mapping[str, int]) -> JobProgress:
-        running = self._workers.under_way(job.id)
         found = JobProgress(
             total=sum(counts.values()),
             done=counts.get("success", 0),
             failed=counts.get("error", 0),
             cancelled=counts.get("cancelled", 0),
-            stages=dict(Counter(task.stage or "starting" for task in running)),
         )
         if job.status not in GOING:
             return found
+        running = self._workers.under_way(job.id)
+        found.stages = dict(Counter(task.stage or "starting" for task in running))
         rates = self._workers.pace.rates(job.id)
         found.files_per_s, found.chunks_per_s = rates.files_per_s, rates.chunks_per_s
         left = counts.get("queued", 0) + counts.get("running", 0)

@@ -6,17 +6,18 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.engine.events import Event, RunFinished
 from app.engine.graph import Graph
+from app.engine.plan import Plan, make_plan
 from app.engine.registry import Registry
 from app.engine.runner import Runner
 from app.services.broadcast import Broadcast
 from app.services.ingest_pace import Pace
-from app.services.ingest_pauses import PAUSING, STORAGE, Blocked, Pauses
+from app.services.ingest_pauses import PAUSING, Patience, Pauses
 from app.services.kb_pipeline import graph_for, identity_of
 from app.services.memory import give_back
 from app.services.pipeline import first_row, stage_of
@@ -49,6 +50,7 @@ _TIDY_S = 10.0
 _GRACE_S = 2.0
 _KNOWN_JOBS = 100
 _KNOWN_PASSWORDS = 1_000
+_KNOWN_WAYS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,18 @@ class JobChange:
 
     kb_id: str
     job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """The workflow that files go through, ready to run."""
+
+    #: What it was made for: the knowledge base's settings, and the upload's.
+    decisive: tuple[dict[str, Any], dict[str, Any]]
+    #: What decides which chunks a file becomes.
+    identity: dict[str, Any]
+    graph: Graph
+    plan: Plan
 
 
 class IngestWorkers:
@@ -96,8 +110,9 @@ class IngestWorkers:
         self._changes = changes
         self.pauses = Pauses()
         self.pace = Pace()
-        self._blocked: Blocked | None = None
-        self._try_again = asyncio.Event()
+        self.patience = Patience(self._blocked)
+        #: Jobs that moved when the database became unavailable.
+        self._held: list[str] = []
         #: Task -> password of its file, until it ended.
         self._passwords: dict[str, SecretStr] = {}
         self._slots = asyncio.Semaphore(count)
@@ -113,6 +128,8 @@ class IngestWorkers:
         self._live: dict[str, tables.Task] = {}
         #: Jobs seen lately; author and branch never change.
         self._known_jobs: dict[str, tables.Job] = {}
+        #: Job -> what its last file went through.
+        self._ways: dict[str, _Way] = {}
 
     def start(self) -> None:
         """Start working."""
@@ -133,7 +150,7 @@ class IngestWorkers:
     def wake(self) -> None:
         """There is something to do, or what kept it may be over."""
         self._wake.set()
-        self._try_again.set()
+        self.patience.wake()
 
     def unlock(self, task_id: str, password: SecretStr) -> None:
         """Try a password when the task is next processed; it is forgotten when the task ends."""
@@ -144,6 +161,9 @@ class IngestWorkers:
     async def stop(self, task_ids: Collection[str]) -> None:
         """Break off documents that are under way here."""
         running = [self._running[task_id] for task_id in task_ids if task_id in self._running]
+        for task_id in task_ids:
+            # Its threads may take a while to let go; nothing more is told of it.
+            self._live.pop(task_id, None)
         for run, _ in running:
             run.cancel()
         if running:
@@ -157,19 +177,6 @@ class IngestWorkers:
     def under_way(self, job_id: str) -> list[tables.Task]:
         """The tasks of a job that run here, with their progress."""
         return [task for task in list(self._live.values()) if task.job_id == job_id]
-
-    def shown(self, job: tables.Job) -> tables.Job:
-        """The job, paused where the database does not take down that nothing can go on."""
-        blocked = self._blocked
-        if blocked is None or job.status not in ("queued", "running"):
-            return job
-        values = {
-            "status": "paused",
-            "reason": dict(blocked.reason),
-            "paused_at": blocked.since,
-            "retry_at": blocked.retry_at,
-        }
-        return tables.Job(**{**job.model_dump(), **values})
 
     def tell(self, task: tables.Task) -> None:
         """Publish the state of a task."""
@@ -271,31 +278,28 @@ class IngestWorkers:
 
     async def _ingest(self, task: tables.Task) -> None:
         started, at = time.monotonic(), time.time()
-        base, job = await call(self._context, task)
-        processing = stored_processing(task.processing)
-        embedding = await self._world.knowledge.embeddings.of_branch(base, job.branch)
-        identity = identity_of(base, processing)
-        known = await call(self._known, task, job.branch, identity, embedding.key)
+        base, job, models = await call(self._context, task)
+        embedding = await self._world.knowledge.embeddings.chosen(models)
+        way = await self._way(task, base, job)
+        known = await call(self._known, task, job.branch, way.identity, embedding.key)
         if known is not None:
             await self._finish(task, "unchanged", known.chunk_count, started)
             return
-        graph = await graph_for(
-            base, job.branch, processing, self._timeout_s, self._world.workflows
-        )
         origin = Origin(
             job.author,
-            identity,
+            way.identity,
             base,
             task.document_id,
+            embedding,
             within=self._jobs.finishing(task.id, at),
             password=self._passwords.get(task.id),
         )
         runner = Runner(self._registry, self._world.bound(origin), payloads=False)
         finished = await runner.run(
-            graph,
+            way.plan,
             {"files": [_reference(task)]},
             task.id,
-            lambda event: self._follow(task, event, graph),
+            lambda event: self._follow(task, event, way.graph),
         )
         if finished.problem is not None:
             problem = finished.problem
@@ -304,13 +308,33 @@ class IngestWorkers:
         else:
             await self._succeed(task, finished, started)
 
-    def _context(self, task: tables.Task) -> tuple[tables.KnowledgeBase, tables.Job]:
+    async def _way(self, task: tables.Task, base: tables.KnowledgeBase, job: tables.Job) -> _Way:
+        """What a file goes through: found once for all files of a job that have the same."""
+        decisive = (base.config, task.processing)
+        way = self._ways.get(job.id)
+        if way is None or way.decisive != decisive:
+            processing = stored_processing(task.processing)
+            graph = await graph_for(
+                base, job.branch, processing, self._timeout_s, self._world.workflows
+            )
+            plan = await call(make_plan, graph, self._registry)
+            way = _Way(decisive, identity_of(base, processing), graph, plan)
+            while len(self._ways) >= _KNOWN_WAYS:
+                del self._ways[next(iter(self._ways))]
+            self._ways[job.id] = way
+        return way
+
+    def _context(
+        self, task: tables.Task
+    ) -> tuple[tables.KnowledgeBase, tables.Job, Mapping[str, Any]]:
+        """Where a file goes, for whom, and which models embed it there."""
         job = self._known_jobs.get(task.job_id)
         if job is None:
             if len(self._known_jobs) > _KNOWN_JOBS:
                 self._known_jobs.clear()
             job = self._known_jobs[task.job_id] = self._jobs.job(task.job_id)
-        return self._repository.get(task.knowledge_base_id), job
+        base = self._repository.get(task.knowledge_base_id)
+        return base, job, self._repository.branch_models(base.id, job.branch) or base.config
 
     def _known(
         self, task: tables.Task, branch: str, identity: dict[str, Any], model: str
@@ -326,21 +350,21 @@ class IngestWorkers:
 
     async def _succeed(self, task: tables.Task, finished: RunFinished, started: float) -> None:
         """It ended with its commit; one that had nothing to commit ends here."""
-        ended = await call(self._jobs.task, task.id)
-        if ended.status != "running":
-            await self._end(task, lambda: ended)
-            return
         row = first_row(finished.outputs)
         await self._finish(task, row["change"], row["chunks"], started)
 
     async def _finish(self, task: tables.Task, change: str, chunks: int, started: float) -> None:
         took = time.monotonic() - started
-        await self._end(
-            task,
-            lambda: self._jobs.finish(
+
+        def write() -> tables.Task:
+            ended = self._jobs.task(task.id)
+            if ended.status != "running":
+                return ended
+            return self._jobs.finish(
                 task.id, change=change, chunks_created=chunks, processing_time=took
-            ),
-        )
+            )
+
+        await self._end(task, write)
 
     async def _failed(self, task: tables.Task, error: dict[str, Any], started: float) -> None:
         took = time.monotonic() - started
@@ -354,7 +378,7 @@ class IngestWorkers:
             return self._jobs.suspend(task.id, error, first_s=first, longest_s=longest)[0]
 
         log.warning("An upload is paused: %s", error["message"])
-        self.pace.forget(task.job_id)
+        self.pace.hold(task.job_id)
         await self._end(task, suspend)
 
     async def _end(self, task: tables.Task, write: Callable[[], tables.Task]) -> None:
@@ -370,39 +394,15 @@ class IngestWorkers:
         self.tell(ended)
 
     async def _insist(self, what: str, write: Callable[[], T]) -> T:
-        """Write to the database, as often as it takes while the disk is full or it is away."""
-        attempt = 0
-        while True:
-            try:
-                written = await call(write)
-            except NotFound:
-                raise
-            except Exception as error:
-                waits = self.pauses.writing_s
-                pause = waits[min(attempt, len(waits) - 1)]
-                log.warning("Could not %s, trying again: %s", what, error)
-                self._block(error, pause)
-                self._try_again.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._try_again.wait()
-                attempt += 1
-            else:
-                if self._blocked is not None:
-                    self._blocked = None
-                    self._tell_all()
-                return written
+        return await self.patience.insist(what, write, self.pauses.writing_s)
 
-    def _block(self, error: Exception, pause_s: float) -> None:
-        if getattr(error, "code", None) not in STORAGE:
-            return
-        now = time.time()
-        since = now if self._blocked is None else self._blocked.since
-        self._blocked = Blocked(explain(error).data(), since, now + pause_s)
-        self._tell_all()
-
-    def _tell_all(self) -> None:
-        """What is the matter with the database concerns every job."""
+    def _blocked(self) -> None:
+        """What is the matter with the database, or is not any more, concerns every job."""
+        if self.patience.blocked is not None:
+            self._held += self.pace.hold_all()
+        else:
+            while self._held:
+                self.pace.begin(self._held.pop())
         for job in self._known_jobs.values():
             self.tell_job(job.knowledge_base_id, job.id)
 

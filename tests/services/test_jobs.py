@@ -98,8 +98,11 @@ async def test_a_cancel_ends_the_parse_and_nothing_is_committed(
 ) -> None:
     job, pid = await slow_job(services, kb, tmp_path / "pid")
     assert is_alive(pid)
+    assert (await services.ingest.brief(job.job_id)).progress.stages == {"extract": 1}
     cancelled = await services.ingest.cancel(job.job_id)
     assert (cancelled.status, cancelled.progress.cancelled) == ("cancelled", 1)
+    assert (cancelled.progress.stages, cancelled.progress.eta_s) == ({}, None)
+    assert (cancelled.results[0].status, cancelled.results[0].stage) == ("cancelled", "")
     await until(lambda: not is_alive(pid))
     (tmp_path / "go").touch()
     # Others are read meanwhile, by a new process.

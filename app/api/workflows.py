@@ -178,7 +178,10 @@ async def save_workflow(
 
 @router.delete("/workflows/{workflow_id}", status_code=204)
 async def delete_workflow(workflow_id: str, services: Svc) -> Response:
-    """Remove a workflow; the history of its runs stays."""
+    """Remove a workflow; the history of its runs stays.
+
+    One that is the pipeline of a knowledge base stays (`workflow_in_use`) until that has another.
+    """
     await services.workflows.delete(workflow_id)
     return Response(status_code=204)
 

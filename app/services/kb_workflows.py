@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from app.engine.graph import Graph
+from app.engine.problems import RagloomError
 from app.engine.registry import Registry
 from app.services.export_layout import lay_out
 from app.services.kb_pipeline import SETTING, chosen_pipeline, stored_graph
@@ -48,6 +50,7 @@ class PipelineService:
         self._knowledge = knowledge
         self._workflows = workflows
         self._registry = registry
+        workflows.before_delete(self._check_unused)
 
     async def draw(self, kb: str, author: str = "") -> WorkflowView:
         """Make a workflow that does what uploads to `kb` go through now; nothing uses it yet."""
@@ -82,17 +85,30 @@ class PipelineService:
 
     async def users_of(self, workflow_id: str) -> dict[str, int]:
         """Id of each knowledge base that a workflow fills -> the revision it uses."""
+        return {row.id: used["revision"] for row, used in await self._filled_by(workflow_id)}
 
-        def read() -> dict[str, int]:
-            rows, _ = self._repository.list(_ALL, 0)
-            pairs = ((row.id, chosen_pipeline(row)) for row in rows)
-            return {
-                kb: chosen["revision"]
-                for kb, chosen in pairs
-                if chosen is not None and chosen["workflow_id"] == workflow_id
-            }
+    async def _filled_by(self, workflow_id: str) -> list[tuple[KnowledgeBase, dict[str, Any]]]:
+        rows, _ = await call(self._repository.list, _ALL, 0)
+        pairs = ((row, chosen_pipeline(row)) for row in rows)
+        return [
+            (row, used) for row, used in pairs if used and used["workflow_id"] == workflow_id
+        ]
 
-        return await call(read)
+    async def _check_unused(self, workflow_id: str) -> None:
+        """Files of a knowledge base go through it: without it, none could come in."""
+        names = [row.name for row, _ in await self._filled_by(workflow_id)]
+        if not names:
+            return
+        listed = ", ".join(f"“{name}”" for name in names[:5])
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        raise RagloomError(
+            f"Files of {listed}{more} go through this workflow.",
+            code="workflow_in_use",
+            fix="Choose another pipeline for "
+            + ("it" if len(names) == 1 else "them")
+            + " first, or the standard one, under Settings of the knowledge base.",
+            knowledge_bases=names,
+        )
 
     async def _drawn(self, row: KnowledgeBase) -> Graph:
         chosen = chosen_pipeline(row)

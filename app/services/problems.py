@@ -25,6 +25,7 @@ _OUTCOMES: dict[str, tuple[int, int]] = {
     "not_found": (404, EXIT_NOT_FOUND),
     "conflict": (409, EXIT_FAILED),
     "name_taken": (409, EXIT_FAILED),
+    "workflow_in_use": (409, EXIT_FAILED),
     "model_mismatch": (409, EXIT_MODEL),
     "data_folder_in_use": (409, EXIT_IN_USE),
     "port_in_use": (409, EXIT_IN_USE),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from app.engine.graph import Graph, migrate
@@ -48,10 +48,15 @@ class WorkflowService:
         self._models = models
         self._max_bytes = max_bytes
         self._told: list[Callable[[WorkflowView], None]] = []
+        self._needed: list[Callable[[str], Awaitable[None]]] = []
 
     def on_saved(self, tell: Callable[[WorkflowView], None]) -> None:
         """Call `tell` with each new revision of a workflow, once it is stored."""
         self._told.append(tell)
+
+    def before_delete(self, check: Callable[[str], Awaitable[None]]) -> None:
+        """Call `check` with the id of a workflow that is to go; it raises where it must stay."""
+        self._needed.append(check)
 
     async def parse(self, data: bytes | str | Mapping[str, Any]) -> tuple[dict[str, Any], Notes]:
         """Read a workflow of any known form; return the graph and notes of what was changed.
@@ -109,7 +114,12 @@ class WorkflowService:
         return view
 
     async def delete(self, workflow_id: str) -> None:
-        """Take a workflow away; it can be brought back for a while. Its runs stay in the history."""
+        """Take a workflow away; it can be brought back for a while. Its runs stay in the history.
+
+        Raises NotFound, RagloomError “workflow_in_use”.
+        """
+        for check in self._needed:
+            await check(workflow_id)
         await call(self._workflows.delete, workflow_id)
 
     async def bring_back(self, workflow_id: str) -> WorkflowView:

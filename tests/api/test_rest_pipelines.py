@@ -26,8 +26,20 @@ async def test_a_pipeline_is_set_pinned_and_taken_away(client: httpx.AsyncClient
     assert other.json()["config"]["pipeline"] == {"workflow_id": workflow, "revision": 1}
     sent = await client.post(f"{href}/documents", files={"files": ("a.txt", b"Ducks swim. " * 40)})
     assert sent.json()["status"] == "success", sent.text
+    # It stays as long as files go through it.
+    refused = await client.delete(f"/api/v1/workflows/{workflow}")
+    assert refused.status_code == 409
+    error = refused.json()["error"]
+    assert error["code"] == "workflow_in_use"
+    assert "Files of “Docs” go through this workflow." in error["message"]
+    assert "Choose another pipeline" in error["message"]
+    assert error["details"] == [{"knowledge_bases": ["Docs"]}]
     gone = await client.patch(href, json={"config": {"pipeline": None}})
     assert gone.json()["config"]["pipeline"] is None
+    assert (await client.delete(f"/api/v1/workflows/{workflow}")).status_code == 204
+    # One that is gone is not brought into use again before it is back.
+    taken = await client.patch(href, json={"config": config})
+    assert taken.status_code == 404
 
 
 async def test_what_cannot_be_a_pipeline_is_refused_with_reasons(client: httpx.AsyncClient) -> None:

@@ -86,6 +86,17 @@ async def test_workflows_are_listed_and_deleting_one_can_be_undone(
     assert (await services.workflows.get(made.workflow_id)).name == NASTY
 
 
+async def test_a_pipeline_in_use_cannot_be_deleted(user: User, services: Services) -> None:
+    kb = await services.knowledge.create("Minutes")
+    drawn = await services.pipelines.draw(kb.knowledge_base_id)
+    await services.pipelines.use(kb.knowledge_base_id, drawn.workflow_id)
+    await user.open("/")
+    await user.should_see(drawn.name)
+    user.find(marker="delete").click()
+    await user.should_see("Files of “Minutes” go through this workflow.")
+    assert await _has_workflows(services, 1)
+
+
 async def test_the_canvas_page_runs_and_answers_with_citations(
     user: User, services: Services
 ) -> None:

@@ -213,5 +213,9 @@ class WorkflowMenu:
 
     async def delete(self) -> None:
         """Delete; the list offers to undo it."""
-        await self._sessions.delete(self._workflow.workflow_id)
+        try:
+            await self._sessions.delete(self._workflow.workflow_id)
+        except RagloomError as error:
+            parts.failed(error)
+            return
         ui.navigate.to(f"/workflows?undo={quote(self._workflow.workflow_id)}")

@@ -134,7 +134,11 @@ class WorkflowList:
             )
 
     async def _delete(self, workflow: WorkflowView) -> None:
-        await self._sessions.delete(workflow.workflow_id)
+        try:
+            await self._sessions.delete(workflow.workflow_id)
+        except RagloomError as error:
+            parts.failed(error)
+            return
         self._offer_undo(f"“{workflow.name}”", workflow.workflow_id)
         await self._refresh()
 

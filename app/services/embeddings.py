@@ -74,16 +74,9 @@ class Embeddings:
         With `keep` each group is stored as soon as it is there, so that an end in the middle costs
         little. Raises ModelMismatch, ModelUnavailable, RagloomError “provider_error” and the like.
         """
-        by_model: dict[Model, dict[str, str]] = {}
-        for text, language in texts:
-            by_model.setdefault(embedding.of(language), {})[ids.text_hash(text)] = text
-        found: Vectors = {}
+        by_model, missing = await call(self._wanted, embedding, texts)
+        found: Vectors = {model.vectors: {} for model in by_model}
         total = sum(map(len, by_model.values()))
-        missing: dict[Model, list[str]] = {}
-        for model, keyed in by_model.items():
-            known = await call(self._repository.known_vectors, model.vectors, list(keyed))
-            missing[model] = [key for key in keyed if key not in known]
-            found[model.vectors] = {}
         done = total - sum(map(len, missing.values()))
         for model, keys in missing.items():
             for at in range(0, len(keys), _GROUP):
@@ -105,6 +98,19 @@ class Embeddings:
         if progress:
             progress(done, total)
         return found
+
+    def _wanted(
+        self, embedding: Embedding, texts: Iterable[Text]
+    ) -> tuple[dict[Model, dict[str, str]], dict[Model, list[str]]]:
+        """Texts by their hash, and the hashes that have no vector yet, by model."""
+        by_model: dict[Model, dict[str, str]] = {}
+        for text, language in texts:
+            by_model.setdefault(embedding.of(language), {})[ids.text_hash(text)] = text
+        missing: dict[Model, list[str]] = {}
+        for model, keyed in by_model.items():
+            known = self._repository.known_vectors(model.vectors, list(keyed))
+            missing[model] = [key for key in keyed if key not in known]
+        return by_model, missing
 
     async def _check(self, model: Model, dim: int) -> None:
         """Vectors of one name are of one length."""

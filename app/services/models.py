@@ -61,6 +61,7 @@ class ModelService:
     def __init__(self, models_dir: Path, *, allow_downloads: bool = False) -> None:
         self._options = EmbedderOptions(models_dir=models_dir, allow_download=allow_downloads)
         self._batchers: dict[str, MicroBatcher] = {}
+        self._tokenizers: dict[str, Tokenizer] = {}
         self._rerankers: dict[str, CrossEncoder] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._rerank_thread = ThreadPoolExecutor(1, thread_name_prefix="rerank")
@@ -93,8 +94,11 @@ class ModelService:
 
     async def tokenizer(self, model: str = "default") -> Tokenizer:
         """Counts text in tokens of an embedder; of a provider's, in those of the embedded one."""
-        name = "default" if _is_remote(model) else model
-        return await call(tokenizer_of, (await self._batcher(name)).embedder)
+        name = _one_name("default" if _is_remote(model) else model)
+        if name not in self._tokenizers:
+            embedder = (await self._batcher(name)).embedder
+            self._tokenizers[name] = await call(tokenizer_of, embedder)
+        return self._tokenizers[name]
 
     async def rerank(
         self, query: str, passages: Sequence[str], *, model: str = "default"

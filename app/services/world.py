@@ -24,6 +24,7 @@ from app.services.threads import call
 from app.services.web import WebService
 from storage import ids, tables
 from storage.corrections import Corrections, VersionMoved
+from storage.embedding import Embedding
 from storage.knowledge import KnowledgeRepository
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Origin:
     #: Where the document goes and its id there, when that was looked up already.
     base: tables.KnowledgeBase | None = None
     document_id: str | None = None
+    #: By which models chunks are embedded there, when that was looked up already.
+    embedding: Embedding | None = None
     #: Takes part in the transaction that commits the document: see `commit_document`.
     within: Callable[[Session, str, int], None] | None = None
     #: Opens an encrypted file; it is kept in memory alone.
@@ -171,8 +174,7 @@ class WorldKnowledge:
             found = await call(self._repository.ensure_document, row.id, document.filename)
             document_id = found.id
         while True:
-            before = await call(self._repository.corrected_head, row.id, ref, document_id)
-            carried = await call(self._carry, before, chunks)
+            before, carried = await call(self._carried, row.id, ref, document_id, chunks)
             version = _version(row.id, document_id, document, settings)
             try:
                 stored = await self.store(
@@ -196,19 +198,23 @@ class WorldKnowledge:
     ) -> IndexReport:
         row = await call(self._repository.find, kb)
         known = await call(self._repository.find_document, row.id, document.filename)
-        before = None
-        if known is not None:
-            before = await call(self._repository.corrected_head, row.id, ref, known.id)
-        carried = await call(self._carry, before, chunks)
+        _, carried = await call(
+            self._carried, row.id, ref, None if known is None else known.id, chunks
+        )
         found = [passage.chunk for passage in carried.passages if not passage.disabled]
         return await preview(self._repository, self.embeddings, row, document, found, ref)
 
-    def _carry(self, before: tables.DocumentVersion | None, chunks: Sequence[Chunk]) -> Carried:
-        """Repeat what people corrected in the version before, or list it as conflicts."""
+    def _carried(
+        self, kb_id: str, ref: str, document_id: str | None, chunks: Sequence[Chunk]
+    ) -> tuple[tables.DocumentVersion | None, Carried]:
+        """The version that people corrected, if any, and what they did there repeated."""
+        before = None
+        if document_id is not None:
+            before = self._repository.corrected_head(kb_id, ref, document_id)
         if before is None:
-            return Carried([Passage(chunk) for chunk in chunks], [], [])
+            return None, Carried([Passage(chunk) for chunk in chunks], [], [])
         edits = self._repository.corrections(before.id).edits
-        return carry([*edits, *before.meta.get(EDIT_CONFLICTS, ())], chunks)
+        return before, carry([*edits, *before.meta.get(EDIT_CONFLICTS, ())], chunks)
 
     async def store(
         self,
@@ -226,38 +232,42 @@ class WorldKnowledge:
 
         `over` is the version that the corrections were made on. Raises VersionMoved.
         """
-        embedding = await self.embeddings.of_branch(row, ref)
+        embedding = self._origin.embedding or await self.embeddings.of_branch(row, ref)
         model = embedding.model.vectors
         found = [passage.chunk for passage in carried.passages if not passage.disabled]
         vectors = await self.embeddings.missing(
             embedding,
-            [Text(_embedded_text(chunk), chunk.language or version.language) for chunk in found],
+            (Text(_embedded_text(chunk), chunk.language or version.language) for chunk in found),
             batch_size=row.config.get("embedding_batch_size"),
             progress=progress,
             # What a long document cost so far is not lost with the process.
             keep=len(found) > _KEPT_FROM,
         )
-        version.meta = noted(version.meta, carried)
-        version.embedding_model, version.models = model, embedding.data()
-        version.config_hash = ids.config_hash(
-            version.processing, embedding.key, [*carried.edits, *carried.conflicts]
-        )
-        commit, change = await call(
-            self._repository.commit_document,
-            row.id,
-            ref,
-            version,
-            [_row(chunk) for chunk in found],
-            vectors.get(model, {}),
-            model,
-            author,
-            message,
-            corrections=_corrections(carried),
-            over=over,
-            exact=over is not None,
-            others={other: more for other, more in vectors.items() if other != model},
-            within=self._origin.within,
-        )
+
+        def write() -> tuple[tables.Commit, str]:
+            version.meta = noted(version.meta, carried)
+            version.embedding_model, version.models = model, embedding.data()
+            version.config_hash = ids.config_hash(
+                version.processing, embedding.key, [*carried.edits, *carried.conflicts]
+            )
+            return self._repository.commit_document(
+                row.id,
+                ref,
+                version,
+                [_row(chunk) for chunk in found],
+                vectors.get(model, {}),
+                model,
+                author,
+                message,
+                corrections=_corrections(carried),
+                over=over,
+                exact=over is not None,
+                others={other: more for other, more in vectors.items() if other != model},
+                within=self._origin.within,
+            )
+
+        # A long document has many rows: making them would hold up the event loop.
+        commit, change = await call(write)
         self._indexer.touch(row.id)
         return Stored(commit, change, len(found), sum(map(len, vectors.values())))
 

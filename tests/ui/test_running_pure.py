@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,9 +29,10 @@ from app.ui import downloads
 from app.ui.batch_table import MAX_ROWS, read_table
 from app.ui.output_search import LIMIT, search
 from app.ui.pages import asking, run_request
+from app.ui.pages.freshness import Freshness
 from app.ui.pages.pace import Pace
 from app.ui.pages.run_list import differences
-from app.ui.port_data import Slot, input_slots, output_slots, pins_of, read_all
+from app.ui.port_data import Slot, input_slots, output_slots, pinnable, pins_of, read_all
 from app.ui.port_values import port_values, short
 from app.ui.run_state import RunState
 
@@ -132,6 +134,45 @@ def test_a_past_run_is_pinned_where_it_still_fits(registry: Registry) -> None:
 
 
 # ---- search and files ----
+def test_only_results_that_depend_on_something_changed_are_stale(registry: Registry) -> None:
+    ran = asking_graph()
+    steps = {
+        "q": StepView(
+            node_id="q", name="q", type="question", status="completed",
+            outputs={"query": {"text": "When is high tide?", "original": "When is high tide?"}},
+        ),
+        "r": StepView(
+            node_id="r", name="r", type="retrieve", status="completed",
+            outputs={"chunks": {"items": [CHUNK]}},
+        ),
+        "g": StepView(node_id="g", name="g", type="generate", status="completed"),
+    }  # fmt: skip
+    freshness = Freshness(registry, steps.get)
+    assert freshness.stale(ran) == set()
+    freshness.start(ran)
+    held = pinnable(ran, registry, "r", steps["r"].outputs)
+
+    def with_(node: str, **changes: Any) -> Graph:
+        return replace(ran, nodes={**ran.nodes, node: replace(ran.nodes[node], **changes)})
+
+    # The very value they were computed from changes nothing; another one does.
+    assert freshness.stale(with_("r", pinned=held)) == set()
+    other = {"chunks": {**held["chunks"], "items": []}}
+    assert freshness.stale(with_("r", pinned=other)) == {"r", "g"}
+    assert freshness.stale(with_("r", config={"knowledge_base": "other"})) == {"r", "g"}
+    assert freshness.stale(ran) == set()  # taken back
+
+    # What is pinned does not follow the question; what takes the question does.
+    changed = with_("q", config={"name": "ask"})
+    changed.nodes["r"] = replace(ran.nodes["r"], pinned=held)
+    assert freshness.stale(changed) == {"q", "g"}
+
+    # Of a run of a part, what did not run stays behind.
+    freshness.start(changed, behind={"q", "g"})
+    freshness.ran(["q"])
+    assert freshness.stale(changed) == {"g"}
+
+
 def test_a_text_is_found_in_every_step_with_the_way_to_it() -> None:
     outputs: dict[str, Any] = {
         "r": {"chunks": {"items": [CHUNK, {**CHUNK, "content": "x" * 100 + " the TIDE turns"}]}},

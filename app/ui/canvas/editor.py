@@ -45,7 +45,7 @@ class Change:
     label: str
     #: Canvas that asked for it; empty for Python, undo and redo.
     origin: str
-    #: Nodes whose results may differ from now on.
+    #: Nodes whose results may differ from those before it.
     stale: frozenset[str]
     #: Ids of nodes that were added, changed (not only moved) or removed.
     nodes: frozenset[str]
@@ -332,7 +332,6 @@ class GraphEditor:
             **parts,
             "history": self._labels(),
             "origin": origin,
-            "stale": sorted(stale),
             "label": label,
             "by": by.dump() if by else None,
             "clashes": [{"against": c.against.id, "text": c.text} for c in clashes],

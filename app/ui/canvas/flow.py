@@ -17,7 +17,7 @@ Node actions that reach the page: "run_to", "open" (double click, Enter), "probl
 "toggle_pinned" (P), and those of `menu`, entries the page adds to a node's menu.
 
 Calls: `apply` (edits by the person at this canvas), `set_statuses`, `mark_stale`,
-`clear_statuses`, `set_marks`, `clear_marks`, `set_port_values`, `set_editing`, `select`,
+`clear_statuses`, `set_marks`, `clear_marks`, `set_port_values`, `select`,
 `centre_on`, `fit`, `tidy`, `rename`, `add_at_centre` (click in the palette), `add_note`,
 `refuse`, `say`, `undo`, `redo`, `set_read_only`; and without an editor `load_graph` and `patch`.
 
@@ -126,10 +126,11 @@ class FlowCanvas(
         on_refused: Callable[[str], Any] | None = None,
         on_change: Callable[[Change], Any] | None = None,
         on_ops: Callable[[list[dict[str, Any]]], Any] | None = None,
+        stale: Callable[[], Iterable[str]] | None = None,
     ) -> None:
-        """`dark=None` follows the page. `on_change` gets every change of the editor's graph.
+        """`dark=None` follows the page; `on_ops` gets the operations when there is no editor.
 
-        `on_ops` gets the operations when there is no editor.
+        `stale` says after every change which results no longer follow from the graph.
         """
         if not (DIST / "index.js").exists():
             raise RuntimeError(
@@ -151,6 +152,7 @@ class FlowCanvas(
         self._on_refused = on_refused
         self._on_change = on_change
         self._on_ops = on_ops
+        self._stale = stale
         self.selection = Selection((), ())
         self._props["dark"] = dark
         self._props["readOnly"] = read_only
@@ -207,12 +209,17 @@ class FlowCanvas(
         self.set_statuses({}, replace=True)
 
     def mark_stale(self, nodes: Iterable[str]) -> None:
-        """Dim results that no longer follow from the graph; edits do this by themselves."""
-        known = [node for node in nodes if node in self._statuses]
-        for node in known:
-            self._statuses[node][0]["stale"] = True
-        if known:
-            self.run_method("mark_stale", known)
+        """Dim the results of these nodes, and of no others: they no longer follow from the graph."""
+        wanted, shown = set(nodes) & self._statuses.keys(), self._stale_shown()
+        for node in wanted ^ shown:
+            self._statuses[node][0]["stale"] = node in wanted
+        if again := {node: self._statuses[node][0] for node in shown - wanted}:
+            self.run_method("set_statuses", again, False)
+        if new := wanted - shown:
+            self.run_method("mark_stale", sorted(new))
+
+    def _stale_shown(self) -> set[str]:
+        return {node for node, (s, _) in self._statuses.items() if s.get("stale")}
 
     def set_marks(self, marks: Mapping[str, Mapping[Any, str]]) -> None:
         """Show differences: {"nodes": {node id: kind}, "edges": {wire: kind}}.
@@ -234,10 +241,6 @@ class FlowCanvas(
             for node, ports in values.items()
         }
         self.run_method("set_port_values", self._port_values)
-
-    def set_editing(self, node: str) -> None:
-        """Tell the others whose settings this person is changing; "" when no longer."""
-        self._presence(editing=node)
 
     def clear_marks(self) -> None:
         """Show no differences any more."""
@@ -376,9 +379,8 @@ class FlowCanvas(
             return self._on_ops(ops) if self._on_ops else None
         done = self.apply(ops, origin=str(event.args.get("origin", "")))
         # A refused move leaves the card where it was dragged to: show what is true.
-        if done is None and any(
-            isinstance(op, dict) and op.get("op") == "move_nodes" for op in ops
-        ):
+        moves = any(isinstance(op, dict) and op.get("op") == "move_nodes" for op in ops)
+        if done is None and moves:
             self._send_everything()
         return None
 
@@ -393,17 +395,15 @@ class FlowCanvas(
         return self._on_selection(self.selection) if self._on_selection else None
 
     def _handle_node_action(self, event: GenericEventArguments) -> Any:
-        if self._on_node_action is None:
-            return None
-        return self._on_node_action(event.args["action"], event.args["node"])
+        asked = event.args["action"], event.args["node"]
+        return self._on_node_action(*asked) if self._on_node_action else None
 
     def _handle_pane_action(self, event: GenericEventArguments) -> Any:
         if self._on_pane_action is None:
             return None
-        args = event.args
-        return self._on_pane_action(
-            PaneAction(args["action"], args["x"], args["y"], args.get("from"), tuple(args["types"]))
-        )
+        args, types = event.args, tuple(event.args["types"])
+        asked = PaneAction(args["action"], args["x"], args["y"], args.get("from"), types)
+        return self._on_pane_action(asked)
 
     def _handle_command(self, event: GenericEventArguments) -> Any:
         name = event.args["name"]
@@ -420,10 +420,12 @@ class FlowCanvas(
 
     # ---- what the editor says ----
     def _show_change(self, change: Change) -> None:
-        for node in change.stale & self._statuses.keys():
-            self._statuses[node][0]["stale"] = True
         if change.patch:
             self.patch(change.patch)
+        if self._stale is not None:
+            self.mark_stale(self._stale())
+        elif change.stale:
+            self.mark_stale(self._stale_shown() | change.stale)
         if self._on_change is not None:
             self._on_change(change)
 

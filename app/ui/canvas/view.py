@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -222,32 +222,56 @@ def _changes(old: dict[str, View], new: dict[str, View]) -> list[View]:
     return [view for id_, view in new.items() if old.get(id_) != view]
 
 
-def touched(old: Graph, new: Graph, registry: Registry) -> set[str]:
-    """Nodes of the new graph whose result may differ now: the changed ones and what follows."""
+def touched(
+    old: Graph,
+    new: Graph,
+    registry: Registry,
+    *,
+    holds: Callable[[NodeSpec], bool] | None = None,
+) -> set[str]:
+    """Nodes of the new graph whose result may differ now: the changed ones and what follows.
+
+    What a pinned node gives depends on nothing but its pin. `holds` says whether that is what it
+    gave in the old graph; without it, any other pin counts as another value.
+    """
     variables = changed_variables(old, new)
     wires_before, wires_now = _wires(old), _wires(new)
-    changed = {
-        id_
-        for id_, spec in new.nodes.items()
-        if (before := old.nodes.get(id_)) is None
-        or (
-            before is not spec
-            and (before.type, before.version, before.config, before.disabled, before.pinned)
-            != (spec.type, spec.version, spec.config, spec.disabled, spec.pinned)
-        )
-        or wires_before.get(id_) != wires_now.get(id_)
-        or (variables and reads_any(spec, variables, registry))
-    }
+    changed: set[str] = set()
+    for id_, spec in new.nodes.items():
+        before = old.nodes.get(id_)
+        if spec.pinned is not None:
+            same = holds(spec) if holds else before is not None and before.pinned == spec.pinned
+            if not same:
+                changed.add(id_)
+        elif (
+            before is None
+            or (before is not spec and _computed_by(before) != _computed_by(spec))
+            or wires_before.get(id_) != wires_now.get(id_)
+            or (variables and reads_any(spec, variables, registry))
+        ):
+            changed.add(id_)
+    return follow_from(changed, new)
+
+
+def _computed_by(spec: NodeSpec) -> tuple[Any, ...]:
+    return (spec.type, spec.version, spec.config, spec.disabled, spec.pinned)
+
+
+def follow_from(changed: Iterable[str], graph: Graph) -> set[str]:
+    """Nodes and all that depends on what they give; pinned ones depend on nothing."""
     follow: dict[str, set[str]] = {}
-    for edge in new.edges:
-        follow.setdefault(edge.source, set()).add(edge.target)
-    todo = list(changed)
+    for edge in graph.edges:
+        target = graph.nodes.get(edge.target)
+        if target is not None and target.pinned is None:
+            follow.setdefault(edge.source, set()).add(edge.target)
+    found = set(changed)
+    todo = list(found)
     while todo:
         for id_ in follow.get(todo.pop(), ()):
-            if id_ not in changed:
-                changed.add(id_)
+            if id_ not in found:
+                found.add(id_)
                 todo.append(id_)
-    return changed
+    return found
 
 
 def _wires(graph: Graph) -> dict[str, list[tuple[str, str, str, str]]]:

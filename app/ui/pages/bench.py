@@ -18,6 +18,7 @@ from app.ui.canvas.flow import FlowCanvas
 from app.ui.canvas.saving import Autosave
 from app.ui.finder import Hit
 from app.ui.pages.drawer import Drawer
+from app.ui.pages.freshness import Freshness
 from app.ui.pages.inspector import Inspector
 from app.ui.pages.runbar import RunBar
 from app.ui.run_state import RunState
@@ -51,8 +52,11 @@ class Bench:
         self.chosen: tuple[str, ...] = ()
         self.run = RunState()
         self.board = RunBoard()
-        #: Nodes whose results no longer follow from the graph.
+        self.freshness = Freshness(services.registry, self.step)
+        #: Nodes whose results no longer follow from the graph, and those of which the last edit
+        #: changed that.
         self.stale: set[str] = set()
+        self.turned: set[str] = set()
         self._titled: tuple[Graph | None, dict[str, tuple[str, str]]] = (None, {})
 
     @property
@@ -76,12 +80,21 @@ class Bench:
     def show_statuses(self, event: Event) -> None:
         """Show on the canvas what an event changes there."""
         changed = self.board.feed(event)
+        for node in changed.keys() & self.stale:  # edited while the run was under way
+            status = changed[node]
+            changed[node] = {**status, "stale": True} if status else None
         if changed:
             self.canvas.set_statuses(changed)
 
     def step(self, node: str) -> StepView | None:
         """The last known step of a node: of this run, or of the one it builds on."""
         return self.run.steps.get(node) or self.run.kept.get(node)
+
+    def find_stale(self) -> set[str]:
+        """See anew which results no longer follow from the graph."""
+        now = self.freshness.stale(self.editor.graph)
+        self.stale, self.turned = now, now ^ self.stale
+        return now
 
     def title(self, node: str) -> str:
         """What a node is called."""

@@ -111,6 +111,7 @@ async def _build(
                         on_node_action=bench.node_action,
                         on_command=bench.command,
                         on_change=bench.changed,
+                        stale=bench.find_stale,
                         menu=NODE_MENU,
                     ).classes("rl-stage-canvas")
                     _stage_tools(read_only)

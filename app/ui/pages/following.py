@@ -12,7 +12,6 @@ from app.engine.graph import Graph
 from app.services.views import ExecutionView
 from app.ui import live, parts
 from app.ui.canvas.board import RunBoard, statuses_of_steps
-from app.ui.canvas.view import touched
 from app.ui.pages.bench import Bench
 from app.ui.pages.pace import Pace
 from app.ui.pages.run_request import RunRequest
@@ -85,10 +84,8 @@ class Following:
             statuses_of_steps([step.model_dump() for step in shown.values()]), replace=True
         )
         if not past and run.graph:
-            bench.stale = set(
-                touched(Graph.parse(run.graph), bench.editor.graph, bench.services.registry)
-            )
-            bench.canvas.mark_stale(bench.stale)
+            bench.freshness.start(Graph.parse(run.graph))
+            bench.canvas.mark_stale(bench.find_stale())
         bench.canvas.set_port_values(port_values(shown))
         await bench.drawer.show_run(bench.run, bench.titles())
         if past or run.status == "interrupted":
@@ -137,6 +134,9 @@ class Following:
         if self.request.dry:
             bench.run.options = {"dry": True}
         bench.board = RunBoard()
+        bench.freshness.start(
+            bench.editor.graph, behind=bench.stale if self.request.partial else ()
+        )
         if not self.request.partial:
             before = RunState()
             bench.stale = set()
@@ -172,6 +172,7 @@ class Following:
         """What is not run this time stays shown as it was."""
         bench = self._bench
         gone = set(runs) & set(before.steps)
+        bench.freshness.ran(runs)
         bench.stale -= set(runs)
         for node, step in before.steps.items():
             if node not in gone and not is_inner(node):

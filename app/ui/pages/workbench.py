@@ -63,11 +63,10 @@ class Workbench(Bench):
 
     def changed(self, change: Change) -> None:
         """Follow an edit, of this tab or another one."""
-        self.stale |= change.stale & (self.run.steps.keys() | self.run.kept.keys())
         with self.root:
             self.bar.set_inputs(run_inputs(self.editor.graph))
             self.drawer.show_problems(change.problems, self.titles())
-        if self.node is None or self.node in change.nodes or self.node in change.stale:
+        if self.node is None or self.node in change.nodes | self.turned:
             self.refresh()
 
     def has_pins(self) -> bool:

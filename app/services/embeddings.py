@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from app.engine.problems import RagloomError
+from app.services.languages import check_languages
 from app.services.models import DEFAULT_EMBEDDER, ModelService
 from app.services.threads import call
 from storage import ids, tables
-from storage.embedding import Embedding, Model
+from storage.embedding import EVERY, Embedding, Model
 from storage.errors import ModelMismatch
 from storage.knowledge import KnowledgeRepository
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 #: Texts handed to the embedder at once: small enough for progress to move.
 _GROUP = 64
-_LANGUAGE = re.compile(r"\*|[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 #: Name of the vectors -> text hash -> unit vector.
 Vectors = dict[str, "dict[str, np.ndarray]"]
@@ -128,14 +126,7 @@ async def checked_models(
 
     Raises RagloomError “invalid_config” for what is no language, ModelUnavailable.
     """
-    for language in language_models:
-        if not _LANGUAGE.fullmatch(language):
-            raise RagloomError(
-                f"language_models has the key “{language}”, which is no language.",
-                code="invalid_config",
-                fix="Use two-letter codes such as “de” (ISO 639-1), or “*” for every other one.",
-                found=language,
-            )
+    check_languages((key for key in language_models if key != EVERY), "language_models")
     named = list(dict.fromkeys([embedding_model, *language_models.values()]))
     for model in named:
         await models.check(model, "embed")

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.engine.problems import Problem, RagloomError
+from app.services.languages import unknown_languages
 from app.services.pipeline_config import ALIASES, flatten
 from app.services.pipeline_ref import PipelineRef
 
@@ -217,6 +218,10 @@ def _normalise(
         problems.append(_unknown_value("extraction_strategy", extraction, _EXTRACTION, where))
     elif isinstance(extraction, str):
         values["extraction_strategy"] = extraction.lower()
+    languages = values.get("languages")
+    if isinstance(languages, list):
+        named = [code for code in languages if isinstance(code, str)]
+        problems += unknown_languages(named, f"{where}.languages")
     if problems:
         raise _invalid(problems, where)
     return values, warnings

@@ -16,6 +16,7 @@ from app.retrieval.adaptive import choose_search
 from app.retrieval.fusion import RRF_K, convex_fusion, reciprocal_rank_fusion
 from app.services.expand import CHILDREN_PER_PARENT, expand_parents
 from app.services.indexer import Indexer
+from app.services.languages import check_languages
 from app.services.models import DEFAULT_EMBEDDER, ModelService
 from app.services.threads import call
 from app.services.views import SearchConfig, SearchResponse
@@ -110,6 +111,7 @@ class SearchService:
     async def search(self, kb: str, query: str, config: SearchConfig) -> SearchResponse:
         """Search as REST asks for it; `metadata` says how it was done."""
         started = time.perf_counter()
+        check_languages(config.target_languages, "target_languages")
         kept = _children(config.k, config.expand)
         wanted = max(kept, _RERANKED) if config.rerank else kept
         request = SearchRequest(

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.documents.language import _VARIANTS, _all_languages
 from app.engine.problems import RagloomError
+from app.services.languages import check_languages, unknown_languages
 from app.services.processing import (
     KnowledgeConfig,
     Processing,
@@ -163,3 +165,25 @@ def test_what_nobody_knows_is_an_error_that_lists_the_known(
 def test_identity_depends_on_every_setting() -> None:
     assert Processing().identity() == Processing().identity()
     assert Processing().identity() != Processing(quality_control=False).identity()
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("german", "de"), ("ger", "de"), ("Deutsch", "de"), ("DE", "de"), ("en-US", "en"),
+        ("pt_BR", "pt"), ("englisch", "en"), ("fra", "fr"), ("jp", "ja"), ("xx", "xh"),
+    ],
+)  # fmt: skip
+def test_an_unknown_language_is_refused_with_the_closest_one(written: str, meant: str) -> None:
+    with pytest.raises(RagloomError) as caught:
+        read_processing({"languages": ["fr", written]}, Processing())
+    assert f"“{written}” is no language known here" in caught.value.message
+    assert f"Did you mean “{meant}”" in caught.value.fix
+    with pytest.raises(RagloomError, match="language_models"):
+        check_languages([written], "language_models")
+
+
+def test_what_the_detector_finds_is_a_language() -> None:
+    identifier = _all_languages()
+    found = {_VARIANTS.get(str(code), str(code)) for code in identifier.nb_classes} - {"zxx"}
+    assert unknown_languages(found, "languages") == []

@@ -106,6 +106,9 @@ async def test_filters_languages_and_threshold(services: Services, kb: str) -> N
     assert none.results == []
     english = await services.search.search(kb, "tide", SearchConfig(target_languages=["en"]))
     assert english.results
+    with pytest.raises(RagloomError, match="“eng” is no language known here") as caught:
+        await services.search.search(kb, "tide", SearchConfig(target_languages=["de", "eng"]))
+    assert "“en” (English)" in caught.value.fix
     strict = SearchConfig(search_type="semantic", score_threshold=0.99)
     assert (await services.search.search(kb, "tide", strict)).results == []
 

@@ -19,8 +19,6 @@ from app.documents.model import ExtractedDocument
 
 __all__ = ["ParseLimits", "WorkerPool"]
 
-#: Documents after which a worker is replaced, against leaks of native libraries.
-JOBS_PER_WORKER = 200
 #: Seconds without work after which a worker ends, to give its memory back.
 IDLE_S = 60.0
 
@@ -37,8 +35,8 @@ class _Job:
 class WorkerPool:
     """A few warm processes that turn files into text.
 
-    Processes start with the first files, are replaced when they crash, hang or outgrow their
-    memory, end when idle and die with this process. Usable from any event loop.
+    Processes start with the first files, are replaced when they crash, hang, outgrow their memory
+    or keep much of it, end when idle and die with this process. Usable from any event loop.
     """
 
     def __init__(self, workers: int = 2, limits: ParseLimits | None = None) -> None:
@@ -127,7 +125,7 @@ class WorkerPool:
     def _run(self, job: _Job, worker: WorkerProcess | None) -> WorkerProcess | None:
         """Do one job; return the worker if it is fit for another."""
         try:
-            if worker is None or worker.jobs >= JOBS_PER_WORKER or not worker.alive:
+            if worker is None or not worker.alive:
                 _close(worker)
                 worker = WorkerProcess(self.limits)
             self._begin(job, worker)

@@ -67,7 +67,6 @@ class WorkerProcess:
         self._stopped = False
         self._fit = True
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
-        self.jobs = 0
         settings = {
             "parent": os.getpid(),
             "memory_bytes": limits.memory_mb * 2**20,
@@ -111,7 +110,6 @@ class WorkerProcess:
         Raises:
             DocumentError: what the worker says, or timeout, crashed, too_large, cancelled.
         """
-        self.jobs += 1
         self._fit = False  # until it has answered
         started = time.monotonic()
         deadline = started + self._limits.timeout_s
@@ -137,7 +135,7 @@ class WorkerProcess:
             blocks += answer.blocks
             deadline = min(time.monotonic(), started + LONGEST_S) + self._limits.timeout_s
             if answer.document is not None:
-                self._fit = True
+                self._fit = answer.fit
                 return answer.document.model_copy(update={"blocks": tuple(blocks)})
 
     def _read(self, size: int, deadline: float) -> bytes:

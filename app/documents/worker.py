@@ -18,6 +18,9 @@ from typing import Any, BinaryIO
 HEADER = struct.Struct(">I")
 #: Linux's prctl option: the signal this process gets when its parent dies.
 _PR_SET_PDEATHSIG = 1
+#: A process that holds more than this part of what it may take is replaced after the document: it
+#: leaks, and the next document is to have room.
+_HELD_SHARE = 2
 #: What parsers have no reason to do. (Files are read; temporary ones are written.)
 _FORBIDDEN = (
     "socket.connect",
@@ -42,7 +45,7 @@ def main() -> None:
     listen(lambda: _write(answers, [b"{}"], settings["max_answer_bytes"]))
     sys.addaudithook(_refuse)
     while (request := _read(requests)) is not None:
-        messages, go_on = run(request)
+        messages, go_on = run(request, settings["memory_bytes"] // _HELD_SHARE)
         _write(answers, messages, settings["max_answer_bytes"])
         if not go_on:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from typing import Any
 
@@ -18,8 +19,11 @@ _BLOCKS = TypeAdapter(tuple[Block, ...])
 BATCH = 500
 
 
-def run(request: dict[str, Any]) -> tuple[list[bytes], bool]:
-    """Return the messages to answer with, and whether this process is fit for another request."""
+def run(request: dict[str, Any], most_memory: int) -> tuple[list[bytes], bool]:
+    """Return the messages to answer with, and whether this process is fit for another request.
+
+    It is not where it holds more than `most_memory` bytes when it is through with this one.
+    """
     go_on = True
     try:
         warnings.simplefilter("ignore")
@@ -30,7 +34,8 @@ def run(request: dict[str, Any]) -> tuple[list[bytes], bool]:
             request["filename"],
             ExtractOptions.model_validate(request["options"]),
         )
-        return _messages(document), True
+        go_on = _resident() <= most_memory
+        return _messages(document, go_on), go_on
     except DocumentError as error:
         failure = error
     except MemoryError:
@@ -43,13 +48,22 @@ def run(request: dict[str, Any]) -> tuple[list[bytes], bool]:
     return [json.dumps({"error": body, "fit": go_on}).encode()], go_on
 
 
-def _messages(document: ExtractedDocument) -> list[bytes]:
+def _messages(document: ExtractedDocument, fit: bool) -> list[bytes]:
     batches = [document.blocks[i : i + BATCH] for i in range(0, len(document.blocks), BATCH)]
     rest = document.model_copy(update={"blocks": ()})
     return [
         *(b'{"blocks":' + _BLOCKS.dump_json(batch) + b"}" for batch in batches),
-        b'{"document":' + rest.model_dump_json().encode() + b"}",
+        b'{"document":' + rest.model_dump_json().encode() + f',"fit":{json.dumps(fit)}}}'.encode(),
     ]
+
+
+def _resident() -> int:
+    """Bytes of memory that this process holds; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", "rb") as held:
+            return int(held.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def damaged(reason: str) -> DocumentError:

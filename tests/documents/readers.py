@@ -37,6 +37,15 @@ def _slowly(options: ExtractOptions) -> str:
     return "slowly"
 
 
+_kept: list[bytearray] = []
+
+
+def _keep(options: ExtractOptions) -> int:
+    """Hold on to 260 MB, as a library that leaks does."""
+    _kept.append(bytearray(b"x") * 260_000_000)
+    return os.getpid()
+
+
 def _forever(n: int) -> int:
     return _forever(n + 1) + 1
 
@@ -51,6 +60,7 @@ ORDERS: dict[str, Callable[[ExtractOptions], object]] = {
     "raise": lambda options: 1 / 0,
     "recurse": lambda options: _forever(0),
     "print": _print,
+    "keep": _keep,
     "pid": lambda options: os.getpid(),
     "secret": lambda options: os.environ.get("OPENAI_API_KEY", "none"),
     "option": lambda options: options.extra["word"],

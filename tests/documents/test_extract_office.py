@@ -12,6 +12,7 @@ import pytest
 from app.documents import media
 from app.documents.errors import DocumentError
 from app.documents.extract import extract
+from app.documents.extract.xlsx import MAX_COLUMNS
 from app.documents.model import ExtractedDocument
 
 Read = Callable[..., ExtractedDocument]
@@ -226,6 +227,18 @@ def test_excel_merged_cells_and_tables_beside_each_other(read: Read) -> None:
     for row in (("a", None, 1, 2), ("b", None, 3, 4)):
         book.active.append(row)
     assert [b.kind for b in read("b.xlsx", saved(book)).blocks] == ["heading", "table"]
+
+
+def test_cells_at_the_far_end_of_a_sheet_are_not_read(read: Read) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in (("a", "b"), (1, 2)):
+        book.active.append(row)
+    book.active.cell(1, MAX_COLUMNS + 1, "far")
+    book.active.cell(3, 16_384, "away")
+    (_, table) = read("a.xlsx", saved(book)).blocks
+    assert table.text == "| a | b |\n| --- | --- |\n| 1 | 2 |"
 
 
 def test_excel_charts_without_their_data_beside_them(shared_data: Path) -> None:

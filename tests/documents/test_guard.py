@@ -128,6 +128,16 @@ async def test_workers_are_kept_warm_and_know_no_secrets(
     assert found.text == "given"
 
 
+async def test_a_worker_that_keeps_much_memory_is_replaced(
+    strict: WorkerPool, order: Callable[[str], Path]
+) -> None:
+    pid = (await strict.extract(order("pid"))).text
+    assert (await strict.extract(order("keep"))).text == pid
+    fresh = (await strict.extract(order("pid"))).text
+    assert fresh != pid
+    assert (await strict.extract(order("pid"))).text == fresh
+
+
 async def test_cancelling_ends_the_parse(strict: WorkerPool, order: Callable[[str], Path]) -> None:
     pid = int((await strict.extract(order("pid"))).text)
     task = asyncio.create_task(strict.extract(order("hang")))

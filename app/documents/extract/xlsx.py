@@ -112,9 +112,10 @@ def _merges(package: zipfile.ZipFile, part: str) -> list[Merge]:
 
 
 def _rows(sheet: Any) -> Generator[list[str]]:
-    with closing(sheet.iter_rows(max_col=MAX_COLUMNS)) as rows:
+    # Asked for so many columns, openpyxl would fill each row up to them.
+    with closing(sheet.iter_rows()) as rows:
         for row in rows:
-            yield [_text(cell) for cell in row]
+            yield [_text(cell) for cell in row[:MAX_COLUMNS]]
 
 
 def _filled(rows: Iterator[list[str]], merges: Sequence[Merge]) -> Iterator[list[str]]:

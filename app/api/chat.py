@@ -36,7 +36,7 @@ router = APIRouter(tags=["Chat"], route_class=Door)
 open_router = APIRouter(include_in_schema=False, route_class=Door)
 
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{16,64}")
-_PLACE = re.compile(r"\[(TITLE|BASE|GREETING|SAMPLE)\]")
+_PLACE = re.compile(r"\[(TITLE|BASE|GREETING|SAMPLE|SITE)\]")
 _ASSETS = {"chat.js": "text/javascript", "chat.css": "text/css", "embed.js": "text/javascript"}
 
 
@@ -220,7 +220,7 @@ async def asset(name: str) -> Response:
 
 
 @open_router.get("/c/{token}")
-async def chat_page(token: str, services: Svc) -> HTMLResponse:
+async def chat_page(token: str, services: Svc, request: Request) -> HTMLResponse:
     """The chat as a page of its own, which the sites it was shared with may put into theirs."""
     try:
         link = await services.chats.link_of(token)
@@ -228,23 +228,47 @@ async def chat_page(token: str, services: Svc) -> HTMLResponse:
     except Exception as error:
         if explain(error).code != "not_found":
             raise
-        return HTMLResponse(_text("closed.html"), status_code=404)
-    html = _text("chat.html")
+        return _page(_text("closed.html"), ["*"], status=404)
+    site = _framed_by(request)
+    if site is not None and site not in map(_without_default_port, link.origins):
+        # A browser would leave the frame empty, and nobody would know why.
+        return _page(_PLACE.sub(escape(site), _text("not_here.html")), ["*"], status=403)
     texts = {
         "TITLE": link.name or workflow.name,
         "BASE": f"/c/{token}",
         "GREETING": link.greeting,
         "SAMPLE": sample_question(Graph.parse(workflow.graph)),
     }
-    html = _PLACE.sub(lambda place: escape(texts[place[1]], quote=True), html)
-    ancestors = " ".join(["'self'", *link.origins])
+    html = _PLACE.sub(lambda place: escape(texts[place[1]], quote=True), _text("chat.html"))
+    return _page(html, ["'self'", *link.origins])
+
+
+def _framed_by(request: Request) -> str | None:
+    """The site that shows the page in a frame, as far as is told; None where none other does.
+
+    This only chooses the words: who may show the chat is for the browser to see to.
+    """
+    told = request.query_params.get("site", "") or request.headers.get("referer", "")
+    found = re.match(r"https?://([a-z0-9.:-]{1,253})(?=/|$)", told.lower())
+    framed = "site" in request.query_params or request.headers.get("sec-fetch-dest") == "iframe"
+    if not framed or found is None or found[1] == request.url.netloc:
+        return None
+    return _without_default_port(found[0])
+
+
+def _without_default_port(origin: str) -> str:
+    port = ":443" if origin.startswith("https:") else ":80"
+    return origin.removesuffix(port)
+
+
+def _page(html: str, ancestors: list[str], *, status: int = 200) -> HTMLResponse:
+    """A page of fixed words and texts that are escaped; `ancestors` may show it in a frame."""
     policy = (
         "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-        f"form-action 'none'; frame-ancestors {ancestors}"
+        f"form-action 'none'; frame-ancestors {' '.join(ancestors)}"
     )
-    return HTMLResponse(
-        html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"}
-    )
+    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
+    return HTMLResponse(html, status, headers=headers)
 
 
 def _text(name: str) -> str:

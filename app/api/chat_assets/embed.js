@@ -20,7 +20,7 @@
   const button = root.querySelector("button");
   frame.title = button.ariaLabel = script.dataset.label || "Chat";
   button.addEventListener("click", () => {
-    if (!frame.src) frame.src = `${origin}/c/${token}`;
+    if (!frame.src) frame.src = `${origin}/c/${token}?site=${encodeURIComponent(location.origin)}`;
     frame.hidden = !frame.hidden;
     button.setAttribute("aria-expanded", String(!frame.hidden));
   });

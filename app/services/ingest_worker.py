@@ -225,10 +225,12 @@ class IngestWorkers:
 
         It is tried alone: should it bring this process down too, no other file is suspected.
         """
-        if task.attempts == 1 or not self._processing:
+        others = list(self._processing)
+        if task.attempts == 1 or not others:
             return False
         await self._insist("put a file back", lambda: self._jobs.release(task.id))
-        await asyncio.wait(self._processing)
+        # Those that were there before: nothing may be under way by now, and one cannot wait for that.
+        await asyncio.wait(others)
         return True
 
     def _processed(self, work: asyncio.Task[None]) -> None:

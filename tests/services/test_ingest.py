@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -243,6 +245,32 @@ async def test_files_that_were_under_way_at_a_crash_come_last_and_alone(tmp_path
         found = await services.knowledge.documents(kb, text="0.txt")
         chunks = await services.knowledge.chunks(kb, found.items[0].document_id)
         assert chunks.items[0].content == "Text number 5."
+
+
+async def test_a_suspect_is_tried_though_the_others_ended_while_it_was_put_back(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as services:
+        kb = (await services.knowledge.create("Docs")).knowledge_base_id
+        blobs = [services.folder.blobs.put_bytes(f"Text {n}.".encode()) for n in range(2)]
+        jobs, workers = services.ingest._jobs, services.ingest._workers
+        release, put_back = jobs.release, threading.Event()
+
+        def late(task_id: str) -> None:
+            release(task_id)
+            while workers._processing:
+                time.sleep(0.005)
+            put_back.set()
+
+        jobs.release = late  # type: ignore[method-assign]
+        job = jobs.create(kb, [{"filename": f"{blob}.txt", "blob": blob} for blob in blobs])
+        # As after a crash of a process that had claimed the first one.
+        assert jobs.claim() is not None
+        jobs.recover()
+        workers.wake()
+        done = await services.ingest.wait(job.id, 60)
+        assert {r.status for r in done.results} == {"success"}
+        assert put_back.is_set()
 
 
 async def test_a_second_owner_of_the_data_folder_is_told_who_has_it(services: Services) -> None:

@@ -14,6 +14,9 @@ from storage.knowledge import KnowledgeRepository
 from storage.projections import KeywordIndex, Projector, VectorIndex
 from tests.storage.corpus import Corpus
 
+#: So many are written, over and over.
+DOCUMENTS = 12
+
 
 def main(path: Path, start: int) -> None:
     folder = DataFolder(path)
@@ -28,7 +31,7 @@ def main(path: Path, start: int) -> None:
     print("ready", flush=True)
     for number in range(start, start + 100_000):
         texts = [f"document {number} chunk {n} words{n % 7}" for n in range(25)]
-        corpus.put(f"doc {number % 40}", texts)
+        corpus.put(f"doc {number % DOCUMENTS}", texts)
         print(number, flush=True)
         if number % 3 == 0:
             projector.catch_up(corpus.kb)

@@ -15,6 +15,7 @@ from storage.folder import DataFolder
 from storage.knowledge import KnowledgeRepository
 from storage.projections import KeywordIndex, Projector, VectorIndex
 from tests.storage.corpus import MODEL, Corpus, embed
+from tests.storage.crash_writer import DOCUMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 3
@@ -29,11 +30,13 @@ def test_kills_in_the_middle_of_writing_lose_and_double_nothing(
     acknowledged: dict[str, int] = {}
     number = 0
     for _ in range(KILLS):
-        number = kill_while_writing(tmp_path / "data", number, rng.uniform(0.3, 2.0), acknowledged)
+        number = kill_while_writing(tmp_path / "data", number, rng, acknowledged)
         check(tmp_path / "data", acknowledged)
 
 
-def kill_while_writing(path: Path, start: int, after_s: float, acknowledged: dict[str, int]) -> int:
+def kill_while_writing(
+    path: Path, start: int, rng: random.Random, acknowledged: dict[str, int]
+) -> int:
     """Returns a number above those of all documents that were begun."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.storage.crash_writer", str(path), str(start)],
@@ -43,18 +46,18 @@ def kill_while_writing(path: Path, start: int, after_s: float, acknowledged: dic
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    timer = threading.Timer(after_s, process.kill)
-    timer.start()
-    last = start
+    kill_at, last = start + rng.randint(3, 2 * DOCUMENTS), start
+    timer = threading.Timer(rng.uniform(0, 0.1), process.kill)
     for line in process.stdout:
         # A line that the kill cut short was not an acknowledgement.
         if line.endswith("\n"):
             last = int(line)
-            acknowledged[f"doc {last % 40}"] = last
-    process.wait()
-    timer.join()
+            acknowledged[f"doc {last % DOCUMENTS}"] = last
+            if last == kill_at:
+                timer.start()
     process.stdout.close()
-    assert process.returncode == -9
+    assert process.wait() == -9
+    timer.join()
     return last + 2
 
 

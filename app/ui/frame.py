@@ -52,6 +52,9 @@ def frame(
     theme.head()
     here = crumbs[-1].name if crumbs else section
     ui.page_title(f"{here} · Ragloom")
+    # Its own element around everything is a “main”, which would hold the bar and the rail, too.
+    for page in ui.context.client.page_container.default_slot.children:
+        page.props["role"] = "presentation"
     result = Frame.__new__(Frame)
     with parts.div("rl-frame"):
         with ui.element("header").classes("rl-top"):

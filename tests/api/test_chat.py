@@ -117,23 +117,28 @@ async def test_a_link_opens_one_chat_and_nothing_else(
     assert "frame-ancestors 'self' https://example.org" in policy
     assert "unsafe" not in policy
     # In a frame of a site that is not named, a sentence stands in its place, and nothing else.
-    for asked in (
-        {"params": {"site": "https://other.example<b>"}, "headers": {"Sec-Fetch-Dest": "iframe"}},
-        {"params": {"site": "https://example.org"}},
-        {"headers": {"Sec-Fetch-Dest": "iframe", "Referer": "https://example.org/page"}},
-        {"headers": {"Referer": "https://other.example/"}},
-    ):
-        assert (await client.get(link["path"], **asked)).status_code == 200
-    for asked in (
-        {"params": {"site": "https://other.example"}},
-        {"headers": {"Sec-Fetch-Dest": "iframe", "Referer": "https://other.example/page"}},
-    ):
-        refused = await client.get(link["path"], **asked)
-        assert refused.status_code == 403
-        assert "names https://other.example among the sites" in refused.text
-        assert "Sea" not in refused.text
-        assert "Ahoy" not in refused.text
-        assert "frame-ancestors *" in refused.headers["content-security-policy"]
+    framed, known, other = (
+        {"Sec-Fetch-Dest": "iframe"},
+        "https://example.org",
+        "https://other.example",
+    )
+
+    async def status(site: str = "", **headers: str) -> int:
+        address = f"{link['path']}?site={site}" if site else link["path"]
+        return (await client.get(address, headers=headers)).status_code
+
+    assert await status(known) == 200
+    assert await status(f"{known}:443") == 200
+    assert await status(f"{other}<b>", **framed) == 200
+    assert await status(Referer=f"{known}/page", **framed) == 200
+    assert await status(Referer=f"{other}/page") == 200
+    assert await status(Referer=f"{other}/page", **framed) == 403
+    refused = await client.get(f"{link['path']}?site={other}")
+    assert refused.status_code == 403
+    assert f"names {other} among the sites" in refused.text
+    assert "Sea" not in refused.text
+    assert "Ahoy" not in refused.text
+    assert "frame-ancestors *" in refused.headers["content-security-policy"]
     for name in ("chat.js", "chat.css", "embed.js"):
         assert (await client.get(f"/c/_/{name}")).status_code == 200
 

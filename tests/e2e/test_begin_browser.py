@@ -115,6 +115,15 @@ def test_a_file_of_another_system_is_pasted_reported_and_opened(desk: Desk, tmp_
     chooser.value.set_files(wrong)
     expect(dialog.get_by_text("not a workflow that can be read here")).to_be_visible()
 
+    # One that is too large says how large it is, and what may be.
+    huge = tmp_path / "huge.json"
+    huge.write_bytes(b" " * (10 * 1_048_576 + 200_000))
+    with page.expect_file_chooser() as chooser:
+        dialog.get_by_role("button", name="Choose a workflow file").click()
+    chooser.value.set_files(huge)
+    expect(dialog.get_by_text("10.2 MB, and at most 10 MB are read")).to_be_visible()
+    expect(dialog.get_by_text("not a workflow that can be read here")).to_have_count(0)
+
     dialog.get_by_label("Text of a workflow file").fill(DIFY)
     dialog.get_by_role("button", name="Import the text").click()
     expect(dialog.get_by_text("2 nodes taken over")).to_be_visible()

@@ -12,6 +12,8 @@ from playwright.sync_api import expect
 def test_keys_alone_lead_from_an_empty_canvas_to_an_answer(desk: Desk) -> None:
     page, keys = desk.page, desk.page.keyboard
     desk.open("/")
+    expect(page.get_by_role("main")).to_have_count(1)
+    expect(page.get_by_role("banner")).to_have_count(1)
     page.get_by_role("button", name="New workflow").focus()
     keys.press("Enter")
     expect(page.locator(".q-menu")).to_be_focused()

@@ -87,6 +87,8 @@ async def test_a_schedule_is_made_paused_deleted_and_brought_back(
     await user.should_see("Europe/Berlin")
     await user.should_see(schedule.next_words)
     await user.should_see("Has not run yet")
+    [switch] = user.find(kind=ui.switch).elements
+    assert switch.props["aria-label"] == f"Schedule “{schedule.description}” is on"
     user.find(kind=ui.switch).click()
 
     async def paused() -> bool:

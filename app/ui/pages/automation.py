@@ -184,8 +184,7 @@ class Automation:
             with parts.div("rl-col").style("gap: 2px"):
                 self._last(one)
             with parts.div("rl-auto-actions"):
-                switch = ui.switch(value=one.enabled)
-                switch.props["aria-label"] = "On"
+                switch = _switch(f"Schedule “{one.name or one.description}”", one.enabled)
                 switch.on_value_change(lambda e: self._pause(one, bool(e.value)))
                 with parts.icon_button("more_horiz", "More"), ui.menu():
                     ui.menu_item("Run now", partial(self._fire, one))
@@ -273,8 +272,7 @@ class Automation:
                 else:
                     parts.label("Was not called yet", "rl-auto-note")
             with parts.div("rl-auto-actions"):
-                switch = ui.switch(value=one.enabled)
-                switch.props["aria-label"] = "On"
+                switch = _switch(f"Webhook “{one.name or 'Webhook'}”", one.enabled)
                 switch.on_value_change(lambda e: self._pause_webhook(one, bool(e.value)))
                 parts.icon_button("delete_outline", "Delete", partial(self._remove_webhook, one))
 
@@ -334,6 +332,13 @@ class Automation:
 
     def _run_href(self, run_id: str) -> str:
         return f"/workflows/{quote(self._id)}?run={quote(run_id)}"
+
+
+def _switch(what: str, on: bool) -> ui.switch:
+    """Whether something starts the workflow; its name does not change with its state."""
+    switch = ui.switch(value=on)
+    switch.props["aria-label"] = f"{what} is on"
+    return switch
 
 
 def _nothing(icon: str, title: str, hint: str) -> None:

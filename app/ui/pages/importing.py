@@ -15,6 +15,12 @@ from app.ui.person import person_name
 
 _HINT = "Ragloom, RAGFlow, Dify, Langflow or Flowise; JSON or YAML, up to {limit} MB."
 
+#: Which files the browser did not send, and why: their size, or their kind.
+_REJECTED = (
+    "(all) => emit(all.map(({file, failedPropValidation}) => "
+    "({name: file.name, size: file.size, why: failedPropValidation})))"
+)
+
 
 async def import_file(services: Services) -> None:
     """Ask for a workflow file, show the report, and open what it became."""
@@ -44,15 +50,16 @@ class _Import:
                 auto_upload=True,
                 max_file_size=limit * 1_048_576,
                 on_upload=self._take,
-                on_rejected=self._refuse,
             )
+            upload.on("rejected", self._refuse, js_handler=_REJECTED)
             upload.props('accept=".json,.yaml,.yml"').mark("import-file")
             parts.drop_zone(
                 "Choose a workflow file, or drop it here", _HINT.format(limit=limit), upload
             )
             self._pasted = (
                 ui.textarea(placeholder="Or paste its text here")
-                .props('rows=4 input-style="max-height: 30vh" maxlength=20000000')
+                # One more than fits: what is cut off there is refused, not read without its end.
+                .props(f'rows=4 input-style="max-height: 30vh" maxlength={limit * 1_048_576 + 1}')
                 .classes("rl-mono-field")
                 .mark("import-text")
             )
@@ -63,11 +70,22 @@ class _Import:
                 self._go = parts.primary("Import the text", self._paste).mark("import-paste")
                 self._go.bind_enabled_from(self._pasted, "value", bool)
 
-    def _refuse(self) -> None:
+    def _refuse(self, event: events.GenericEventArguments) -> None:
+        file = event.args[0]
         limit = self._services.settings.max_workflow_mb
-        parts.toast(
-            f"That file is no workflow file of up to {limit} MB in JSON or YAML.", tone="danger"
-        )
+        self._said.clear()
+        if file["why"] == "max-file-size":
+            size = f"{file['size'] / 1_048_576:.1f} MB, and at most {limit} MB are read."
+            words = f"“{file['name']}” is too large: {size}"
+            fix = (
+                "A workflow file holds nodes and settings only; put data into documents. Whoever "
+                "runs this server can raise the limit (max_workflow_mb)."
+            )
+        else:
+            words = f"“{file['name']}” is neither a JSON nor a YAML file."
+            fix = "Export the workflow where it was made, and choose the file that gives."
+        with self._said, parts.notice("danger", words, fix):
+            pass
 
     async def _take(self, event: events.UploadEventArguments) -> None:
         await self._import(await event.file.read(), PurePosixPath(event.file.name).stem)

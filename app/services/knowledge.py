@@ -135,6 +135,14 @@ class KnowledgeService:
         """Sizes and state."""
         return await call(self._stats, kb)
 
+    async def head(self, kb: str) -> str:
+        """The newest commit of `main`: another one says that something changed. Raises NotFound."""
+
+        def read() -> str:
+            return self._repository.resolve(self._repository.find(kb).id, "main").id
+
+        return await call(read)
+
     async def branches(self, kb: str) -> tuple[str, ...]:
         """Names of its branches."""
         return await call(self._branches, kb)

@@ -224,6 +224,21 @@ def test_a_dropped_folder_is_filtered_ticked_and_removed_on_a_phone(
     )
     rows = page.locator(".rl-list-row.rl-docs-row")
     expect(rows.filter(has_text="Ready")).to_have_count(2, timeout=30_000)
+    assert page.locator(".q-tabs__arrow:visible").count() == 0
+
+    # What is on its way lies over the documents: they stay where they are.
+    filters = page.locator(".rl-docs-bar")
+    before = filters.bounding_box()
+    shelf.put("another.md", "# Another\n\nSomebody else put this here.")
+    expect(page.locator(".rl-coming")).to_be_visible()
+    assert filters.bounding_box() == before
+    expect(rows).to_have_count(3)
+    expect(page.locator(".rl-coming")).to_be_hidden()
+    assert filters.bounding_box() == before
+    shelf.client.delete(
+        f"/knowledge_bases/{shelf.id}/documents/{shelf.documents()[0]['document_id']}"
+    )
+    expect(rows).to_have_count(2)
     names = sorted(d["filename"] for d in shelf.documents())
     assert names == ["notes/a.md", "notes/old/b.md"]
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

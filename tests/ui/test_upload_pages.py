@@ -89,3 +89,21 @@ def test_jobs_in_words() -> None:
     one, other = job(total=30, done=10, files_per_s=1.5), job(total=10, done=1, failed=1)
     assert words([one, other]) == "11 of 40 files in · 1 failed · 1.5 files/s · about 19 s left"
     assert words([job(total=1, eta_s=200)]) == "0 of 1 file in · about 3 min left"
+
+
+async def test_what_others_take_in_and_remove_is_followed(user: User, services: Services) -> None:
+    kb = (await services.knowledge.create("Harbour")).knowledge_base_id
+    await user.open(f"/knowledge/{kb}")
+    files = [file("a.md", "The tide is high at noon on Fridays."), IncomingFile("b.pdf", b"%PDF")]
+    job = await services.ingest.submit(kb, files)
+    ended = await services.ingest.wait(job.job_id, 60)
+    await user.should_see("More of a.md", retries=200)
+    await user.should_see("“b.pdf” is named .pdf", retries=200)
+    [language] = [
+        e for e in user.find(kind=ui.select).elements if "" in e.options and "en" in e.options
+    ]
+    assert language.options["en"] == "English"
+    for result in ended.results:
+        await services.knowledge.delete_document(kb, result.document_id)
+    await user.should_not_see("“b.pdf” is named .pdf", retries=200)
+    await user.should_not_see("More of a.md", retries=200)

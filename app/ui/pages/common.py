@@ -95,6 +95,7 @@ class MoreList:
         self._load, self._row, self._step = load, row, step
         self._shown = self._turn = 0
         self.total = 0
+        self._items: list[Any] = []
         self.room = ui.element("div")
         self._more = parts.quiet("Show more", self.more).classes("rl-hidden")
 
@@ -114,7 +115,10 @@ class MoreList:
             items += more
         if turn != self._turn or self.room.is_deleted:
             return self.total
+        if items == self._items and total == self.total:
+            return total  # what stands there, and who is at it, stays
         self.room.clear()
+        self._items = []
         self._shown = 0
         self._add(items, total)
         return total
@@ -127,6 +131,7 @@ class MoreList:
     def _add(self, items: Sequence[Any], total: int) -> None:
         self.total = total
         self._shown += len(items)
+        self._items += items
         with self.room:
             for item in items:
                 self._row(item)

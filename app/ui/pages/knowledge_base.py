@@ -8,14 +8,20 @@ from typing import Any
 from nicegui import ui
 
 from app.services.container import Services
-from app.services.views import CommitView, KnowledgeBaseView
+from app.services.views import (
+    CommitView,
+    KnowledgeBaseHealth,
+    KnowledgeBaseStats,
+    KnowledgeBaseView,
+)
 from app.ui import parts, text
 from app.ui.frame import Crumb, frame
 from app.ui.pages import knowledge_search, knowledge_settings, sources
 from app.ui.pages.common import MoreList, health_badges, knowledge_choices, missing
 from app.ui.pages.knowledge_documents import Documents
 
-_TABS = ("Documents", "Sources", "Search", "History", "Settings")
+#: What others changed is looked for this often, in seconds.
+_LOOK_S = 2.0
 
 
 def register(get_services: Callable[[], Services]) -> None:
@@ -33,43 +39,72 @@ def register(get_services: Callable[[], Services]) -> None:
             return
         crumb = Crumb(view.name, choices=lambda: knowledge_choices(services))
         with frame(services, "Knowledge", [crumb]):
-            await _build(services, view, tab, q)
+            await _Base(services, view).build(tab, q)
 
 
-async def _build(services: Services, kb: KnowledgeBaseView, tab: str, q: str) -> None:
-    kb_id = kb.knowledge_base_id
-    facts = _Facts(services, kb_id)
-    await facts.refresh()
-    for warning in kb.warnings:
-        with parts.notice("warn", warning):
-            pass
-    with ui.tabs().style("border-bottom: 1px solid var(--rl-border)") as tabs:
-        for name in _TABS:
-            ui.tab(name)
-    panels = ui.tab_panels(tabs, value=tab if tab in _TABS else _TABS[0], animated=False)
-    rooms: dict[str, ui.element] = {}
-    with panels.style("width: 100%"):
-        for name in _TABS:
-            with ui.tab_panel(name):
-                rooms[name] = parts.div("rl-col rl-gap-16")
-    rooms["Settings"].classes("rl-prose")
-    fill: dict[str, Callable[[], Awaitable[None]]] = {
-        "Documents": lambda: Documents(services, kb_id, facts.refresh).build(),
-        "Sources": lambda: sources.build(services, kb_id, facts.refresh),
-        "Search": lambda: knowledge_search.build(services, kb_id, q),
-        "History": lambda: _history(services, kb_id, tabs),
-        "Settings": lambda: knowledge_settings.build(services, kb_id),
-    }
+class _Base:
+    """The tabs, each filled when it is looked at for the first time."""
 
-    async def show(name: str) -> None:
-        """Fill a tab when it is looked at for the first time."""
-        build = fill.pop(name, None)
+    def __init__(self, services: Services, kb: KnowledgeBaseView) -> None:
+        self._services, self._kb = services, kb.knowledge_base_id
+        self._warnings = kb.warnings
+        self._head = ""
+
+    async def build(self, tab: str, q: str) -> None:
+        """Show a tab; `q` is asked in the search."""
+        services, kb = self._services, self._kb
+        self._head = await services.knowledge.head(kb)
+        self._facts = _Facts(services, kb)
+        await self._facts.refresh()
+        for warning in self._warnings:
+            with parts.notice("warn", warning):
+                pass
+        self._documents = Documents(services, kb, self._facts.refresh)
+        self._history = _History(services, kb)
+        self._fill: dict[str, Callable[[], Awaitable[None]]] = {
+            "Documents": self._documents.build,
+            "Sources": lambda: sources.build(services, kb, self._facts.refresh),
+            "Search": lambda: knowledge_search.build(services, kb, q),
+            "History": self._history.build,
+            "Settings": lambda: knowledge_settings.build(services, kb),
+        }
+        with ui.tabs().props("outside-arrows").classes("rl-kb-tabs") as tabs:
+            for name in self._fill:
+                ui.tab(name)
+        shown = tab if tab in self._fill else "Documents"
+        self._rooms: dict[str, ui.element] = {}
+        with ui.tab_panels(tabs, value=shown, animated=False).style("width: 100%") as panels:
+            for name in self._fill:
+                with ui.tab_panel(name):
+                    self._rooms[name] = parts.div("rl-col rl-gap-16")
+        self._rooms["Settings"].classes("rl-prose")
+        panels.on_value_change(lambda event: self._show(str(event.value)))
+        await self._show(shown)
+        ui.timer(_LOOK_S, self._look)
+
+    async def _show(self, name: str) -> None:
+        build = self._fill.pop(name, None)
         if build is not None:
-            with rooms[name]:
+            with self._rooms[name]:
                 await build()
 
-    panels.on_value_change(lambda event: show(str(event.value)))
-    await show(str(panels.value))
+    async def _look(self) -> None:
+        """Follow what anybody changes: in another tab, over REST, on the command line."""
+        try:
+            head = await self._services.knowledge.head(self._kb)
+        except Exception as error:
+            if parts.code_of(error) != "not_found":
+                raise
+            return  # it was deleted; what is shown can still be read
+        if head == self._head:
+            return
+        self._head = head
+        if "History" not in self._fill:
+            await self._history.refresh()
+        if "Documents" not in self._fill:
+            await self._documents.refresh()
+        else:
+            await self._facts.refresh()
 
 
 class _Facts:
@@ -77,14 +112,17 @@ class _Facts:
 
     def __init__(self, services: Services, kb: str) -> None:
         self._services, self._kb = services, kb
-        self._room = parts.div("rl-row rl-wrap rl-gap-16")
+        self._room = parts.div("rl-row rl-wrap rl-gap-16 rl-kb-facts")
 
-    async def refresh(self) -> None:
+    async def refresh(self) -> KnowledgeBaseStats:
         """Tell them as they are by now."""
         stats = await self._services.knowledge.stats(self._kb)
         health = (await self._services.knowledge.health([self._kb]))[self._kb]
-        if self._room.is_deleted:
-            return
+        if not self._room.is_deleted:
+            self._show(stats, health)
+        return stats
+
+    def _show(self, stats: KnowledgeBaseStats, health: KnowledgeBaseHealth) -> None:
         self._room.clear()
         with self._room:
             parts.label(text.count(stats.document_count, "document"))
@@ -97,25 +135,29 @@ class _Facts:
             if health.indexing:
                 ui.timer(1.0, self.refresh, once=True)
             if stats.commit:
-                parts.label(f"main at {stats.commit[:8]}", "rl-muted rl-mono")
+                parts.label(f"main at {stats.commit[:8]}", "rl-muted rl-mono rl-wide-only")
 
 
-# ---- history ----
-async def _history(services: Services, kb: str, tabs: ui.tabs) -> None:
-    async def load(limit: int, offset: int) -> tuple[Sequence[Any], int]:
-        page = await services.knowledge.commits(kb, "main", limit=limit, offset=offset)
+class _History:
+    """The tab with every change."""
+
+    def __init__(self, services: Services, kb: str) -> None:
+        self._services, self._kb = services, kb
+
+    async def build(self) -> None:
+        """Show it."""
+        parts.label("Every change of this knowledge base, newest first.", "rl-muted")
+        with parts.div("rl-list"):
+            self._listing = MoreList(self._load, _commit_row)
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """List the changes there are by now."""
+        await self._listing.reset()
+
+    async def _load(self, limit: int, offset: int) -> tuple[Sequence[Any], int]:
+        page = await self._services.knowledge.commits(self._kb, "main", limit=limit, offset=offset)
         return page.items, page.total
-
-    parts.label("Every change of this knowledge base, newest first.", "rl-muted")
-    with parts.div("rl-list"):
-        listing = MoreList(load, _commit_row)
-
-    async def opened(event: Any) -> None:
-        if event.value == "History":
-            await listing.reset()
-
-    tabs.on_value_change(opened)
-    await listing.reset()
 
 
 def _commit_row(commit: CommitView) -> None:

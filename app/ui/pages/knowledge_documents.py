@@ -10,7 +10,7 @@ from nicegui import events, ui
 from app.services.container import Services
 from app.services.ingest import IncomingFile
 from app.services.threads import call
-from app.services.views import DocumentView
+from app.services.views import DocumentView, KnowledgeBaseStats
 from app.ui import parts, person, text
 from app.ui.pages.common import MoreList
 from app.ui.pages.files import original_href
@@ -31,9 +31,11 @@ _SCANS = ("ocr_off", "no_text")
 
 
 class Documents:
-    """The tab; `changed` hears that documents came, went or changed."""
+    """The tab; `changed` hears that documents came, went or changed, and says what there is."""
 
-    def __init__(self, services: Services, kb: str, changed: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, services: Services, kb: str, changed: Callable[[], Awaitable[KnowledgeBaseStats]]
+    ) -> None:
         self._services, self._kb, self._changed = services, kb, changed
         self._ticked: dict[str, tuple[DocumentView, ui.checkbox]] = {}
         self._shown: dict[str, tuple[DocumentView, ui.checkbox]] = {}
@@ -44,15 +46,13 @@ class Documents:
         """Show everything."""
         Uploads(self._services, self._kb, self.refresh)
         self._room = parts.div("rl-hidden")
-        stats = await self._services.knowledge.stats(self._kb)
         with parts.div("rl-toolbar rl-docs-bar") as self._bar:
             self._text = ui.input(placeholder="Filter by name").props("debounce=200 clearable")
             self._text.classes("rl-filter")
             words = {key: word for key, (_, _, word) in _STATUS.items() if key != "cancelled"}
             self._status = ui.select({"": "Any status", **words}, value="")
             self._status.props["aria-label"] = "Status"
-            languages = {code: text.language(code) for code in sorted(stats.languages)}
-            self._language = ui.select({"": "Any language", **languages}, value="")
+            self._language = ui.select({"": "Any language"}, value="")
             self._language.props["aria-label"] = "Language"
             for field in (self._text, self._status, self._language):
                 field.on_value_change(self.refresh)
@@ -107,7 +107,11 @@ class Documents:
             (self._none_such, not total and filtered),
         ):
             element.classes(remove="rl-hidden") if visible else element.classes(add="rl-hidden")
-        await self._changed()
+        stats = await self._changed()
+        wanted = {*stats.languages, self._language.value} - {""}
+        languages = {"": "Any language", **{code: text.language(code) for code in sorted(wanted)}}
+        if languages != self._language.options:
+            self._language.set_options(languages)
 
     async def _load(self, limit: int, offset: int) -> tuple[Sequence[Any], int]:
         page = await self._services.knowledge.documents(

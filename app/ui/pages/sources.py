@@ -41,7 +41,7 @@ _SHOWN = 5
 
 
 async def build(
-    services: Services, kb_id: str, changed: Callable[[], Awaitable[None]] | None = None
+    services: Services, kb_id: str, changed: Callable[[], Awaitable[object]] | None = None
 ) -> None:
     """Draw the sources of a knowledge base into the page around it.
 
@@ -60,7 +60,7 @@ class SourcesPanel:
         self,
         services: Services,
         kb_id: str,
-        changed: Callable[[], Awaitable[None]] | None = None,
+        changed: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._services, self._sources, self._kb = services, services.sources, kb_id
         self._changed = changed

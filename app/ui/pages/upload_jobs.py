@@ -22,11 +22,12 @@ GOING = ("queued", "running")
 class Jobs:
     """One line for what is under way, one for each reason to wait, one for what failed.
 
-    Files that come in together may be many jobs; people think of them as one.
+    Files that come in together may be many jobs; people think of them as one. `changed` hears that
+    a job began or ended, whoever began it.
     """
 
-    def __init__(self, services: Services, kb: str) -> None:
-        self._services, self._kb = services, kb
+    def __init__(self, services: Services, kb: str, changed: Callable[[], None]) -> None:
+        self._services, self._kb, self._changed = services, kb, changed
         self._jobs: dict[str, JobView] = {}
         self._opened, self._dismissed = datetime.now(UTC), set[str]()
         self._room = parts.div("rl-col rl-gap-8")
@@ -45,6 +46,9 @@ class Jobs:
     async def _watch(self) -> None:
         async for job in self._services.ingest.watch_jobs(kb=self._kb):
             if job.job_id in self._jobs or job.status in (*GOING, "paused") or self._new(job):
+                known = self._jobs.get(job.job_id)
+                if known is None or known.status != job.status:
+                    self._changed()
                 self._jobs[job.job_id] = job
                 with self._room:
                     self._draw()
@@ -89,7 +93,7 @@ class _Line:
 
     def __init__(self, *actions: tuple[str, str, Steer]) -> None:
         self._jobs: list[str] = []
-        self._element = parts.div("rl-col rl-gap-4 rl-hidden").mark("job-line")
+        self._element = parts.div("rl-job-line rl-col rl-gap-4 rl-hidden").mark("job-line")
         with self._element:
             with parts.div("rl-row rl-wrap"):
                 self.words = parts.label("", "rl-grow").props('role="status"')

@@ -19,16 +19,29 @@ _REFRESH_S = 1.0
 #: Files that arrive within this time of each other become one job, in seconds.
 _TOGETHER_S = 0.3
 _TOGETHER_BYTES = 32 * 1024 * 1024
+#: How long a file is shown after it ended, in seconds; the list of documents says it as well.
+_DONE_S, _FAILED_S = 1.5, 5.0
 #: Encrypted files that are asked about at once; the others are in the list of documents.
 _MOST_LOCKED = 20
+
+
+#: Shows and hides the files; how far they are stays.
+_FOLD = """(e) => {
+  const button = e.currentTarget, open = button.getAttribute("aria-expanded") !== "true";
+  button.setAttribute("aria-expanded", open);
+}"""
 
 
 class Uploads:
     """A place to drop files, how far they are, and those that are being read."""
 
-    def __init__(self, services: Services, kb: str, changed: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, services: Services, kb: str, changed: Callable[[], Awaitable[object]]
+    ) -> None:
         self._services, self._kb, self._changed = services, kb, changed
         self._rows: dict[str, _Row] = {}
+        #: Document on its way -> where it was last.
+        self._status: dict[str, str] = {}
         self._locked: dict[str, _Locked] = {}
         #: Documents that came in while the page was open; others ask in the list of documents.
         self._seen: set[str] = set()
@@ -50,9 +63,17 @@ class Uploads:
             f"e-books, mails, notebooks, images, text; up to {limit} MB each.",
             upload,
         )
-        Jobs(services, kb)
-        with parts.div("rl-list rl-hidden") as self._list:
-            self._room = parts.div()
+        # It lies over the page: the documents stay where they are while files come and go.
+        with parts.div("rl-coming"):
+            Jobs(services, kb, self._refresh_soon)
+            with parts.div("rl-coming-list rl-hidden") as self._list:
+                fold = ui.element("button").classes("rl-coming-fold").props('type="button"')
+                fold.props["aria-expanded"] = "true"
+                fold.on("click", js_handler=_FOLD)
+                with fold:
+                    parts.tag("span", "Files", "rl-grow")
+                    ui.icon("expand_more")
+                self._room = parts.div("rl-coming-files")
         live.follow(self._watch, "documents on their way")
 
     def _refuse(self) -> None:
@@ -100,6 +121,9 @@ class Uploads:
 
     def _show(self, task: TaskView) -> None:
         row = self._rows.get(task.document_id)
+        if self._status.get(task.document_id) != task.status:
+            self._status[task.document_id] = task.status
+            self._refresh_soon()
         over = task.status not in ("queued", "running")
         if not over:
             self._seen.add(task.document_id)
@@ -113,7 +137,7 @@ class Uploads:
                 del self._rows[task.document_id]
                 row.leave(task, self._tidy)
         if over:
-            self._refresh_soon()
+            del self._status[task.document_id]
         self._tidy()
 
     def _tidy(self) -> None:
@@ -128,7 +152,7 @@ class Uploads:
         seen = task.document_id in self._seen
         if locked and known is None and seen and len(self._locked) < _MOST_LOCKED:
             with self._room:
-                self._locked[task.document_id] = _Locked(self._services, self._kb, task)
+                self._locked[task.document_id] = _Locked(self._services, self._kb, task, self._tidy)
         elif locked and known is not None:
             known.refused(task)
         elif known is not None and task.status in ("success", "cancelled", "error"):
@@ -149,8 +173,7 @@ class Uploads:
 
 class _Row:
     def __init__(self, task: TaskView) -> None:
-        columns = "grid-template-columns: minmax(120px,1fr) minmax(0,124px) minmax(0,150px)"
-        self.element = parts.div("rl-list-row").style(columns)
+        self.element = parts.div("rl-list-row rl-coming-row")
         with self.element:
             parts.label(task.filename, "rl-ellipsis")
             with parts.div("rl-stages").props('role="progressbar"') as self.bars:
@@ -179,23 +202,27 @@ class _Row:
             self.words.text = f"done · {text.count(task.chunks_created, 'chunk')}"
             self.words.classes(add="rl-ok")
             with self.element:
-                ui.timer(4.0, remove, once=True)
+                ui.timer(_DONE_S, remove, once=True)
         elif task.status == "queued" or (task.error or {}).get("code") in LOCKED:
             self.element.delete()
         else:
             self.bars.classes(add="rl-hidden")
-            self.element.style("grid-template-columns: minmax(0,1fr) minmax(0,2fr)")
+            self.words.classes(remove="rl-ellipsis")
+            self.element.classes(add="rl-is-over")
             self.words.text = task.error_message or task.status
             self.words.classes(add="rl-danger")
             with self.element:
-                ui.timer(8.0, remove, once=True)
+                ui.timer(_FAILED_S, remove, once=True)
 
 
 class _Locked:
     """An encrypted file that waits for its password."""
 
-    def __init__(self, services: Services, kb: str, task: TaskView) -> None:
+    def __init__(
+        self, services: Services, kb: str, task: TaskView, gone: Callable[[], None]
+    ) -> None:
         self._services, self._kb, self._document = services, kb, task.document_id
+        self._gone = gone
         self.element = parts.div("rl-list-row rl-row rl-wrap").mark("locked-file")
         self.element.style("display: flex")
         with self.element:
@@ -208,16 +235,24 @@ class _Locked:
                 self._entry.props('autocomplete="off"').classes("rl-filter")
                 self._entry.on("keydown.enter", self._give)
                 self._button = parts.quiet("Open", self._give)
+                parts.icon_button("close", "Not now", self._dismiss)
         self.refused(task)
 
     def refused(self, task: TaskView) -> None:
         """Say why it cannot be read, and take another password."""
+        if self.element.is_deleted:
+            return
         wrong = (task.error or {}).get("code") == "wrong_password"
         self._why.text = (
             "That is not its password. Try another one." if wrong else "It is encrypted."
         )
         self._why.classes(**{"add" if wrong else "remove": "rl-danger"})
         self._button.enable()
+
+    def _dismiss(self) -> None:
+        """Its row in the list of documents takes the password later."""
+        self.element.delete()
+        self._gone()
 
     async def _give(self) -> None:
         password, self._entry.value = self._entry.value or "", ""

@@ -73,7 +73,7 @@ def _(op: ops.MakeGroup, graph: Graph, registry: Registry) -> Edit:
     id_ = structure.new_entry_id(graph, "groups", "group")
     group: Entry = {"id": id_, "title": op.title, "nodes": nodes}
     group |= {"notes": notes} if notes else {}
-    group |= {"colour": op.colour, "collapsed": False}
+    group |= {"colour": op.colour}
     graph = structure.changed(graph, "groups", {id_: group})
     label = plural("Group", len(nodes) or len(notes), "node" if nodes else "note")
     return Edit(graph, label, select=tuple(nodes), select_notes=tuple(notes), open=id_)

@@ -72,9 +72,11 @@ def _of_han(letters: str, candidates: tuple[str, ...]) -> str | None:
     possible = [code for code in ("zh", "ja") if code in candidates]
     if len(possible) == 1:
         return possible[0]
-    if len(letters) > _MAY_LACK_KANA or not _encodes(letters, "shift_jis"):
+    if not _encodes(letters, "cp932"):
         return "zh"
-    return None if _encodes(letters, "gb2312") or _encodes(letters, "big5") else "ja"
+    if not (_encodes(letters, "gb2312") or _encodes(letters, "big5")):
+        return "ja"
+    return "zh" if len(letters) > _MAY_LACK_KANA else None
 
 
 def _encodes(letters: str, charset: str) -> bool:

@@ -110,6 +110,7 @@ def test_binary_is_told_from_text() -> None:
         ("东西发现", "zh"),
         ("東京駅", "ja"),
         ("東京", None),
+        ("名前,年齢,住所\n佐藤太郎,30,東京\n三木英子,25,大阪\n髙橋淳,35,名古屋", "ja"),
         ("Ok", None),
         ("α", None),
         ("10 µm", None),

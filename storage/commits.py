@@ -6,11 +6,39 @@ import heapq
 import time
 from collections.abc import Mapping, Sequence
 
-from sqlmodel import Session, col, select
+from sqlalchemy import bindparam, insert, update
+from sqlalchemy import select as columns
+from sqlmodel import Session, col
 
 from storage.errors import NotFound
 from storage.ids import content_id
 from storage.tables import Commit, IndexLog, KnowledgeBase, Ref
+
+# Written down once, and asked without the ORM: a file that is ingested passes through all of them,
+# and building each anew took most of the time of its commit.
+_COMMIT_FIELDS = tuple(Commit.model_fields)
+_HEAD = (
+    columns(*(getattr(Commit, name) for name in _COMMIT_FIELDS))
+    .join(Ref, col(Ref.commit_id) == col(Commit.id))
+    .where(col(Ref.knowledge_base_id) == bindparam("kb"), col(Ref.name) == bindparam("ref"))
+)
+_HEAD_MANIFESTS = (
+    columns(col(Ref.name), col(Commit.manifest_id))
+    .join(Ref, col(Ref.commit_id) == col(Commit.id))
+    .where(col(Ref.knowledge_base_id) == bindparam("kb"))
+)
+_ADD_COMMIT = insert(Commit)
+_MOVE_BRANCH = (
+    update(Ref)
+    .where(col(Ref.knowledge_base_id) == bindparam("kb"), col(Ref.name) == bindparam("ref"))
+    .values(commit_id=bindparam("commit"), updated_at=bindparam("at"))
+)
+_TOUCH_BASE = (
+    update(KnowledgeBase)
+    .where(col(KnowledgeBase.id) == bindparam("kb"))
+    .values(updated_at=bindparam("at"))
+)
+_LOG = insert(IndexLog)
 
 
 def new_commit(
@@ -55,19 +83,23 @@ def lock_base(session: Session, kb_id: str) -> KnowledgeBase:
 
 def head_of(session: Session, kb_id: str, ref: str) -> Commit | None:
     """The newest commit of a branch; None where there is no such branch."""
-    query = select(Commit).join(Ref, col(Ref.commit_id) == col(Commit.id))
-    return session.exec(
-        query.where(col(Ref.knowledge_base_id) == kb_id, col(Ref.name) == ref)
-    ).first()
+    row = session.connection().execute(_HEAD, {"kb": kb_id, "ref": ref}).first()
+    return None if row is None else Commit(**row._mapping)
+
+
+def move_head(session: Session, ref: str, commit: Commit) -> None:
+    """Add a commit, and make it the newest of a branch."""
+    connection = session.connection()
+    connection.execute(_ADD_COMMIT, {name: getattr(commit, name) for name in _COMMIT_FIELDS})
+    moved = {"kb": commit.knowledge_base_id, "at": commit.created_at}
+    connection.execute(_MOVE_BRANCH, {**moved, "ref": ref, "commit": commit.id})
+    connection.execute(_TOUCH_BASE, moved)
 
 
 def head_manifests(session: Session, kb_id: str, *, but: str | None = None) -> set[str]:
     """Manifests at the heads of the branches, or of all branches but one."""
-    query = select(Commit.manifest_id).join(Ref, col(Ref.commit_id) == col(Commit.id))
-    query = query.where(col(Ref.knowledge_base_id) == kb_id)
-    if but is not None:
-        query = query.where(col(Ref.name) != but)
-    return set(session.exec(query).all())
+    heads = session.connection().execute(_HEAD_MANIFESTS, {"kb": kb_id})
+    return {manifest for ref, manifest in heads if ref != but}
 
 
 def require_head(session: Session, kb_id: str, ref: str) -> Commit:
@@ -80,7 +112,8 @@ def require_head(session: Session, kb_id: str, ref: str) -> Commit:
 
 def log_line(session: Session, kb_id: str, op: str, version: str, at: float) -> None:
     """Tell the projections to add or remove a version."""
-    session.add(IndexLog(knowledge_base_id=kb_id, op=op, version_id=version, created_at=at))
+    line = {"knowledge_base_id": kb_id, "op": op, "version_id": version, "created_at": at}
+    session.connection().execute(_LOG, line)
 
 
 def walk(start: str, known: Mapping[str, tuple[Sequence[str], float]]) -> list[str]:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import String, cast
+from sqlalchemy import String, bindparam, cast
+from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from storage import commits, manifests
@@ -19,6 +20,11 @@ from storage.database import Database
 from storage.errors import Conflict, NotFound
 from storage.tables import Chunk, Commit, DocumentVersion, VersionEdits
 
+_EVER_EDITED = (
+    columns(col(VersionEdits.version_id))
+    .where(col(VersionEdits.document_id) == bindparam("document"))
+    .limit(1)
+)
 _CHUNK_FIELDS = tuple(Chunk.model_fields)
 #: A chunk reaches over fewer pages than this.
 _PAGES_OF_A_CHUNK = 5
@@ -80,8 +86,8 @@ def read(session: Session, version_id: str) -> Corrections:
 
 def corrected_head(session: Session, kb_id: str, ref: str, document_id: str) -> str | None:
     """The version of a document on a branch, if it has edits; cheap where no version ever had."""
-    query = select(VersionEdits.version_id).where(col(VersionEdits.document_id) == document_id)
-    if session.exec(query.limit(1)).first() is None:
+    found = session.connection().execute(_EVER_EDITED, {"document": document_id})
+    if found.first() is None:
         return None
     head = commits.head_of(session, kb_id, ref)
     version = None if head is None else manifests.lookup(session, head.manifest_id, document_id)

@@ -42,6 +42,8 @@ class Database:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._writer = threading.Lock()
+        #: By table: making them anew costs more than running them.
+        self._inserts: dict[type[SQLModel], Any] = {}
         self._engine = self._create()
         self._write_engine = self._engine.execution_options(ragloom_write=True)
 
@@ -111,9 +113,12 @@ class Database:
         """Insert rows, leaving those whose key is there already as they are."""
         if not rows:
             return
-        target = table.__table__  # type: ignore[attr-defined]
-        dialect = sqlite if self.is_sqlite else postgresql
-        session.connection().execute(dialect.insert(target).on_conflict_do_nothing(), list(rows))
+        statement = self._inserts.get(table)
+        if statement is None:
+            target = table.__table__  # type: ignore[attr-defined]
+            dialect = sqlite if self.is_sqlite else postgresql
+            statement = self._inserts[table] = dialect.insert(target).on_conflict_do_nothing()
+        session.connection().execute(statement, list(rows))
 
     @contextmanager
     def _full_as_error(self) -> Iterator[None]:

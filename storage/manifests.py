@@ -11,12 +11,16 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
 
+from sqlalchemy import bindparam
+from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from storage.database import Database
 from storage.ids import content_id
 from storage.tables import Manifest, ManifestBucket
 
+_BUCKETS = columns(col(Manifest.buckets)).where(col(Manifest.id) == bindparam("id"))
+_ENTRIES = columns(col(ManifestBucket.entries)).where(col(ManifestBucket.id) == bindparam("id"))
 #: Never change: stored manifests depend on it.
 SLOTS = 64
 
@@ -67,11 +71,14 @@ def replace(
 
 
 def _buckets(session: Session, manifest_id: str) -> Mapping[str, str]:
-    return session.exec(select(Manifest.buckets).where(col(Manifest.id) == manifest_id)).one()
+    found: Mapping[str, str] = (
+        session.connection().execute(_BUCKETS, {"id": manifest_id}).scalar_one()
+    )
+    return found
 
 
 def _entries(session: Session, bucket: str | None) -> Mapping[str, str]:
     if bucket is None:
         return {}
-    query = select(ManifestBucket.entries).where(col(ManifestBucket.id) == bucket)
-    return session.exec(query).one()
+    found: Mapping[str, str] = session.connection().execute(_ENTRIES, {"id": bucket}).scalar_one()
+    return found

@@ -10,26 +10,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
 from storage import commits, manifests
 from storage import corrections as corrected
 from storage.corrections import Corrections, check_unmoved
 from storage.database import Database
-from storage.embedding import Embedding, Share
-from storage.errors import Conflict, NotFound, VectorsMissing
+from storage.errors import Conflict, NotFound
 from storage.ids import chunk_id, text_hash, version_id
 from storage.lru import Lru
 from storage.tables import (
     Chunk,
     Commit,
-    Document,
     DocumentVersion,
     KnowledgeBase,
     Ref,
     Vector,
 )
+from storage.version_rows import add_version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -333,34 +331,9 @@ class History:
     ) -> None:
         if vectors:
             self._db.insert_missing(session, Vector, vectors)
-        if session.get(DocumentVersion, version.id) is not None:
-            return
-        document = session.get(Document, version.document_id)
-        if document is None or document.knowledge_base_id != version.knowledge_base_id:
-            raise NotFound("document", version.document_id)
-        self._check_embedded(session, version, chunks)
-        session.connection().execute(insert(DocumentVersion), [_row(version)])
-        if chunks:
-            session.connection().execute(insert(Chunk), [_row(chunk) for chunk in chunks])
-        if kept is not None:
+        fresh = {(row["model"], row["text_hash"]) for row in vectors}
+        if add_version(self._db, session, version, chunks, fresh) and kept is not None:
             corrected.keep(session, version, kept)
-
-    def _check_embedded(
-        self, session: Session, version: DocumentVersion, chunks: Sequence[Chunk]
-    ) -> None:
-        """Raise VectorsMissing unless each chunk has a vector of its model."""
-        share = Share.of(Embedding.of_version(version), version.language)
-        wanted: defaultdict[str, set[str]] = defaultdict(set)
-        for chunk in chunks:
-            wanted[share.vectors(chunk.language)].add(chunk.text_hash)
-        for model, hashes in wanted.items():
-            known = session.exec(
-                select(Vector.text_hash).where(
-                    col(Vector.model) == model, self._db.among(Vector.text_hash, hashes)
-                )
-            )
-            if missing := hashes - set(known):
-                raise VectorsMissing(model, sorted(missing))
 
     def _advance(
         self,
@@ -382,11 +355,7 @@ class History:
         commit = commits.new_commit(
             base.id, [head], manifest_id, summary=dict(summary), author=author, message=message
         )
-        session.add(commit)
-        session.flush()
-        branch = session.get_one(Ref, (base.id, ref))
-        branch.commit_id = commit.id
-        branch.updated_at = base.updated_at = commit.created_at
+        commits.move_head(session, ref, commit)
         others = commits.head_manifests(session, base.id, but=ref)
         for edit in edits:
             elsewhere = {manifests.lookup(session, other, edit.document_id) for other in others}
@@ -446,7 +415,3 @@ def vector_rows(model: str, vectors: Mapping[str, np.ndarray]) -> list[dict[str,
         }
         for key in sorted(vectors)
     ]
-
-
-def _row(item: DocumentVersion | Chunk) -> dict[str, object]:
-    return {name: getattr(item, name) for name in type(item).model_fields}

@@ -171,6 +171,31 @@ class ModelUse(History):
                 raise NotFound("branch", name)
             ref.models = None if models is None else dict(models)
 
+    def reembedding(self, kb_id: str, name: str) -> dict[str, Any] | None:
+        """What is known of the last embedding anew of a branch; None where there was none."""
+        with self._db.read() as session:
+            ref = session.get(Ref, (kb_id, name))
+            return None if ref is None else ref.reembedding
+
+    def note_reembedding(self, kb_id: str, name: str, **values: Any) -> None:
+        """Write down how the embedding anew of a branch is; what is not given stays as it was.
+
+        A branch that is gone has nothing to note.
+        """
+        with self._db.write() as session:
+            ref = session.get(Ref, (kb_id, name))
+            if ref is not None:
+                ref.reembedding = {**(ref.reembedding or {}), **values}
+
+    def reembeddings(self, status: str) -> list[tuple[str, str, dict[str, Any]]]:
+        """Knowledge base, branch and what is known of each embedding anew in a status."""
+        query = select(Ref).where(col(Ref.reembedding)["status"].as_string() == status)
+        with self._db.read() as session:
+            return [
+                (ref.knowledge_base_id, ref.name, ref.reembedding or {})
+                for ref in session.exec(query.order_by(col(Ref.updated_at)))
+            ]
+
     def keep_vectors(self, model: str, vectors: Mapping[str, np.ndarray]) -> None:
         """Store unit vectors (float32, one dimension) by text hash, ahead of their versions."""
         with self._db.write() as session:

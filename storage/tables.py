@@ -40,6 +40,9 @@ class Ref(SQLModel, table=True):
     updated_at: float
     #: {"embedding_model", "language_models"} for what comes to the branch, where it has its own.
     models: dict[str, Any] | None = Field(default=None, sa_column=_json(nullable=True))
+    #: {"status", "models", "author", "started_at", "finished_at", "error"} of its last embedding
+    #: anew; what is “running” goes on with the next server.
+    reembedding: dict[str, Any] | None = Field(default=None, sa_column=_json(nullable=True))
 
 
 class Commit(SQLModel, table=True):

@@ -150,6 +150,7 @@ class Services:
         await asyncio.wait([opening])
         await self.runs.recover()
         await self.batches.recover()
+        await self.reembedding.recover()
         await self.sources.recover()
         self.triggers.carry(self.sources)
         self.triggers.start()

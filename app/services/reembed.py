@@ -2,12 +2,13 @@
 
 Nothing is parsed again: chunks are copied, with the corrections people made. What a branch is to
 be embedded by is written down with it, and what is done can be told from its versions; so work
-that was broken off goes on when it is asked for again, and repeats nothing.
+that was broken off goes on with the next server, and repeats nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from app.services.chunk_edits import EDIT_CONFLICTS
 from app.services.clock import iso
 from app.services.embeddings import Embeddings, Text, checked_models
 from app.services.indexer import Indexer
+from app.services.ingest_pauses import PAUSING, Patience, Pauses
 from app.services.models import DEFAULT_EMBEDDER, ModelService
 from app.services.problems import explain, in_own_words
 from app.services.threads import call
@@ -37,6 +39,7 @@ log = logging.getLogger(__name__)
 _BATCH_DOCUMENTS, _BATCH_CHUNKS = 50, 1_000
 _ALL_CHUNKS = 1_000_000
 MAIN = "main"
+RUNNING = "running"
 
 _Place = tuple[str, str]
 
@@ -48,12 +51,15 @@ class ReembeddingView(View):
     branch: str
     embedding_model: str
     language_models: dict[str, str] = {}
-    #: “stopped”: ask for it again and it goes on.
-    status: Literal["running", "completed", "failed", "stopped"]
+    #: “paused” goes on by itself; “stopped” and “failed” when they are asked for again.
+    status: Literal["running", "paused", "completed", "failed", "stopped"]
     documents: int = Field(0, description="Documents on the branch.")
     done: int = Field(0, description="Those of them that are embedded by these models.")
-    embedded: int = Field(0, description="Texts embedded since it was last asked for.")
-    error: dict[str, Any] | None = Field(None, description="Where it failed: code, message, fix.")
+    embedded: int = Field(0, description="Texts embedded since this server took it up.")
+    error: dict[str, Any] | None = Field(
+        None, description="Why it failed or is paused: code, message, fix."
+    )
+    resumes_at: str | None = Field(None, description="When a paused one goes on by itself.")
     started_at: str | None = None
     finished_at: str | None = None
 
@@ -66,10 +72,12 @@ class _Work:
     branch: str
     models: dict[str, Any]
     author: str
+    started_at: float
     embedded: int = 0
     error: dict[str, Any] | None = None
-    started_at: float = field(default_factory=time.time)
-    finished_at: float | None = None
+    #: When it is tried again, while it waits for that.
+    retry_at: float | None = None
+    again: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
     @property
@@ -94,6 +102,8 @@ class ReembedService:
         self._embeddings = embeddings
         self._work: dict[_Place, _Work] = {}
         self._lock = asyncio.Lock()
+        self.pauses = Pauses()
+        self._patience = Patience(lambda: None)
 
     async def start(
         self,
@@ -107,7 +117,7 @@ class ReembedService:
     ) -> ReembeddingView:
         """Embed every document on `branch` by these models; the branch is made if it is not there.
 
-        Asked again, it goes on where it was. Later uploads to the branch use these models. On
+        Asked again, it goes on where it was; so does the next server. Later uploads to the branch use these models. On
         `main` the settings of the knowledge base follow at the end. Raises NotFound, Conflict,
         ModelUnavailable, RagloomError “reembedding” while the branch is embedded by other models.
         """
@@ -120,10 +130,10 @@ class ReembedService:
         async with self._lock:
             known = self._work.get((base.id, branch))
             if known is None or not known.running:
+                work = _Work(base, branch, models, author, time.time())
                 with in_own_words():
-                    await call(self._prepare, base.id, branch, models, start_from)
-                known = self._work[base.id, branch] = _Work(base, branch, models, author)
-                known.task = asyncio.create_task(self._run(known), name=f"reembed {base.id}")
+                    await call(self._prepare, work, start_from)
+                self._begin(work)
             elif known.models != models:
                 raise RagloomError(
                     f"The branch “{branch}” is being embedded by "
@@ -131,49 +141,56 @@ class ReembedService:
                     code="conflict",
                     fix="Wait for it, stop it, or name another branch.",
                 )
+            else:
+                known.again.set()
         return await self.get(base.id, branch)
+
+    async def recover(self) -> None:
+        """Go on with what an earlier server was at."""
+        for kb_id, branch, noted in await call(self._repository.reembeddings, RUNNING):
+            base = await call(self._repository.get, kb_id)
+            author, started_at = noted["author"], noted["started_at"]
+            self._begin(_Work(base, branch, noted["models"], author, started_at))
 
     async def get(self, kb: str, branch: str) -> ReembeddingView:
         """How far a branch is. Raises NotFound where nobody asked for it."""
         base = await call(self._repository.find, kb)
         known = self._work.get((base.id, branch))
-        models = await call(self._repository.branch_models, base.id, branch)
-        if known is not None:
-            models = known.models
-        if models is None:
+        noted = await call(self._repository.reembedding, base.id, branch)
+        if noted is None:
             raise NotFound("branch that was embedded anew", branch)
-        embedding = await self._embeddings.chosen(models)
+        embedding = await self._embeddings.chosen(noted["models"])
         others, documents = await call(
             self._repository.embedded_otherwise, base.id, branch, embedding
         )
+        stopped_late = noted["status"] == "stopped" and not others
         view = ReembeddingView(
             knowledge_base_id=base.id,
             branch=branch,
-            status="stopped" if others else "completed",
+            status="completed" if stopped_late else noted["status"],
             documents=documents,
             done=documents - len(others),
-            **models,
+            error=noted["error"],
+            started_at=iso(noted["started_at"]),
+            finished_at=None if noted["finished_at"] is None else iso(noted["finished_at"]),
+            **noted["models"],
         )
         if known is None:
             return view
-        status = "running" if known.running else "failed" if known.error else view.status
-        return view.model_copy(
-            update={
-                "status": status,
-                "embedded": known.embedded,
-                "error": known.error,
-                "started_at": iso(known.started_at),
-                "finished_at": None if known.finished_at is None else iso(known.finished_at),
-            }
-        )
+        values: dict[str, Any] = {"embedded": known.embedded}
+        if known.running and known.retry_at is not None:
+            values |= {"status": "paused", "error": known.error, "resumes_at": iso(known.retry_at)}
+        return view.model_copy(update=values)
 
     async def stop(self, kb: str, branch: str) -> ReembeddingView:
         """Leave it as far as it is; the branch can be used, and gone on with. Raises NotFound."""
         base = await call(self._repository.find, kb)
         known = self._work.get((base.id, branch))
-        if known is not None and known.task is not None:
+        if known is not None and known.task is not None and known.running:
             known.task.cancel()
             await asyncio.wait([known.task])
+            if known.task.cancelled():
+                await self._note(known, status="stopped", finished_at=time.time())
         return await self.get(base.id, branch)
 
     async def wait(self, kb: str, branch: str) -> ReembeddingView:
@@ -185,28 +202,68 @@ class ReembedService:
         return await self.get(base.id, branch)
 
     async def close(self) -> None:
-        """Stop all; each goes on when it is asked for again."""
+        """Stop all; the next server goes on with them."""
         tasks = [work.task for work in self._work.values() if work.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _prepare(self, kb_id: str, branch: str, models: dict[str, Any], start_from: str) -> None:
+    def _begin(self, work: _Work) -> None:
+        self._work[work.base.id, work.branch] = work
+        work.task = asyncio.create_task(self._run(work), name=f"reembed {work.base.id}")
+
+    def _prepare(self, work: _Work, start_from: str) -> None:
+        kb_id, branch = work.base.id, work.branch
         if self._repository.head(kb_id, branch) is None:
-            self._repository.create_branch(kb_id, branch, start_from, models)
+            self._repository.create_branch(kb_id, branch, start_from, work.models)
         else:
-            self._repository.set_branch_models(kb_id, branch, models)
+            self._repository.set_branch_models(kb_id, branch, work.models)
+        self._repository.note_reembedding(
+            kb_id,
+            branch,
+            status=RUNNING,
+            models=work.models,
+            author=work.author,
+            started_at=work.started_at,
+            finished_at=None,
+            error=None,
+        )
 
     async def _run(self, work: _Work) -> None:
-        try:
-            with in_own_words():
-                await self._embed_all(work)
-        except Exception as error:
-            report = explain(error)
-            work.error = report.data()
-            log.warning("Embedding anew stopped: %s", report.sentence())
-        finally:
-            work.finished_at = time.time()
+        failures = 0
+        while True:
+            before = work.embedded
+            try:
+                with in_own_words():
+                    await self._embed_all(work)
+                break
+            except Exception as error:
+                report = explain(error)
+                work.error = report.data()
+                log.warning("Embedding anew stopped: %s", report.sentence())
+                if report.code not in PAUSING:
+                    break
+            failures = 0 if work.embedded > before else failures + 1
+            await self._rest(work, failures)
+        status = "completed" if work.error is None else "failed"
+        await self._note(work, status=status, error=work.error, finished_at=time.time())
+
+    async def _rest(self, work: _Work, failures: int) -> None:
+        """Wait until what keeps it may be over, longer each time that nothing was embedded."""
+        pauses = self.pauses
+        pause = min(pauses.longest_s, pauses.first_s * 2 ** min(failures, 30))
+        work.again.clear()
+        work.retry_at = time.time() + pause
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await work.again.wait()
+        work.retry_at = work.error = None
+
+    async def _note(self, work: _Work, **values: Any) -> None:
+        def write() -> None:
+            self._repository.note_reembedding(work.base.id, work.branch, **values)
+
+        await self._patience.insist("note how far a branch is", write, self.pauses.writing_s)
 
     async def _embed_all(self, work: _Work) -> None:
         kb_id = work.base.id

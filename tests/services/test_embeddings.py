@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -18,6 +19,7 @@ from app.documents.errors import EmbedderError
 from app.engine.problems import ModelUnavailable, RagloomError
 from app.services import reembed
 from app.services.container import Services
+from app.services.ingest_pauses import Pauses
 from app.services.views import SearchConfig
 from storage.errors import NotFound
 from tests.services.conftest import Fill, opened, text_files
@@ -282,7 +284,8 @@ async def test_what_was_broken_off_goes_on_and_repeats_nothing(
     # Another process knows what was to be done, and how far it is.
     services.reembedding._work.clear()
     known = await services.reembedding.get(kb, "other")
-    assert (known.status, known.done, known.embedding_model) == ("stopped", 1, "words-b")
+    assert (known.status, known.done, known.embedding_model) == ("failed", 1, "words-b")
+    assert known.error == failed.error
     await services.reembedding.start(kb, "words-b", "other")
     done = await services.reembedding.wait(kb, "other")
     assert (done.status, done.done, done.embedded) == ("completed", 3, 2)
@@ -290,6 +293,40 @@ async def test_what_was_broken_off_goes_on_and_repeats_nothing(
     await services.reembedding.start(kb, "words-a", "other")
     stopped = await services.reembedding.stop(kb, "other")
     assert stopped.status in ("stopped", "completed")
+
+
+async def test_a_model_that_is_away_pauses_it(
+    services: Services,
+    words: dict[str, Words],
+    fill: Fill,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    reembedding, kept = services.reembedding, services.models.embed
+    monkeypatch.setattr(reembedding, "pauses", Pauses(first_s=600, longest_s=600))
+
+    async def away(*args: Any, **more: Any) -> np.ndarray:
+        raise ModelUnavailable("It is away.", fix="Wait.")
+
+    monkeypatch.setattr(services.models, "embed", away)
+    await reembedding.start(kb, "words-b", "other")
+    async with asyncio.timeout(60):
+        while (paused := await reembedding.get(kb, "other")).status != "paused":
+            await asyncio.sleep(0.01)
+    assert paused.error is not None
+    assert (paused.error["code"], paused.done) == ("model_unavailable", 0)
+    assert paused.resumes_at is not None
+    # Stopped it stays stopped, whoever starts next; asked again it goes on at once.
+    assert (await reembedding.stop(kb, "other")).status == "stopped"
+    assert services.repository.reembeddings("running") == []
+    await reembedding.start(kb, "words-b", "other")
+    async with asyncio.timeout(60):
+        while (await reembedding.get(kb, "other")).status != "paused":
+            await asyncio.sleep(0.01)
+    monkeypatch.setattr(services.models, "embed", kept)
+    await reembedding.start(kb, "words-b", "other")
+    done = await reembedding.wait(kb, "other")
+    assert (done.status, done.done, done.error) == ("completed", 3, None)
 
 
 async def test_what_cannot_be_embedded_anew_is_told(

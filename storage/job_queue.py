@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from sqlalchemy import func
+from sqlalchemy import Integer, bindparam, func
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
@@ -14,8 +14,55 @@ from storage.database import Database
 from storage.job_rows import OPEN
 from storage.tables import Job, Task
 
-#: Queued tasks of a job looked at together for one that may begin.
-_CANDIDATES = 64
+#: Queued tasks of a job looked at together for one that may begin: as a rule the first one may.
+_FIRST_CANDIDATES, _CANDIDATES = 4, 64
+
+# Made once: every file that is ingested takes its turn through them.
+_AT_WORK = (
+    columns(col(Task.job_id), func.count())
+    .where(col(Task.status) == "running")
+    .group_by(col(Task.job_id))
+)
+_QUEUED = (
+    columns(col(Task.job_id), col(Task.attempts), col(Job.created_at), col(Job.pauses))
+    .join(Job, col(Job.id) == col(Task.job_id))
+    .where(
+        col(Task.status) == "queued",
+        col(Task.attempts) < bindparam("attempts"),
+        col(Job.paused_at).is_(None) | (col(Job.retry_at) <= bindparam("now")),
+    )
+    .distinct()
+)
+_WITHIN = (
+    columns(col(Task.id), col(Task.document_id))
+    .where(
+        col(Task.job_id) == bindparam("job"),
+        col(Task.status) == "queued",
+        col(Task.attempts) == bindparam("attempts"),
+    )
+    .order_by(col(Task.deferred), col(Task.ordinal))
+    .limit(bindparam("limit", type_=Integer))
+    .offset(bindparam("offset", type_=Integer))
+)
+_OPEN_TASKS = (
+    columns(
+        col(Task.id),
+        col(Task.job_id),
+        col(Task.document_id),
+        col(Task.attempts),
+        col(Task.status),
+        col(Job.retry_at),
+        col(Job.pauses),
+    )
+    .join(Job, col(Job.id) == col(Task.job_id))
+    .where(
+        col(Task.status).in_(OPEN),
+        (col(Task.status) == "running")
+        | col(Job.paused_at).is_(None)
+        | col(Job.retry_at).is_not(None),
+    )
+    .order_by(col(Job.created_at), col(Task.job_id), col(Task.ordinal))
+)
 
 
 class _Share(NamedTuple):
@@ -57,23 +104,8 @@ class Turns:
 
     def _shares(self, session: Session, attempts: int, now: float) -> list[_Share]:
         connection = session.connection()
-        working = columns(col(Task.job_id), func.count()).where(col(Task.status) == "running")
-        at_work = {row[0]: row[1] for row in connection.execute(working.group_by(col(Task.job_id)))}
-        queued = (
-            columns(
-                col(Task.job_id),
-                col(Task.attempts),
-                col(Job.created_at),
-                col(Job.pauses),
-            )
-            .join(Job, col(Job.id) == col(Task.job_id))
-            .where(
-                col(Task.status) == "queued",
-                col(Task.attempts) < attempts,
-                col(Job.paused_at).is_(None) | (col(Job.retry_at) <= now),
-            )
-            .distinct()
-        )
+        at_work = {row[0]: row[1] for row in connection.execute(_AT_WORK)}
+        queued = connection.execute(_QUEUED, {"attempts": attempts, "now": now})
         return sorted(
             _Share(
                 row.attempts,
@@ -83,23 +115,17 @@ class Turns:
                 row.job_id,
                 row.pauses,
             )
-            for row in connection.execute(queued)
+            for row in queued
         )
 
     def _within(self, session: Session, share: _Share, now: float) -> tuple[str, str] | None:
         """The first task of a job that may begin, or what must go before it, each with its job."""
-        query = (
-            columns(col(Task.id), col(Task.document_id))
-            .where(
-                col(Task.job_id) == share.job_id,
-                col(Task.status) == "queued",
-                col(Task.attempts) == share.attempts,
-            )
-            .order_by(col(Task.deferred), col(Task.ordinal))
-        )
+        which: dict[str, Any] = {"job": share.job_id, "attempts": share.attempts}
         connection = session.connection()
-        offset = 0
-        while rows := connection.execute(query.limit(_CANDIDATES).offset(offset)).all():
+        offset, limit = 0, _FIRST_CANDIDATES
+        while rows := connection.execute(
+            _WITHIN, {**which, "limit": limit, "offset": offset}
+        ).all():
             foremost = self._foremost(session, {row.document_id for row in rows}, now)
             for row in rows:
                 first = foremost.get(row.document_id)
@@ -108,7 +134,7 @@ class Turns:
                 # An earlier upload of the same name goes first, in the turn of this one.
                 if first.id == row.id or not first.pauses:
                     return first.id, first.job_id
-            offset += len(rows)
+            offset, limit = offset + len(rows), _CANDIDATES
         return None
 
     def _foremost(self, session: Session, documents: Collection[str], now: float) -> dict[str, Any]:
@@ -116,26 +142,7 @@ class Turns:
 
         What waits for a person is passed over: it is cancelled when the person lets it go on.
         """
-        query = (
-            columns(
-                col(Task.id),
-                col(Task.job_id),
-                col(Task.document_id),
-                col(Task.attempts),
-                col(Task.status),
-                col(Job.retry_at),
-                col(Job.pauses),
-            )
-            .join(Job, col(Job.id) == col(Task.job_id))
-            .where(
-                self._db.among(Task.document_id, documents),
-                col(Task.status).in_(OPEN),
-                (col(Task.status) == "running")
-                | col(Job.paused_at).is_(None)
-                | col(Job.retry_at).is_not(None),
-            )
-            .order_by(col(Job.created_at), col(Task.job_id), col(Task.ordinal))
-        )
+        query = _OPEN_TASKS.where(self._db.among(Task.document_id, documents))
         found: dict[str, Any] = {}
         busy: set[str] = set()
         for row in session.connection().execute(query):

@@ -3,20 +3,15 @@
 Both begin with the same data folder: a knowledge base and a job that nobody has worked on yet. So
 ids are the same, and the ends can be compared byte for byte. Every life of the process writes down
 what it parses and embeds; nothing that was committed before may be among it.
-
-`python -m tests.crash.kills DATA LEDGER`: works until nothing is left to do.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import random
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -24,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from tests.crash.lives import Life, Say
+
 CONFIG = {"chunk_size": 40, "chunk_overlap": 8, "embedding_model": "default"}
 KINDS = ("md", "txt", "html", "csv")
 
@@ -69,25 +65,6 @@ def prepare(folder: Path, files: int) -> None:
         tasks.append({"filename": name, "blob": blob, "size": len(data), "processing": settings})
     JobRepository(database).create(kb.id, tasks)
     database.close()
-
-
-def start(data: Path, ledger: Path) -> subprocess.Popen[str]:
-    """A life of the process."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.crash.kills", str(data), str(ledger)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(data: Path, ledger: Path, timeout_s: float) -> None:
-    """A life that is left alone. Raises RuntimeError when it does not end well."""
-    process = start(data, ledger)
-    _, said = process.communicate(timeout=timeout_s)
-    if process.returncode != 0:
-        raise RuntimeError(said)
 
 
 @dataclass(frozen=True)
@@ -160,15 +137,15 @@ def kill_while_ingesting(
     prepare(folder / "start", files)
     for name in ("calm", "wild"):
         shutil.copytree(folder / "start", folder / name)
-    finish(folder / "calm", folder / "calm.txt", 600)
+    Life(main, folder / "calm", folder / "calm.txt").end(timeout_s=600)
     again: list[str] = []
     done: list[int] = []
     for life in range(kills):
         before = end_of(folder / "wild")
         ledger = folder / f"life{life}.txt"
-        process = start(folder / "wild", ledger)
+        process = Life(main, folder / "wild", ledger)
         if life % 5 == 1:
-            time.sleep(dice.uniform(0, 2))  # not even open yet, now and then
+            time.sleep(dice.uniform(0, 1))  # not even open yet, now and then
         else:
             # On average the lives share what is left.
             was = before.statuses.get("success", 0)
@@ -176,29 +153,30 @@ def kill_while_ingesting(
             _reach(process, folder / "wild", was + dice.randint(min(1, share), share))
             time.sleep(dice.uniform(0, 0.05))
         process.kill()
-        process.communicate()
         again += repeated(before, ledger)
         done.append(end_of(folder / "wild").statuses.get("success", 0))
     before = end_of(folder / "wild")
-    finish(folder / "wild", folder / "last.txt", 600)
+    Life(main, folder / "wild", folder / "last.txt").end(timeout_s=600)
     again += repeated(before, folder / "last.txt")
     return end_of(folder / "calm"), end_of(folder / "wild"), again, done
 
 
-def _reach(process: subprocess.Popen[str], data: Path, files: int) -> None:
+def _reach(process: Life, data: Path, files: int) -> None:
     """Wait until so many files are in, or a life ended."""
     from storage.folder import DataFolder
 
-    assert process.stdout is not None
-    process.stdout.readline()  # it is open
+    process.line()  # it is open
     place = f"file:{DataFolder(data).db_path}?mode=ro"
     with closing(sqlite3.connect(place, uri=True)) as database:
         count = "SELECT count(*) FROM task WHERE status = 'success'"
-        while process.poll() is None and database.execute(count).fetchone()[0] < files:
+        ends = time.monotonic() + 300
+        while process.alive and database.execute(count).fetchone()[0] < files:
+            if time.monotonic() > ends:
+                raise RuntimeError(f"nothing goes on any more: {process.errors()}")
             time.sleep(0.005)
 
 
-async def main(data: Path, ledger: Path) -> None:
+async def main(say: Say, data: Path, ledger: Path) -> None:
     """Open the data folder, and close it once nothing is left to do."""
     from app.services.container import Services
     from app.services.files import FileService
@@ -227,12 +205,8 @@ async def main(data: Path, ledger: Path) -> None:
     ModelService.embed = noted_embed  # type: ignore[assignment,method-assign]
     settings = load_settings(environ={}, data=data, demo=False, log_level="error")
     services = await Services.open(settings, background=False)
-    print("open", flush=True)
+    say("open")
     [job] = (await services.ingest.jobs()).items
     ended = await services.ingest.wait(job.job_id)
     await services.close()
-    print(json.dumps(ended.progress.model_dump()), flush=True)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    say(json.dumps(ended.progress.model_dump()))

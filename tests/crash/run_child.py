@@ -1,25 +1,26 @@
 """A server without its pages that runs workflows, and may be killed at any moment.
 
-`python -m tests.crash.run_child DATA begin` starts a run of each sort and waits for ever; `… end`
-starts again over the same folder, sees everything through, and prints what became of it.
+`main` with "begin" starts a run of each sort and waits for ever; with "end" it starts again over the
+same folder, sees everything through, and says what became of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sys
+import os
 from pathlib import Path
 
 from app.services import container
 from app.services.container import Services
 from app.settings import load_settings
 from tests.crash import run_nodes
+from tests.crash.lives import Say
 
 IDS = "ids.json"
 
 
-async def begin(services: Services, folder: Path) -> None:
+async def begin(say: Say, services: Services, folder: Path) -> None:
     """Start what is to be killed."""
     runs, five = services.runs, run_nodes.counting("a", "b", "c", "d", "e", hold="c")
     stored = await services.workflows.create(five)
@@ -38,7 +39,7 @@ async def begin(services: Services, folder: Path) -> None:
     await asyncio.Event().wait()
 
 
-async def end(services: Services, folder: Path) -> None:
+async def end(say: Say, services: Services, folder: Path) -> None:
     """See everything through."""
     ids = json.loads((folder / IDS).read_text())
     runs = services.runs
@@ -57,19 +58,16 @@ async def end(services: Services, folder: Path) -> None:
         "batch": batch.status,
         "rows": [row.status for row in batch.rows],
     }
-    print(json.dumps(outcome), flush=True)
+    say(json.dumps(outcome))
 
 
-async def main(data: Path, what: str) -> None:
+async def main(say: Say, data: Path, what: str) -> None:
     """Open, do, and close."""
+    os.environ[run_nodes.FOLDER] = str(data)
     container.register_all = run_nodes.register
     settings = load_settings(
         environ={}, data=data, demo=False, log_level="error", max_concurrent_runs=8
     )
     services = await Services.open(settings, background=False)
-    await {"begin": begin, "end": end}[what](services, data)
+    await {"begin": begin, "end": end}[what](say, services, data)
     await services.close()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))

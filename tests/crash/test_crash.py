@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,35 +14,19 @@ from storage.database import Database
 from storage.folder import DataFolder
 from storage.jobs import MAX_ATTEMPTS, JobRepository
 from storage.knowledge import KnowledgeRepository
+from tests.crash import child
+from tests.crash.lives import Life
 
-ROOT = Path(__file__).parents[2]
-FILES = 30
+FILES = 20
 KILLS = 3
 
 
-def start(data: Path, acknowledged: Path, count: int = FILES) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.crash.child", str(data), str(acknowledged), str(count)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start(data: Path, acknowledged: Path, count: int = FILES) -> Life:
+    return Life(child.main, data, acknowledged, count)
 
 
-def line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    said = process.stdout.readline().strip()
-    if not said:
-        assert process.stderr is not None
-        pytest.fail(f"the process ended without a word: {process.stderr.read()}")
-    return said
-
-
-def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
-    out, err = process.communicate(timeout=100)
-    assert process.returncode == 0, err
-    state: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
+def finish(process: Life) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads(process.end())
     return state
 
 
@@ -64,10 +46,12 @@ def test_kills_while_ingesting_lose_and_double_nothing(tmp_path: Path) -> None:
     data, ledger = tmp_path / "wild", tmp_path / "wild.txt"
     for _ in range(KILLS):
         process = start(data, ledger)
-        assert line(process) == "open"
-        time.sleep(dice.uniform(0, 1.5))
+        assert process.line() == "open"
+        for _ in range(dice.randint(0, FILES // KILLS)):
+            if not process.line().startswith("acknowledged"):
+                break
+        time.sleep(dice.uniform(0, 0.1))
         process.kill()
-        process.communicate()
     acknowledged = set(ledger.read_text().split()) if ledger.exists() else set()
     # Nothing more is handed in: what was acknowledged must be there all the same.
     after = finish(start(data, ledger, count=0))
@@ -77,20 +61,44 @@ def test_kills_while_ingesting_lose_and_double_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_embedding_anew_goes_on_by_itself_and_repeats_nothing(tmp_path: Path) -> None:
+    seed = time.time_ns()
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    files, data, ledger = 8, tmp_path / "data", tmp_path / "embedded.txt"
+    counts = []
+    for _ in range(2):
+        # In the middle: after what one document needs, before what all of them need.
+        life = Life(child.embed_anew, data, ledger, files, dice.randint(2, files // 2))
+        assert life.line() == "stuck"
+        life.kill()
+        counts.append(len(ledger.read_text().split()))
+    end = json.loads(Life(child.embed_anew, data, ledger, files, 0).end())
+    embedded = ledger.read_text().split()
+    assert 0 < counts[0] < counts[1] < len(embedded) == len(set(embedded)) == end["main"]
+    assert end == {
+        "status": "completed",
+        "done": files,
+        "authors": ["", "ann"],
+        "models": ["toy-b"],
+        "found": end["main"],
+        "main": end["main"],
+    }
+
+
+@pytest.mark.slow
 def test_a_second_process_is_told_who_owns_the_data_folder(tmp_path: Path) -> None:
-    first = start(tmp_path / "data", tmp_path / "first.txt", count=0)
+    first = Life(child.hold, tmp_path / "data")
     try:
-        assert line(first) == "open"
+        assert first.line() == "open"
         second = start(tmp_path / "data", tmp_path / "second.txt", count=0)
-        said, err = second.communicate(timeout=60)
-        if first.poll() is None:
-            assert second.returncode == 3, err
-            assert f"in use by process {first.pid}" in said
-            assert "--data" in said
-            assert "Traceback" not in err
+        said = second.end(code=3)
+        assert f"in use by process {first.pid}" in said
+        assert "--data" in said
+        assert "Traceback" not in second.errors()
     finally:
         first.kill()
-        first.communicate()
 
 
 @pytest.mark.slow

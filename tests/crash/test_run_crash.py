@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.crash.run_nodes import FOLDER
-
-ROOT = Path(__file__).parents[2]
-
-
-def child(data: Path, what: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.crash.run_child", str(data), what],
-        cwd=ROOT,
-        env={**os.environ, FOLDER: str(data)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+from tests.crash import run_child
+from tests.crash.lives import Life
 
 
 def counted(data: Path) -> Counter[str]:
@@ -38,20 +23,16 @@ def counted(data: Path) -> Counter[str]:
 def test_a_kill_in_the_middle_costs_only_the_steps_under_way(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    killed = child(data, "begin")
+    killed = Life(run_child.main, data, "begin")
     reached = {f"{who}:c" for who in ("api", "page", "row0", "row1")}
     deadline = time.monotonic() + 90
     while not (data / "ids.json").exists() or not reached <= counted(data).keys():
         assert time.monotonic() < deadline
-        if killed.poll() is not None:
-            pytest.fail(killed.communicate()[1])
+        if not killed.alive:
+            pytest.fail(killed.errors())
         time.sleep(0.02)
     killed.kill()
-    killed.communicate()
-    process = child(data, "end")
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    outcome = json.loads(out.strip().splitlines()[-1])
+    outcome = json.loads(Life(run_child.main, data, "end").end())
     assert outcome["page_was"] == "interrupted"
     assert outcome["statuses"] == dict.fromkeys(("api", "page", "ask"), "completed")
     assert outcome["outputs"]["api"] == outcome["outputs"]["page"] == {"all": {"text": "abcde"}}

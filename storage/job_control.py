@@ -99,13 +99,18 @@ class JobControl:
         with self._db.write() as session:
             return cancel_tasks(session, col(Task.document_id) == document_id, (*OPEN, "error"))
 
-    def retry(self, task_id: str) -> Task:
-        """Queue a task that failed or was cancelled once more; others stay as they are."""
+    def retry(self, task_id: str, processing: dict[str, Any] | None = None) -> Task:
+        """Queue a task that failed or was cancelled once more; others stay as they are.
+
+        `processing`: settings other than those it failed with.
+        """
         with self._db.write() as session:
             task = get_task(session, task_id, lock=True)
             if task.status in {"error", "cancelled"}:
                 requeue(task)
                 task.attempts = task.deferred = 0
+                if processing is not None:
+                    task.processing = processing
                 session.flush()
                 settle(session, task.job_id)
         return task

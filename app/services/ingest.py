@@ -180,9 +180,18 @@ class IngestService(IngestWatch):
         self._workers.wake()
         return await self._told(job_id)
 
-    async def retry(self, kb: str, document_id: str) -> JobView:
-        """Try a failed or cancelled file once more. Raises NotFound, RagloomError “conflict”."""
-        return await self._retry(await call(self._latest, kb, document_id))
+    async def retry(
+        self, kb: str, document_id: str, processing_config: Mapping[str, Any] | None = None
+    ) -> JobView:
+        """Try a failed or cancelled file once more, with other settings where they are given.
+
+        Raises NotFound, RagloomError “conflict” or “invalid_config”.
+        """
+        task = await call(self._latest, kb, document_id)
+        if processing_config is None:
+            return await self._retry(task)
+        row = await call(self._repository.find, kb)
+        return await self._retry(task, _settings(row, processing_config))
 
     async def give_password(self, kb: str, document_id: str, password: str) -> JobView:
         """Try an encrypted file once more with its password, which is kept in memory alone.
@@ -203,7 +212,7 @@ class IngestService(IngestWatch):
         self._workers.unlock(task.id, SecretStr(password))
         return await self._retry(task)
 
-    async def _retry(self, task: tables.Task) -> JobView:
+    async def _retry(self, task: tables.Task, processing: dict[str, Any] | None = None) -> JobView:
         if task.status not in ("error", "cancelled") or not task.blob:
             raise RagloomError(
                 f"{task.filename} cannot be tried again: "
@@ -211,7 +220,7 @@ class IngestService(IngestWatch):
                 code="conflict",
                 fix="Upload the file again.",
             )
-        await call(self._jobs.retry, task.id)
+        await call(self._jobs.retry, task.id, processing)
         self._workers.pace.forget(task.job_id)
         self._workers.wake()
         return await self.job(task.job_id)

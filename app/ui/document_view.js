@@ -4,9 +4,9 @@ const WINDOW = 60;
 
 export default {
   template: `
-    <div class="rl-doc" :class="{ 'is-paged': paged }">
+    <div class="rl-doc" :class="{ 'is-paged': drawn }">
       <div class="rl-doc-left" ref="left" tabindex="0" aria-label="The document">
-        <template v-if="paged">
+        <template v-if="drawn">
           <template v-for="page in pages" :key="page">
             <div class="rl-sheet" :data-page="page" :style="{ aspectRatio: shapes[page] || shape }">
               <img v-if="near.has(page)" :src="href.replace('{page}', page)" :alt="'Page ' + page" draggable="false"
@@ -68,6 +68,8 @@ export default {
     editing: -1, draft: "", theirs: false, near: new Set(), shapes: {}, shape: "0.71", missed: new Set(), asked: new Set(), seen: new Set(),
   }),
   computed: {
+    // A file that no page of can be drawn, such as a locked one, is shown as text.
+    drawn() { return this.paged && !(this.missed.size && !Object.keys(this.shapes).length); },
     pages() { return Array.from({ length: this.pageCount }, (_, n) => n + 1); },
     // The chunks in the list, with what of the text belongs to each.
     listed() {
@@ -207,7 +209,7 @@ export default {
           // The one that was open before folds only when it is drawn.
           requestAnimationFrame(() => requestAnimationFrame(() => { if (this.at === n && this.$refs.right) go(this.$refs.right); }));
         }
-        if (side !== "left" && !go(this.$refs.left) && this.paged) {
+        if (side !== "left" && !go(this.$refs.left) && this.drawn) {
           const page = this.known.get(n).boxes[0]?.[0] ?? this.known.get(n).page;
           const sheet = page && this.$refs.left.querySelector(`[data-page="${page}"]`);
           if (sheet) this.bring(this.$refs.left, sheet);
@@ -291,6 +293,9 @@ export default {
       else return;
       event.preventDefault();
     },
+  },
+  watch: {
+    drawn() { this.$nextTick(() => this.watch()); },
   },
   updated() { this.hold(); },
 };

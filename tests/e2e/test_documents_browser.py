@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -259,3 +260,20 @@ def test_a_dropped_folder_is_filtered_ticked_and_removed_on_a_phone(
     expect(page.locator(".rl-paper mark.rl-on")).to_be_in_viewport()
     expect(page.get_by_role("button", name="Disable")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_locked_file_is_read_as_text_where_its_pages_cannot_be_drawn(
+    desk: Desk, server: Server, shared_data: Path
+) -> None:
+    shelf = Shelf(server, "Locked")
+    desk.open(shelf.path)
+    page = desk.page
+    locked = shared_data / "hostile-docs" / "docling_2206.01062_pg3_password1234.pdf"
+    page.locator("input[type=file]").first.set_input_files(locked)
+    asked = page.locator(".rl-coming")
+    asked.get_by_label("Password").fill("1234", timeout=30_000)
+    asked.get_by_role("button", name="Open").click()
+    row = page.locator(".rl-docs-row", has_text="DocLayNet")
+    row.get_by_role("link").first.click(timeout=30_000)
+    page.locator(".rl-doc-chunk").first.click()
+    expect(page.locator(".rl-paper mark.rl-on")).to_be_in_viewport(timeout=20_000)

@@ -204,6 +204,21 @@ async def test_only_what_failed_is_tried_again(services: Services, kb: str) -> N
         await services.ingest.retry_failed(good.job_id)
 
 
+async def test_a_failed_file_is_tried_again_with_other_settings_in_its_own_job(
+    services: Services, kb: str
+) -> None:
+    job = await services.ingest.submit(kb, [IncomingFile("cut.pdf", data=b"%PDF-1.7")])
+    [failed] = (await services.ingest.wait(job.job_id, 60)).results
+    with pytest.raises(RagloomError) as refused:
+        await services.ingest.retry(kb, failed.document_id, {"chunk_size": -1})
+    assert refused.value.code == "invalid_config"
+    again = await services.ingest.retry(kb, failed.document_id, {"ocr": "auto"})
+    assert again.job_id == job.job_id
+    await services.ingest.wait(job.job_id, 60)
+    task = services.ingest._jobs.task(failed.task_id)
+    assert (task.processing["ocr"], task.status) == ("auto", "error")
+
+
 async def test_files_and_progress_are_told_side_by_side(services: Services, kb: str) -> None:
     job = await services.ingest.submit(kb, text_files(FACTS))
     seen = [view async for view in services.ingest.follow(job.job_id)]

@@ -162,7 +162,10 @@ def _extractor(media_type: str) -> Extractor:
 
 def _finish(document: ExtractedDocument, filename: str) -> ExtractedDocument:
     title = document.title.strip()
-    if not title or title.lower() in _NO_TITLES:
+    if title.lower() in _NO_TITLES:
+        title = ""
+    # Headings of a workbook are the names of its sheets.
+    if not title and media.page_word(filename) != "sheet":
         title = next((b.text for b in document.blocks if b.kind == "heading" and b.level == 1), "")
     return document.model_copy(update={"title": title or PurePath(filename).stem})
 

@@ -78,7 +78,7 @@ class DocumentPage:
             pages = document.pages or 1
         href = page_href(self._kb, document.document_id, 0, document.version_id or "")
         with bar.beside:
-            self._facts = parts.label("", "rl-muted rl-small rl-wide-only")
+            self._facts = parts.label("", "rl-doc-facts rl-muted rl-small rl-wide-only")
         with bar.actions:
             again = parts.icon_button("restart_alt", "Process again with other settings")
             again.on_click(self._again)

@@ -8,8 +8,6 @@ from typing import Any
 from nicegui import events, ui
 
 from app.services.container import Services
-from app.services.ingest import IncomingFile
-from app.services.threads import call
 from app.services.views import DocumentView, KnowledgeBaseStats
 from app.ui import parts, person, text
 from app.ui.pages.common import MoreList
@@ -225,25 +223,15 @@ class Documents:
         try:
             if there:
                 await self._services.ingest.reprocess(self._kb, there, config, author)
-            # What never came in has nothing to be processed but its file.
             for document in documents:
                 if document.version_id is None and document.status in ("error", "cancelled"):
-                    await self._submit_again(document, config, author)
+                    await self._services.ingest.retry(self._kb, document.document_id, config)
         except Exception as error:
             if not hasattr(error, "fix"):
                 raise
             parts.failed(error)
         self._untick()
         await self.refresh()
-
-    async def _submit_again(
-        self, document: DocumentView, config: dict[str, Any], author: str
-    ) -> None:
-        path, filename, _ = await self._services.knowledge.original(self._kb, document.document_id)
-        data = await call(path.read_bytes)
-        await self._services.ingest.submit(
-            self._kb, [IncomingFile(filename, data=data)], config, author=author
-        )
 
     async def _password(self, document: DocumentView) -> None:
         with parts.dialog(f"Password of {document.filename}") as box:

@@ -97,7 +97,7 @@ class _Line:
         with self._element:
             with parts.div("rl-row rl-wrap"):
                 self.words = parts.label("", "rl-grow").props('role="status"')
-                self.words.style("min-width: min(100%, 200px)")
+                self.words.style("min-width: min(100%, 150px)")
                 with parts.div("rl-row") as self.actions:
                     for name, icon, act in actions:
                         parts.bare(name, lambda act=act: self._each(act), icon=icon)

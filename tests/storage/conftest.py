@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -28,7 +29,8 @@ def folder(tmp_path: Path) -> Iterator[DataFolder]:
 
 
 @pytest.fixture
-def db(folder: DataFolder) -> Iterator[Database]:
+def db(folder: DataFolder, migrated: Path) -> Iterator[Database]:
+    shutil.copy(migrated, folder.db_path)
     database = Database(folder.db_url)
     database.upgrade()
     yield database

@@ -90,9 +90,7 @@ class PipelineService:
     async def _filled_by(self, workflow_id: str) -> list[tuple[KnowledgeBase, dict[str, Any]]]:
         rows, _ = await call(self._repository.list, _ALL, 0)
         pairs = ((row, chosen_pipeline(row)) for row in rows)
-        return [
-            (row, used) for row, used in pairs if used and used["workflow_id"] == workflow_id
-        ]
+        return [(row, used) for row, used in pairs if used and used["workflow_id"] == workflow_id]
 
     async def _check_unused(self, workflow_id: str) -> None:
         """Files of a knowledge base go through it: without it, none could come in."""

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 #: Recall@10 of 0.98 and more on sentence embeddings; twice Chroma's defaults cost twice the time.
 _HNSW = {"space": "cosine", "ef_construction": 100, "ef_search": 100, "max_neighbors": 16}
 _CHECK_TIMEOUT_S = 30.0
+#: Chunks of one call: Chroma keeps the interpreter, and with it the whole server, to itself until a
+#: call is through, which for thousands of chunks would be seconds.
+_AT_ONCE = 64
 
 
 class VectorIndex:
@@ -79,10 +82,9 @@ class VectorIndex:
         if not ids:
             return
         collection = self._collection(kb_id, model, create=True)
-        step = self._client.get_max_batch_size()
         with self._full_as_error():
-            for start in range(0, len(ids), step):
-                end = start + step
+            for start in range(0, len(ids), _AT_ONCE):
+                end = start + _AT_ONCE
                 collection.upsert(ids=list(ids[start:end]), embeddings=vectors[start:end])
 
     def delete(self, kb_id: str, model: str, ids: Sequence[str]) -> None:
@@ -90,10 +92,9 @@ class VectorIndex:
         collection = self._collection(kb_id, model, create=False)
         if collection is None or not ids:
             return
-        step = self._client.get_max_batch_size()
         with self._full_as_error():
-            for start in range(0, len(ids), step):
-                collection.delete(ids=list(ids[start : start + step]))
+            for start in range(0, len(ids), _AT_ONCE):
+                collection.delete(ids=list(ids[start : start + _AT_ONCE]))
 
     def query(self, kb_id: str, model: str, vector: np.ndarray, n: int) -> list[tuple[str, float]]:
         """The `n` nearest chunks and their cosines, best first. Raises ModelMismatch."""

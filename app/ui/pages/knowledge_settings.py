@@ -157,7 +157,7 @@ async def _models(services: Services, kb: KnowledgeBaseView, choices: Choices) -
             if parts.code_of(error) != "not_found":
                 raise
             continue
-        if view.status == "running":
+        if view.status in ("running", "paused"):
             shown.append(name)
             _progress(services, kb_id, name, room)
 
@@ -168,12 +168,12 @@ def _progress(services: Services, kb: str, branch: str, room: ui.element) -> Non
         stop = parts.bare("Stop", lambda: services.reembedding.stop(kb, branch))
 
     def tell(view: ReembeddingView) -> None:
-        state = {"running": "is being embedded", "completed": "is embedded", "failed": "failed",
+        state = {"running": "is being embedded", "paused": "waits to be embedded", "completed": "is embedded", "failed": "failed",
                  "stopped": "was stopped"}[view.status]  # fmt: skip
         words.text = f"{branch} {state} by {view.embedding_model}: {view.done} of {view.documents}"
         if view.error:
             words.text += ". " + " ".join(parts.error_words(view.error))
-        if view.status != "running":
+        if view.status not in ("running", "paused"):
             stop.classes(add="rl-hidden")
 
     async def watch() -> None:
@@ -181,7 +181,7 @@ def _progress(services: Services, kb: str, branch: str, room: ui.element) -> Non
             view = await services.reembedding.get(kb, branch)
             with row:
                 tell(view)
-            if view.status != "running":
+            if view.status not in ("running", "paused"):
                 return
             await asyncio.sleep(_POLL_S)
 

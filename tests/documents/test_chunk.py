@@ -71,10 +71,10 @@ block_strategy = st.builds(
 
 def most_tokens(config: ChunkConfig) -> int:
     """The size no piece may be above."""
-    if config.strategy == "page":
-        return max(config.chunk_size, config.parent_size)
     keeps = config.preserve_code_blocks or config.strategy == "document_aware"
-    return config.chunk_size * (WHOLE_FACTOR if keeps else 1)
+    cut = config.chunk_size * (WHOLE_FACTOR if keeps else 1)
+    # What is larger than a page may be, or on no page, is cut as usual.
+    return max(cut, config.parent_size) if config.strategy == "page" else cut
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -23,6 +23,8 @@ _TOGETHER_BYTES = 32 * 1024 * 1024
 _DONE_S, _FAILED_S = 1.5, 5.0
 #: Encrypted files that are asked about at once; the others are in the list of documents.
 _MOST_LOCKED = 20
+#: Failed documents that are looked up when the page is opened.
+_KNOWN = 10_000
 
 
 #: Shows and hides the files; how far they are stays.
@@ -43,8 +45,8 @@ class Uploads:
         #: Document on its way -> where it was last.
         self._status: dict[str, str] = {}
         self._locked: dict[str, _Locked] = {}
-        #: Documents that came in while the page was open; others ask in the list of documents.
-        self._seen: set[str] = set()
+        #: Documents that had failed before the page was opened ask in the list of documents.
+        self._before: set[str] = set()
         self._arrived: list[IncomingFile] = []
         self._collecting = False
         self._author, self._asked = person.NOBODY, False
@@ -115,6 +117,8 @@ class Uploads:
             self._refresh_soon()  # refused at once: it never was on its way
 
     async def _watch(self) -> None:
+        failed = await self._services.knowledge.documents(self._kb, status="error", limit=_KNOWN)
+        self._before = {document.document_id for document in failed.items}
         async for task in self._services.ingest.watch(kb=self._kb):
             with self._list:
                 self._show(task)
@@ -126,7 +130,7 @@ class Uploads:
             self._refresh_soon()
         over = task.status not in ("queued", "running")
         if not over:
-            self._seen.add(task.document_id)
+            self._before.discard(task.document_id)
         self._ask(task)
         if row is None and task.status == "running":
             with self._room:
@@ -149,14 +153,14 @@ class Uploads:
         """Ask for the password of an encrypted file, until it is read or gone."""
         known = self._locked.get(task.document_id)
         locked = task.status == "error" and (task.error or {}).get("code") in LOCKED
-        seen = task.document_id in self._seen
-        if locked and known is None and seen and len(self._locked) < _MOST_LOCKED:
+        fresh = task.document_id not in self._before
+        if locked and known is None and fresh and len(self._locked) < _MOST_LOCKED:
             with self._room:
                 self._locked[task.document_id] = _Locked(self._services, self._kb, task, self._tidy)
         elif locked and known is not None:
             known.refused(task)
         elif known is not None and task.status in ("success", "cancelled", "error"):
-            self._locked.pop(task.document_id).element.delete()
+            self._locked.pop(task.document_id).remove()
 
     def _refresh_soon(self) -> None:
         if self._due or self._list.is_deleted:
@@ -249,9 +253,14 @@ class _Locked:
         self._why.classes(**{"add" if wrong else "remove": "rl-danger"})
         self._button.enable()
 
+    def remove(self) -> None:
+        """Take it off the page."""
+        if not self.element.is_deleted:
+            self.element.delete()
+
     def _dismiss(self) -> None:
         """Its row in the list of documents takes the password later."""
-        self.element.delete()
+        self.remove()
         self._gone()
 
     async def _give(self) -> None:

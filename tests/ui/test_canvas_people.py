@@ -97,7 +97,7 @@ def test_the_last_change_stands_and_the_other_person_is_told(editor: GraphEditor
     (clash,) = change.clashes
     assert clash.against == ANA
     assert change.patch["clashes"] == [{"against": "a", "text": clash.text}]
-    assert "Ben changed “k”" in clash.text
+    assert "Ben changed “K” of “Retrieve”" in clash.text
     other = {"op": "set_config", "node": "retrieve", "config": {"k": 9, "note": "x"}}
     assert editor.apply([other], by=ANA).clashes == ()  # another field
     gone = editor.apply([{"op": "delete", "nodes": ["retrieve"]}], by=ANA)
@@ -107,10 +107,56 @@ def test_the_last_change_stands_and_the_other_person_is_told(editor: GraphEditor
 def test_what_was_changed_long_ago_is_no_clash() -> None:
     now = 0.0
     editor = GraphEditor(toys.answering(), toys.registry())
-    editor._clashes = Clashes(lambda: now)
+    editor._clashes = Clashes(editor._words, lambda: now)
     editor.apply([config(7)], by=ANA)
     now = 60.0
     assert editor.apply([config(8)], by=BEN).clashes == ()
+
+
+def test_what_was_typed_over_something_unseen_is_a_clash_however_late() -> None:
+    now = 0.0
+    editor = GraphEditor(toys.answering(), toys.registry())
+    editor._clashes = Clashes(editor._words, lambda: now)
+    editor.apply([{"op": "add_note", "x": 0, "y": 0, "text": "Old"}], by=ANA)
+    (note,) = editor.graph.extra["notes"]
+    edit = {"op": "edit_note", "note": note["id"]}
+    editor.apply([{**edit, "text": "Of Ana", "was": "Old"}], by=ANA)
+    editor.apply([{"op": "rename", "node": "retrieve", "title": "Of Ana"}], by=ANA)
+    now = 600.0
+    (clash,) = editor.apply([{**edit, "text": "Of Ben", "was": "Old"}], by=BEN).clashes
+    assert clash.text.startswith("Ben changed the text of a note just after you")
+    now = 1200.0  # Ana has seen what Ben wrote
+    assert editor.apply([{**edit, "text": "Both", "was": "Of Ben"}], by=ANA).clashes == ()
+    rename = {"op": "rename", "node": "retrieve", "title": "Of Ben", "was": "Search"}
+    assert [c.against for c in editor.apply([rename], by=BEN).clashes] == [ANA]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        (
+            {"op": "set_policy", "node": "retrieve", "retries": 1},
+            {"op": "set_policy", "node": "retrieve", "retries": 2},
+            "the retries of “Retrieve”",
+        ),
+        (
+            {"op": "set_info", "description": "One"},
+            {"op": "set_info", "description": "Two"},
+            "the description of this workflow",
+        ),
+        (
+            {"op": "set_variable", "name": "city", "value": "Rome"},
+            {"op": "set_variable", "name": "city", "value": "Oslo", "was": "city"},
+            "the variable “city”",
+        ),
+    ],
+)
+def test_every_field_that_two_people_change_is_told(
+    editor: GraphEditor, first: dict[str, Any], second: dict[str, Any], words: str
+) -> None:
+    assert editor.apply([first], by=ANA).clashes == ()
+    (clash,) = editor.apply([second], by=BEN).clashes
+    assert clash.text.startswith(f"Ben changed {words} just after you")
 
 
 def test_history_is_bounded_by_what_it_holds() -> None:

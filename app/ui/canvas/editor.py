@@ -14,6 +14,7 @@ from typing import Any
 from app.engine.graph import Graph
 from app.engine.problems import Problem
 from app.engine.registry import Registry
+from app.ui.text import words
 
 from . import (
     edits_copy,
@@ -83,7 +84,7 @@ class GraphEditor:
         self._cards: view.Memo = {}
         self._view = view.graph_view(self._graph, registry, self._problems, memo=self._cards)
         self._history = History()
-        self._clashes = Clashes()
+        self._clashes = Clashes(self._words)
         #: Who looks at this graph at the moment.
         self.presence = Presence()
         self._subscribers: list[Callable[[Change], None]] = []
@@ -289,6 +290,14 @@ class GraphEditor:
             self._deleted_all = True
         show = {"took": {**of.dump(), "label": label}} if of and by and of.id != by.id else {}
         return self._move_to(graph, f"{verb}: {label}", origin, show=show, by=by)
+
+    def _words(self, node: str, setting: str) -> str:
+        """What a node, or a setting of it, is called on the screen."""
+        if not setting:
+            return str(self._view.nodes.get(node, {}).get("title") or "a node that is gone")
+        cls = self.registry.get(self._graph.nodes[node].type) if node in self._graph.nodes else None
+        field = cls.Config.model_fields.get(setting) if cls is not None else None
+        return (field.title if field else None) or words(setting)
 
     def _labels(self) -> dict[str, Any]:
         by = self._history.undo_by, self._history.redo_by

@@ -138,6 +138,8 @@ class Rename(_Op):
     op: Literal["rename"] = "rename"
     node: str
     title: Annotated[str, Field(max_length=200)]
+    #: The title that was typed over, where a person did: what it is by now may be another's.
+    was: str | None = None
 
 
 class SetDisabled(_Op):
@@ -210,6 +212,8 @@ class EditNote(_Op):
     height: NoteSize | None = None
     text: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
     colour: Colour | None = None
+    #: The text that was typed over: what it says by now may be another's.
+    was: str | None = None
 
 
 class MakeGroup(_Op):

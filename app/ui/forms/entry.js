@@ -11,7 +11,7 @@ export default {
         :aria-controls="completes ? list : undefined"
         :aria-activedescendant="items.length ? list + '-' + at : undefined"
         spellcheck="false" autocapitalize="off" autocomplete="off"
-        @input="typed" @keydown="key" @blur="leave" @click="close"></textarea>
+        @input="typed" @change="flush" @keydown="key" @blur="leave" @click="close"></textarea>
       <Teleport to="body">
         <div v-if="items.length" ref="offers" class="rl-offers" role="listbox" :id="list" :aria-label="label" :style="place">
           <div v-for="(item, i) in items" :key="item.text" class="rl-offer" :class="{ 'rl-on': i === at }"
@@ -40,7 +40,8 @@ export default {
   },
   watch: {
     value(next) {
-      if (next === this.text) return;
+      // What is being typed here is on its way, and comes after it.
+      if (this.pending || next === this.text) return;
       this.text = next || "";
       this.close();
       this.$nextTick(this.grow);
@@ -62,8 +63,7 @@ export default {
     this.sized.disconnect();
     removeEventListener("scroll", this.moved, true);
     removeEventListener("resize", this.moved);
-    clearTimeout(this.timer);
-    if (this.pending) this.send();
+    this.flush();
     const element = this.id && mounted_app.elements[this.id.slice(1)];
     if (element) element.props.value = this.text;
   },
@@ -118,10 +118,13 @@ export default {
       this.turn += 1;
       this.items = [];
     },
-    leave() {
-      this.close();
+    flush() {
       clearTimeout(this.timer);
       if (this.pending) this.send();
+    },
+    leave() {
+      this.close();
+      this.flush();
     },
     key(event) {
       if (event.isComposing) return;

@@ -14,6 +14,7 @@ from app.ui.forms.base import Choices, FormContext, Names, Slot
 from app.ui.forms.checks import EXPRESSION, NO_KEYS_HERE, is_expression, secret_in, short_value
 from app.ui.forms.kinds import builder_of
 from app.ui.schema import FieldSpec, Kind, fields
+from app.ui.typed import redraw
 
 #: Kinds that are written as themselves, never as one expression.
 _NOT_COMPUTED: frozenset[Kind] = frozenset(
@@ -87,7 +88,7 @@ class SchemaForm:
         for name, row in self._rows.items():
             if before.get(name, row) != self.values.get(name, row):
                 self._refused.pop(name, None)
-                row.build()
+                redraw(row.room, row.build_again)
         self._show_what_counts()
         self._show_unknown()
         self._show_messages()
@@ -166,13 +167,13 @@ class _Row:
     def __init__(self, form: SchemaForm, spec: FieldSpec) -> None:
         self._form, self.spec = form, spec
         self._message_text = ""
-        with parts.div("rl-field") as self._room:
-            self._room.mark(f"field-{spec.name}")
+        with parts.div("rl-field") as self.room:
+            self.room.mark(f"field-{spec.name}")
         self.build()
 
     def show(self, shown: bool) -> None:
         """Show the whole field or hide it."""
-        self._room.classes(remove="rl-hidden") if shown else self._room.classes(add="rl-hidden")
+        self.room.classes(remove="rl-hidden") if shown else self.room.classes(add="rl-hidden")
 
     @property
     def _value(self) -> Any:
@@ -182,8 +183,8 @@ class _Row:
         """Draw the field with the value it has by now."""
         spec, value = self.spec, self._value
         computed = is_expression(value)
-        self._room.clear()
-        with self._room:
+        self.room.clear()
+        with self.room:
             switch = spec.kind == "flag" and not computed and isinstance(value, bool | None)
             with parts.div("rl-row rl-gap-4 rl-field-head"):
                 if switch:
@@ -207,6 +208,11 @@ class _Row:
                 parts.label(spec.description, "rl-field-help")
         self._message_text = ""
         self._show_reset()
+
+    def build_again(self) -> None:
+        """Draw the field anew, with what is wrong with it."""
+        self.build()
+        self._form.recheck()
 
     def _widget(self, value: Any, computed: bool) -> ui.element:
         slot = Slot(self.spec, value, self._put, self._form.context)
@@ -258,7 +264,7 @@ class _Row:
         self._message_text = self._message.text = message
         if message:
             self._message.classes(remove="rl-hidden")
-            self._room.classes("rl-is-wrong")
+            self.room.classes("rl-is-wrong")
         else:
             self._message.classes(add="rl-hidden")
-            self._room.classes(remove="rl-is-wrong")
+            self.room.classes(remove="rl-is-wrong")

@@ -17,6 +17,7 @@ from app.ui.forms import Choices, SchemaForm, config_errors
 from app.ui.forms.checks import is_expression
 from app.ui.pages import inspector_data, inspector_help, inspector_policy
 from app.ui.pages.inspector_facts import Actions, NodeFacts
+from app.ui.typed import redraw
 
 __all__ = ["Actions", "Inspector", "NodeFacts", "config_errors"]
 
@@ -169,7 +170,7 @@ class Inspector:
             )
             if not self._read_only:
                 self._policy_room = parts.div()
-                self._build_policy(node)
+                self._build_policy()
                 self._run_to(node)
 
     def _update_config(self, before: NodeFacts, node: NodeFacts) -> None:
@@ -181,13 +182,14 @@ class Inspector:
             if self._form is not None:
                 self._form.recheck()
         if self._policy_room is not None and _policy(node) != self._policy_shown:
-            self._build_policy(node)
+            self._policy_shown = _policy(node)
+            redraw(self._policy_room, self._build_policy)
 
     _policy_room: ui.element | None = None
 
-    def _build_policy(self, node: NodeFacts) -> None:
-        room = self._policy_room
-        if room is None:
+    def _build_policy(self) -> None:
+        room, node = self._policy_room, self._node
+        if room is None or node is None:
             return
         self._policy_shown = _policy(node)
 

@@ -16,6 +16,7 @@ from app.ui.forms.checks import NO_KEYS_HERE, secret_in, short_value
 from app.ui.forms.entry import CodeEntry
 from app.ui.forms.jsons import read_json
 from app.ui.pages.bench import Bench
+from app.ui.typed import redraw
 
 KINDS = {"text": "Text", "number": "Number", "flag": "Yes or no", "json": "JSON"}
 
@@ -84,8 +85,16 @@ class VariableList:
         now = variables_of(self._bench.editor.graph)
         if now != self._known and not self._busy:
             self._known = now
-            self._lines = self._read()
-            self._draw()
+            redraw(self._room, self._draw_again)
+
+    def _draw_again(self) -> None:
+        """Draw what the workflow holds by now, and lines that are no variables of it yet."""
+        begun = {line.name: line.typed for line in self._lines if line.typed != line.name}
+        new = [line for line in self._lines if not line.name]
+        self._lines = [*self._read(), *new]
+        for line in self._lines:
+            line.typed = begun.get(line.name, line.typed) if line.name else line.typed
+        self._draw()
 
     def _read(self) -> list[_Line]:
         return [_Line(name, name, value, kind_of(value)) for name, value in self._known.items()]

@@ -103,15 +103,35 @@
   // ---- what is drawn anew beside the canvas keeps the focus near: keys of the canvas need it away
   const BESIDE = ".rl-inspector, .rl-drawer, .q-dialog";
   const FIELDS = "textarea, input:not([type=file]):not([disabled])";
-  let held_at = [], watched = null;
+  let held_at = [], watched = null, kept = null;
   const again = () => {
     if (!held_at.length || held_at[0].isConnected) return;
     if (document.activeElement && document.activeElement !== document.body) { held_at = []; return; }
+    const gone = held_at[0];
     const near = held_at.find((one) => one.isConnected);
     held_at = [];
-    const shown = (list) => [...list].find((one) => one.offsetParent !== null);
     if (!near?.closest(BESIDE)) return;
-    (shown(near.querySelectorAll(FIELDS)) || shown(near.querySelectorAll("button, a[href]")))?.focus({ preventScroll: true });
+    const shown = (what) => [...near.querySelectorAll(what)].filter((one) => one.offsetParent !== null);
+    const fields = shown(FIELDS);
+    const field = fields.find((one) => one.ariaLabel && one.ariaLabel === gone.ariaLabel) || fields[0] || shown("button, a[href]")[0];
+    field?.focus({ preventScroll: true });
+    if (kept?.field !== gone || field?.ariaLabel !== gone.ariaLabel) return;
+    if (gone.value !== kept.sent) typeInto(field, gone.value);
+    try { field.setSelectionRange(gone.selectionStart, gone.selectionEnd); } catch { /* holds no text */ }
+    kept = null;
+  };
+  const typeInto = (field, text) => {
+    const kind = field instanceof HTMLTextAreaElement ? HTMLTextAreaElement : HTMLInputElement;
+    Object.getOwnPropertyDescriptor(kind.prototype, "value").set.call(field, text);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  // Somebody else changed what is in a room: what is typed there is sent at once, and what is typed
+  // until it is drawn again goes over into the new field.
+  const keepTyping = (id) => {
+    const field = document.activeElement;
+    if (!document.getElementById("c" + id)?.contains(field)) return;
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+    kept = { field, sent: field.value };
   };
   const beside = new MutationObserver(again);
   addEventListener("focusin", (event) => {
@@ -289,5 +309,5 @@
     before?.focus?.({ preventScroll: true });
   };
 
-  window.ragloom = { cycleTheme, drop, panel, reveal, settings, press, scrollTo, copy, store };
+  window.ragloom = { cycleTheme, drop, panel, reveal, settings, press, scrollTo, copy, store, keepTyping };
 })();

@@ -136,7 +136,7 @@ async def _serve(settings: Settings, listening: socket.socket, say: Say) -> None
 
     answering = asyncio.Event()
     services = await Services.open(settings, after=answering)
-    settling = asyncio.create_task(_settle(services), name="settle")
+    settling = asyncio.create_task(settle(services), name="settle")
     try:
         key = await services.keys.first_key()
 
@@ -172,7 +172,7 @@ async def _serve(settings: Settings, listening: socket.socket, say: Say) -> None
         await services.close()
 
 
-async def _settle(services: Services) -> None:
+async def settle(services: Services) -> None:
     """Look no more for garbage among what was loaded: that would hold everything up for 0.2 s."""
     await services.ready.wait()
     gc.freeze()
@@ -220,13 +220,20 @@ def main() -> None:
     # Read when chromadb and litellm are imported, which is long after this.
     os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    # What is imported stays until the end. Looking through it for garbage again and again would
-    # take a fifth of the start, and at the end as long as all the rest of stopping.
-    gc.set_threshold(50_000, 20, 20)
-    atexit.register(gc.freeze)
+    collect_rarely()
     from app.cli import run
 
     run(serve)
+
+
+def collect_rarely() -> None:
+    """Look for garbage less often than usual, and no more at the end.
+
+    What is imported stays until then. Looking through it again and again would take a fifth of
+    the start, and at the end as long as all the rest of stopping.
+    """
+    gc.set_threshold(50_000, 20, 20)
+    atexit.register(gc.freeze)
 
 
 if __name__ == "__main__":

@@ -205,7 +205,7 @@ WATCH = """([last, state]) => { window.batch_ = null
       held = Math.max(held, now - before)
       before = now
       if (!shown && card.dataset.state === state) shown = now - start
-      if (now - start < 300) ping.port2.postMessage(0)
+      if (now - start < (shown ? 300 : 5_000)) ping.port2.postMessage(0)
       else { window.socket.offAny(); window.batch_ = [shown, held] }
     }
     ping.port2.postMessage(0)

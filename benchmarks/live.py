@@ -28,7 +28,7 @@ import uvicorn
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from app.engine.events import NodeFinished
-from app.main import create_app
+from app.main import collect_rarely, create_app, settle
 from app.services.container import Services
 from app.settings import load_settings
 from benchmarks.canvas import CHROMIUM, FLAGS
@@ -51,7 +51,9 @@ async def serve(data: Path) -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     settings = load_settings(environ={}, data=data, demo=False, port=port)
+    collect_rarely()
     services = await Services.open(settings)
+    await settle(services)
     services.registry.register(Step)
     graph = chain(NODES)
     for spec in graph.nodes.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import logging
 import re
 import shutil
@@ -57,6 +58,8 @@ class VectorIndex:
 
             trusted = is_sound(self._path, self._check_timeout_s)
         if trusted:
+            # Loaded outside of the attempt: an import that fails says nothing about the folder.
+            importlib.import_module("chromadb.api.rust")
             try:
                 self._connect()
             except Exception:

@@ -128,6 +128,23 @@ def test_a_clean_shutdown_needs_no_check(
     again.close()
 
 
+def test_an_import_that_fails_leaves_the_index_as_it_is(
+    corpus: Corpus, stores: Stores, folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus.put("a", ["one", "two"])
+    stores.projector.catch_up(corpus.kb)
+    stores.projector.close()
+    before = sorted(path for path in folder.chroma.rglob("*"))
+    with monkeypatch.context() as broken:
+        broken.setitem(sys.modules, "chromadb.api.rust", None)
+        with pytest.raises(ImportError):
+            reopened(folder, corpus.knowledge)
+    assert sorted(path for path in folder.chroma.rglob("*")) == before
+    again = reopened(folder, corpus.knowledge)
+    assert again.reconcile_all() == []
+    again.close()
+
+
 @pytest.mark.parametrize("damage", ["index", "database", "segment"])
 def test_a_damaged_chroma_folder_is_thrown_away_and_rebuilt_from_sql(
     damage: str,

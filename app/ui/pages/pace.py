@@ -22,7 +22,8 @@ class Pace:
         self._draw, self._seconds = draw, seconds
         self._task: asyncio.Task[None] | None = None
         self._again = False
-        self._last = 0.0
+        # The first drawing waits, too: what is shown at once must not stand in line behind it.
+        self._last = time.monotonic()
 
     def poke(self) -> None:
         """There is something to draw."""

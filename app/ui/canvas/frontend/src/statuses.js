@@ -7,7 +7,7 @@ import { ref, shallowReactive } from 'vue'
 const TICK_MS = 125
 const BEGIN_MS = 400
 // Cards that change in one frame: many at once would hold the page for longer than that.
-const SLICE = 80
+const SLICE = 50
 const STILL = window.matchMedia('(prefers-reduced-motion: reduce)').matches
 
 export function useStatuses() {

@@ -227,7 +227,12 @@ async def add_webhook(
     workflow_id: str, body: WebhookBody, request: Request, services: Svc
 ) -> WebhookView:
     """Make an address that runs a workflow. The answer holds it (and its secret), this once."""
-    made = await services.triggers.add_webhook(workflow_id, **body.model_dump())
+    return _addressed(
+        await services.triggers.add_webhook(workflow_id, **body.model_dump()), request
+    )
+
+
+def _addressed(made: WebhookView, request: Request) -> WebhookView:
     base = str(request.base_url).rstrip("/")
     return made.model_copy(update={"url": f"{base}{made.url}"})
 
@@ -239,6 +244,15 @@ async def change_webhook(
     """Change, pause or take up a webhook."""
     await _hook_owned(services, workflow_id, webhook_id)
     return await services.triggers.change_webhook(webhook_id, **body.model_dump())
+
+
+@router.post("/workflows/{workflow_id}/webhooks/{webhook_id}/renew")
+async def renew_webhook(
+    workflow_id: str, webhook_id: str, request: Request, services: Svc
+) -> WebhookView:
+    """Give a webhook a new address (and secret); the old one answers no more."""
+    await _hook_owned(services, workflow_id, webhook_id)
+    return _addressed(await services.triggers.renew_webhook(webhook_id), request)
 
 
 @router.delete("/workflows/{workflow_id}/webhooks/{webhook_id}", status_code=204)

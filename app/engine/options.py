@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 #: Reasons of steps whose outputs were given instead of made; they take no inputs.
 KEPT = "kept from an earlier run"
 PINNED = "pinned outputs"
+PINNED_SAME = "pinned outputs, the same as it last gave"
 
 
 class RunOptions(BaseModel):

@@ -20,6 +20,7 @@ from app.engine.events import (
 )
 from app.engine.graph import Graph
 from app.engine.options import RunOptions
+from app.engine.pinning import counts_as
 from app.engine.plan import Fixed, Plan, PlannedNode, make_plan
 from app.engine.problems import Problem
 from app.engine.registry import Registry
@@ -253,7 +254,7 @@ class Run:
         """Bring a node to its end; False when it was settled without that."""
         fixed = self.given.get(node.spec.id) or node.fixed
         if fixed is not None:
-            return self._stand_in(node, fixed)
+            return await self._stand_in(node, fixed)
         values, wires, missing = self._gather(node)
         if node.bypass is not None:
             return self._pass_through(node, node.bypass, values, wires)
@@ -277,11 +278,11 @@ class Run:
             if follower is not None:
                 self._spawn(follower)
 
-    def _stand_in(self, node: PlannedNode, fixed: Fixed) -> bool:
-        key = fixed.key or content_key(fixed.outputs)
+    async def _stand_in(self, node: PlannedNode, fixed: Fixed) -> bool:
+        key, reason = await counts_as(self.context, node.spec.id, fixed)
         if fixed.skipped:
-            return self._skip(node, fixed.reason, _Result(fixed.outputs, key))
-        return self._finish(node, Outcome(fixed.outputs, key, fixed.reason, cached=True), {}, None)
+            return self._skip(node, reason, _Result(fixed.outputs, key))
+        return self._finish(node, Outcome(fixed.outputs, key, reason, cached=True), {}, None)
 
     def _gather(self, node: PlannedNode) -> tuple[dict[str, Any], tuple[Wire, ...], str]:
         """Inputs that arrived, the wires they came by, and why the node cannot run, if so."""

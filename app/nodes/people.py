@@ -13,8 +13,9 @@ from app.engine.context import NodeContext
 from app.engine.items import plain
 from app.engine.node import Node, NodeConfig, NodeOutputs, SameAs
 from app.engine.problems import NodeFailed, RagloomError
-from app.engine.values import Json, Number, PortValue, Text
+from app.engine.values import Answer, AnswerSentence, Json, Number, PortValue, Text
 from app.nodes.naming import names_of, reads_input
+from app.nodes.prompts import read_sentences, strip_markers
 from app.nodes.template import checked_template, render
 
 _MAX_MESSAGE = 4_000
@@ -27,7 +28,8 @@ class Approval(Node["Approval.Config"]):
 
     The run stands still here until somebody decides, be it seconds or weeks, also across a restart
     of the server. The value leaves through “approved” or through “rejected”, and the comment with
-    it. Whoever decides may change a text, number or data before it goes on, if you allow that.
+    it. Whoever decides may change an answer, text, number or data before it goes on, if you allow
+    that.
     """
 
     type, version, title, family, icon = "approval", 1, "Approval", "logic", "how_to_reg"
@@ -48,7 +50,7 @@ class Approval(Node["Approval.Config"]):
         allow_edit: bool = Field(
             False,
             title="Allow changes",
-            description="Whoever decides may change a text, a number or data.",
+            description="Whoever decides may change an answer, a text, a number or data.",
         )
         comment: bool = Field(True, description="Ask for a comment.")
 
@@ -78,7 +80,7 @@ class Approval(Node["Approval.Config"]):
         config = self.config
         message = await asyncio.to_thread(render, config.message, names_of(ctx, {"value": value}))
         data = encode(value)
-        editable = config.allow_edit and isinstance(value, Text | Number | Json)
+        editable = config.allow_edit and isinstance(value, Answer | Text | Number | Json)
         form: dict[str, Any] = {
             "value_type": value.type_name,
             "value": data if len(str(data)) <= _MAX_SHOWN else None,
@@ -124,6 +126,10 @@ def _changed(value: PortValue, data: Any, editable: bool) -> PortValue:
     kind = type(value)
     field = next(iter(kind.model_fields))
     whole = isinstance(data, Mapping) and set(data) == {field} and kind is not Json
+    if isinstance(value, Answer):
+        words = data[field] if isinstance(data, Mapping) and whole else data
+        if isinstance(words, str) and words.strip():
+            return reworded(value, words.strip())
     try:
         return decode("value", data if whole else {field: data}, kind)
     except RagloomError as error:
@@ -132,3 +138,19 @@ def _changed(value: PortValue, data: Any, editable: bool) -> PortValue:
             code="bad_decision",
             fix="Decide again with a value of that kind.",
         ) from error
+
+
+def reworded(answer: Answer, text: str) -> Answer:
+    """The answer in other words; passages that these cite with their numbers stay cited."""
+    known = {one.number: one for one in answer.citations}
+    read = read_sentences(text, max(known, default=0))
+    cited = {number for sentence in read for number in sentence.numbers}
+    marked = strip_markers(answer.text) != answer.text
+    return answer.model_copy(
+        update={
+            "text": text if marked else strip_markers(text),
+            "sentences": tuple(AnswerSentence(text=s.text, citations=s.numbers) for s in read),
+            "citations": tuple(one for number, one in known.items() if number in cited),
+            "abstained": False,
+        }
+    )

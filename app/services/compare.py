@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import networkx as nx
 
 from app.engine.graph import Graph, NodeSpec
-from app.engine.options import KEPT, PINNED
+from app.engine.options import KEPT, PINNED, PINNED_SAME
 from app.services.compare_values import ValueDiff, describe, ports_diff, same_ports
 from app.services.diff import GraphDiff, diff_graphs, node_changes
 from app.services.json_diff import Change, changes, clip
@@ -250,7 +250,8 @@ class _Comparison:
         if step_a.truncated or step_b.truncated:
             return
         # Outputs that were given say nothing of what would have come in.
-        given = any(step.reason in (KEPT, PINNED) and not step.inputs for step in (step_a, step_b))
+        stand_ins = (KEPT, PINNED, PINNED_SAME)
+        given = any(step.reason in stand_ins and not step.inputs for step in (step_a, step_b))
         for name in ("outputs",) if given else ("inputs", "outputs"):
             before, after = getattr(step_a, name), getattr(step_b, name)
             if same_ports(before, after):

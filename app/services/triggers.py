@@ -41,6 +41,8 @@ _GRACE_S = 90.0
 _LOOK_S = 20.0
 #: Schedules, and webhooks, of one workflow.
 MAX_PER_WORKFLOW = 50
+#: Randomness of an address, and of a secret, in bytes.
+_TOKEN_BYTES = 32
 #: Largest body of a webhook, in bytes.
 MAX_HOOK_BYTES = 1024 * 1024
 _OPEN = ("running", "waiting")
@@ -287,13 +289,13 @@ class TriggerService:
         body); without it, an object's values go to the inputs of their names.
         """
         await self._check_room(Webhook, workflow_id)
-        token = secrets.token_urlsafe(32)
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
         row = Webhook(
             id=new_webhook_id(),
             workflow_id=workflow_id,
             name=name.strip()[:200],
             token_hash=_hash(token),
-            secret=secrets.token_urlsafe(32) if signed else "",
+            secret=secrets.token_urlsafe(_TOKEN_BYTES) if signed else "",
             mapping=_mapping(mapping),
             input_data=dict(input_data or {}),
             created_at=time.time(),
@@ -310,6 +312,19 @@ class TriggerService:
         await call(self._triggers.change, Webhook, webhook_id, given)
         return webhook_view(await call(self._triggers.webhook, webhook_id))
 
+    async def renew_webhook(self, webhook_id: str) -> WebhookView:
+        """Give a webhook a new address, and secret if it has one; the view holds them, this once.
+
+        The address before it answers no more from then on.
+        """
+        row = await call(self._triggers.webhook, webhook_id)
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        secret = secrets.token_urlsafe(_TOKEN_BYTES) if row.secret else ""
+        given = {"token_hash": _hash(token), "secret": secret}
+        await call(self._triggers.change, Webhook, webhook_id, given)
+        shown = {"url": f"/hooks/{token}", "secret": secret or None}
+        return webhook_view(row).model_copy(update=shown)
+
     async def remove_webhook(self, webhook_id: str) -> None:
         """Forget a webhook: its address answers no more."""
         await call(self._triggers.remove, Webhook, webhook_id)
@@ -320,7 +335,8 @@ class TriggerService:
         """Start the workflow behind an address, and return the run.
 
         Raises RagloomError “not_found” for an unknown or paused address, “unauthorized” for a
-        missing or wrong signature, “too_large”, “not_json”.
+        missing or wrong signature, “too_large”, “not_json”, “bad_body” where the body has nothing
+        of what the webhook takes.
         """
         row = await call(self._triggers.webhook_by_token, _hash(token))
         if row is None or not row.enabled:
@@ -431,9 +447,16 @@ def _inputs(body: bytes, content_type: str, mapping: Mapping[str, str]) -> dict[
     else:
         data = text
     if mapping:
-        return {
-            name: found for name, path in mapping.items() if (found := _at(data, path)) is not None
-        }
+        found = {name: _at(data, path) for name, path in mapping.items()}
+        taken = {name: value for name, value in found.items() if value is not None}
+        if not taken and text.strip():
+            places = ", ".join(f"“{path}”" for path in mapping.values())
+            raise RagloomError(
+                f"The body has nothing at {places}, which is all that this webhook takes.",
+                code="bad_body",
+                fix="Send it there, or change what the webhook takes on the automation page.",
+            )
+        return taken
     if isinstance(data, dict):
         return data
     return {} if data in ("", None) else {"body": data}

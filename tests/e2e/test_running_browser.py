@@ -240,6 +240,9 @@ def test_a_question_outlives_the_server_and_every_page(desk: Desk) -> None:
     page.locator(".rl-run-jobs a").click()
     page.wait_for_url("**run=*")
     desk.settled()
+    banner = page.locator(".rl-stage-banner")
+    expect(banner).to_contain_text("Waiting")
+    expect(page.get_by_role("button", name="Run again")).to_have_count(0)
     page.get_by_role("textbox", name="Value").fill("Dear madam")
     page.get_by_role("textbox", name="Comment").fill("More polite")
     page.get_by_role("button", name="Approve").click()
@@ -248,6 +251,9 @@ def test_a_question_outlives_the_server_and_every_page(desk: Desk) -> None:
     outputs = server.get(f"/api/v1/workflow_executions/{run_id}")["outputs"]
     assert "Dear madam" in json.dumps(outputs)
     expect(page.locator(".rl-ask")).to_have_count(0)
+    expect(banner).to_contain_text("A past run")
+    expect(banner).not_to_contain_text("Waiting")
+    expect(page.get_by_role("button", name="Run again")).to_be_visible()
 
 
 def _statuses(server: Server, workflow_id: str) -> list[str]:

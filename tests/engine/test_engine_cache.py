@@ -161,6 +161,21 @@ async def test_stand_ins_are_not_taken_for_results(bench):
     assert (await bench.run(graph)).outputs["x"]["text"] == "PIN 2"
 
 
+async def test_pinning_what_a_node_gave_runs_nothing_after_it(bench):
+    await bench.run(chain(), text="a")
+    bench.world.ran()
+    graph = chain()
+    graph.nodes["up"].pinned = {"text": {"text": "A"}}
+    assert (await bench.run(graph, text="a")).outputs["x"]["text"] == "A (no hint)"
+    assert bench.world.ran() == set()
+    assert bench.events.reasons()["up"] == "pinned outputs, the same as it last gave"
+    assert bench.events.reasons()["h"] == "same inputs and settings"
+    graph.nodes["up"].pinned = {"text": {"text": "B"}}
+    assert (await bench.run(graph, text="a")).outputs["x"]["text"] == "B (no hint)"
+    assert bench.world.ran() == {"h"}
+    assert bench.events.reasons()["up"] == "pinned outputs"
+
+
 async def test_disabling_a_node_runs_what_follows(bench):
     await bench.run(chain(), text="a")
     bench.world.ran()

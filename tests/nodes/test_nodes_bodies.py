@@ -14,8 +14,9 @@ from app.engine.context import NodeContext
 from app.engine.graph import Graph
 from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import RagloomError
-from app.engine.values import Chunks, Text
+from app.engine.values import Answer, AnswerSentence, Chunks, Citation, Text
 from app.nodes.bodies import Inlet
+from app.nodes.people import reworded
 from app.nodes.rounds import Loop, Map
 
 
@@ -362,6 +363,32 @@ async def test_a_person_decides(world: SmallWorld) -> None:
         got = await run(world, graph(allow_edit=allow), approvals=decide, text="Hello")
         assert got.failed["ask"].code == "bad_decision"
     assert (await run(world, graph(), text="Hello")).failed["ask"].code == "no_approvals"
+
+
+def test_an_answer_in_other_words_cites_what_these_still_name() -> None:
+    citations = tuple(
+        Citation(number=n, chunk_id=f"c{n}", document_id="d", document_name="a.md", quote="q")
+        for n in (1, 2)
+    )
+    answer = Answer(
+        text="One. [1] Two. [2]",
+        sentences=(
+            AnswerSentence(text="One.", citations=(1,)),
+            AnswerSentence(text="Two.", citations=(2,)),
+        ),
+        citations=citations,
+        confidence=0.9,
+    )
+    changed = reworded(answer, "Only the second, put better. [2] And [9] nothing else.")
+    assert [(s.text, s.citations) for s in changed.sentences] == [
+        ("Only the second, put better.", (2,)),
+        ("And nothing else.", ()),
+    ]
+    assert [c.number for c in changed.citations] == [2]
+    assert changed.text.startswith("Only the second, put better. [2]")
+    assert changed.confidence == 0.9
+    plain = answer.model_copy(update={"text": "One. Two."})
+    assert reworded(plain, "One, really. [1]").text == "One, really."
 
 
 async def test_a_placeholder_keeps_its_ports_and_says_what_to_do(world: SmallWorld) -> None:

@@ -242,6 +242,41 @@ async def test_a_webhook_refuses_what_it_should(place: Place) -> None:
         assert await refused(open_token, bad) == "not_json"
 
 
+async def test_a_body_without_anything_that_the_webhook_takes_is_refused(place: Place) -> None:
+    token, _ = await token_of(place, mapping={"who": "order.name", "note": "note"})
+    for body in (b'{"name": "anna"}', b"[]", b"plain words"):
+        with pytest.raises(RagloomError, match=r"nothing at “order\.name”, “note”") as error:
+            await place.triggers.call_webhook(token, body)
+        assert error.value.code == "bad_body"
+    for body in (b"", b'{"order": {"name": "anna"}}'):
+        await place.runs.wait(await place.triggers.call_webhook(token, body), 30)
+
+
+async def test_a_renewed_webhook_answers_at_its_new_address_only(place: Place) -> None:
+    workflow_id = (await place.workflows.create(LOUD)).workflow_id
+    made = await place.triggers.add_webhook(workflow_id, name="CRM", signed=True)
+    renewed = await place.triggers.renew_webhook(made.webhook_id)
+    assert (renewed.webhook_id, renewed.name) == (made.webhook_id, "CRM")
+    assert made.url
+    assert made.secret
+    assert renewed.url
+    assert renewed.secret
+    assert renewed.url != made.url
+    assert renewed.secret != made.secret
+    with pytest.raises(RagloomError) as error:
+        await place.triggers.call_webhook(made.url.rpartition("/")[2], b"")
+    assert error.value.code == "not_found"
+    token = renewed.url.rpartition("/")[2]
+    with pytest.raises(RagloomError) as error:
+        await place.triggers.call_webhook(token, b"", signature=signed(made.secret, b""))
+    assert error.value.code == "unauthorized"
+    await place.triggers.call_webhook(token, b"", signature=signed(renewed.secret, b""))
+
+
+def signed(secret: str, body: bytes) -> str:
+    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
 async def test_a_paused_webhook_answers_as_if_it_were_not_there(place: Place) -> None:
     workflow_id = (await place.workflows.create(LOUD)).workflow_id
     made = await place.triggers.add_webhook(workflow_id)

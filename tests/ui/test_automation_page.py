@@ -8,7 +8,9 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +19,10 @@ from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
 
-from app.ui.pages.automation import example_body, example_call
+from app.services.cron import moment_in_words
+from app.services.triggers import ScheduleView
+from app.ui.pages.automation import local_words
+from app.ui.pages.automation_webhooks import example_body, example_call
 from app.ui.pages.times import choices_of, cron_of, zones
 
 if TYPE_CHECKING:
@@ -134,6 +139,58 @@ async def test_a_question_is_answered_on_the_page(user: User, services: Services
     [asked] = (await services.runs.approvals.list(status="decided")).items
     assert asked.decision is not None
     assert (asked.decision["approved"], asked.decision["by"]) == (True, "Anna")
+
+
+async def test_a_webhook_is_changed_and_renewed(user: User, services: Services) -> None:
+    workflow = await make(services)
+    made = await services.triggers.add_webhook(workflow, name="CRM")
+    await user.open(f"/workflows/{workflow}/automation")
+    await user.should_see("CRM")
+    user.find(marker="change-webhook").click()
+    await user.should_see("Change the webhook")
+    user.find("Such as message.text; * for everything").type("message.text")
+    user.find(marker="save-webhook").click()
+    await user.should_see("← message.text")
+    user.find(marker="renew-webhook").click()
+    await user.should_see("will answer no more")
+    user.find(kind=ui.button, content="New address").click()
+    await user.should_see(marker="new-webhook-url")
+    [label] = user.find(marker="new-webhook-url").elements
+    assert not label.text.endswith(made.url)  # type: ignore[attr-defined]
+    user.find(marker="fresh-done").click()
+    await user.should_not_see(marker="new-webhook-url")
+
+
+async def test_what_is_typed_into_a_question_stays_when_another_one_comes(
+    user: User, services: Services
+) -> None:
+    workflow = await make(services, asking=True)
+    first = await services.runs.start(workflow_id=workflow)
+    await services.runs.wait(first, 30, or_asked=True)
+    await user.open(f"/workflows/{workflow}/automation")
+    user.find(marker="ask-comment").type("half a thought")
+    second = await services.runs.start(workflow_id=workflow)
+    await services.runs.wait(second, 30, or_asked=True)
+    await until(lambda: found(user, "ask", 2))
+    comments = [e.value for e in user.find(marker="ask-comment").elements]  # type: ignore[attr-defined]
+    assert sorted(comments) == ["", "half a thought"]
+    await services.runs.cancel(second)
+    await until(lambda: found(user, "ask", 1))
+    assert user.find(marker="ask-comment").elements.pop().value == "half a thought"  # type: ignore[attr-defined]
+    await services.runs.cancel(first)
+
+
+async def found(user: User, marker: str, count: int) -> bool:
+    return len(user.find(marker=marker).elements) == count
+
+
+def test_a_schedule_is_told_in_the_time_of_who_looks() -> None:
+    at = datetime.now(UTC) + timedelta(hours=30)
+    one = ScheduleView.model_construct(next_at=at.isoformat(), next_words="tomorrow at 03:00")
+    assert local_words(one, "Asia/Tokyo").startswith("for you ")
+    words = moment_in_words(at.timestamp(), "Asia/Tokyo", time.time())
+    same = ScheduleView.model_construct(next_at=at.isoformat(), next_words=words)
+    assert local_words(same, "Asia/Tokyo") == ""
 
 
 async def test_a_workflow_that_is_not_there_says_so(user: User) -> None:

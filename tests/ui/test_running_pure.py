@@ -227,20 +227,18 @@ def test_what_has_rows_becomes_csv_that_no_spreadsheet_runs() -> None:
 
 
 def test_a_port_tells_what_it_last_held_in_a_few_words() -> None:
-    texts = [
-        short(value)
-        for value in (
-            {"text": "word " * 200},
-            {"items": [CHUNK, CHUNK]},
-            {"items": [{"filename": n} for n in "abcde"]},
-            {"items": []},
-            {"columns": ["a"], "rows": [[1], [2]]},
-            {"passed": False, "confidence": 0.25, "checks": []},
-            {"value": True},
-            {"data": {"a": [1]}},
-            None,
-        )
+    values: list[Any] = [
+        {"text": "word " * 200},
+        {"items": [CHUNK, CHUNK]},
+        {"items": [{"filename": n} for n in "abcde"]},
+        {"items": []},
+        {"columns": ["a"], "rows": [[1], [2]]},
+        {"passed": False, "confidence": 0.25, "checks": []},
+        {"value": True},
+        {"data": {"a": [1]}},
+        None,
     ]
+    texts = [short(value) for value in values]
     assert len(texts[0]) < 260
     assert texts[1:] == [
         "2 passages of tides.md",
@@ -382,6 +380,12 @@ def test_two_runs_are_told_apart_at_a_glance() -> None:
         ({"data": {"a": 1}}, '{\n  "a": 1\n}', "[1]", [1]),
         ({"data": "quoted"}, '"quoted"', '"new"', "new"),
         ({"items": []}, '{\n  "items": []\n}', "{}", {}),
+        (
+            {"text": "One.", "sentences": [{"text": "One.", "citations": [1, 2]}]},
+            "One. [1] [2]",
+            "Uno. [1]",
+            "Uno. [1]",
+        ),
     ],
 )
 def test_the_value_of_a_question_is_edited_in_its_own_kind(

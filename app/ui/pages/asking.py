@@ -31,7 +31,9 @@ def held(value: Any) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """A value as the text to edit: plain where it is one, else JSON."""
+    """A value as the text to edit: plain where it is one, an answer with its numbers, else JSON."""
+    if _is_answer(value):
+        return " ".join(map(_numbered, value["sentences"])) or str(value["text"])
     inside = held(value)
     if isinstance(inside, str) and value != {"data": inside}:
         return inside
@@ -40,8 +42,16 @@ def as_text(value: Any) -> str:
 
 def from_text(text: str, before: Any) -> Any:
     """What the edited value holds, of the kind that was shown. Raises ValueError for no JSON."""
-    inside = held(before)
+    inside = str(before["text"]) if _is_answer(before) else held(before)
     return text if isinstance(inside, str) and before != {"data": inside} else json.loads(text)
+
+
+def _is_answer(value: Any) -> bool:
+    return isinstance(value, Mapping) and "sentences" in value and "text" in value
+
+
+def _numbered(sentence: Mapping[str, Any]) -> str:
+    return "".join((sentence["text"].strip(), *(f" [{n}]" for n in sentence["citations"])))
 
 
 class Asks:

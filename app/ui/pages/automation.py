@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,15 +11,17 @@ from urllib.parse import quote
 from nicegui import ui
 
 from app.engine.graph import Graph
-from app.engine.problems import RagloomError
 from app.services.approvals import ApprovalView
 from app.services.container import Services
-from app.services.triggers import ScheduleView, WebhookView
+from app.services.cron import moment_in_words
+from app.services.triggers import ScheduleView
 from app.services.views import WorkflowView
-from app.ui import parts, text, theme
+from app.ui import live, parts, text, theme
 from app.ui.frame import Crumb, frame
 from app.ui.pages.asking import Asks
-from app.ui.pages.automation_forms import ask_schedule, ask_webhook
+from app.ui.pages.automation_forms import ask_schedule
+from app.ui.pages.automation_section import Section, nothing
+from app.ui.pages.automation_webhooks import Webhooks
 from app.ui.pages.common import missing, workflow_choices
 from app.ui.pages.pickers import run_inputs
 from app.ui.pages.times import browser_zone
@@ -32,7 +34,7 @@ _OUTCOMES = {
     "failed": ("danger", "error_outline", "Failed"),
 }
 #: Seconds between looks at what became of the schedules and questions.
-_LOOK_S = 5.0
+_LOOK_S = 1.0
 
 
 def register(get_services: Callable[[], Services]) -> None:
@@ -77,6 +79,8 @@ class Automation:
             for node in graph.nodes.values()
         }
         self._shown: tuple[object, ...] = ()
+        #: Questions on the page, by run and step.
+        self._cards: dict[tuple[str, str], ui.element] = {}
 
     async def build(self) -> None:
         """Fill the page."""
@@ -89,20 +93,32 @@ class Automation:
                 lambda: ui.navigate.to(f"/workflows/{quote(self._id)}"),
                 icon="account_tree",
             )
-        self._asks = parts.div("rl-col")
+        with parts.div("rl-col") as self._asks:
+            parts.tag("h2", "Waiting for you", "rl-large").style("margin-top: 24px")
+            self._asks_list = parts.div("rl-auto-asks")
+        self._asks.set_visibility(False)
+        given = (self._services, self._id, self._inputs, self._refresh)
         with parts.div("rl-row rl-auto-head"):
             parts.tag("h2", "Schedules", "rl-large rl-grow")
-            parts.quiet("New schedule", self._add_schedule, icon="add").mark("new-schedule")
-        self._schedules = parts.div("rl-list")
+            add = parts.quiet("New schedule", icon="add").mark("new-schedule")
+        self._schedules = Schedules(*given)
+        add.on_click(self._schedules.add)
         with parts.div("rl-row rl-auto-head"):
             parts.tag("h2", "Webhooks", "rl-large rl-grow")
-            parts.quiet("New webhook", self._add_webhook, icon="add").mark("new-webhook")
-        self._fresh = parts.div()
-        self._webhooks = parts.div("rl-list")
-        # Dialogs and notes live here: rows are drawn anew while they are open.
-        self._room = parts.div()
+            add = parts.quiet("New webhook", icon="add").mark("new-webhook")
+        fresh = parts.div()
+        self._webhooks = Webhooks(*given)
+        self._webhooks.fresh = fresh
+        add.on_click(self._webhooks.add)
         await self._refresh()
         ui.timer(_LOOK_S, self._refresh)
+        live.follow(self._learn_zone, "time zone of the page")
+
+    async def _learn_zone(self) -> None:
+        """Times are told as they are where the person is, too."""
+        self._schedules.zone = await browser_zone()
+        self._shown = ()
+        await self._refresh()
 
     async def _refresh(self) -> None:
         try:
@@ -117,55 +133,60 @@ class Automation:
         # Words such as “in 5 minutes” change with time, so equal lists are equal on the page.
         if shown == self._shown or self._asks.is_deleted:
             return
-        before, self._shown = self._shown, shown
-        if not before or before[2] != shown[2]:
+        before, self._shown = self._shown or (None, None, None), shown
+        if before[2] != shown[2]:
             self._draw_asks(asked.items)
-        self._draw_schedules(schedules)
-        self._draw_webhooks(webhooks)
-
-    # -- questions --------------------------------------------------------------------------
+        if before[0] != shown[0]:
+            self._schedules.draw(schedules)
+        if before[1] != shown[1]:
+            self._webhooks.draw(webhooks)
 
     def _draw_asks(self, asked: list[ApprovalView]) -> None:
-        self._asks.clear()
-        if not asked:
-            return
-        with self._asks:
-            parts.tag("h2", "Waiting for you", "rl-large").style("margin-top: 24px")
-            with parts.div("rl-auto-asks"):
-                for one in asked:
+        """Add and remove cards; what is being typed into the others stays."""
+        open_now = {(one.execution_id, one.node_id): one for one in asked}
+        for key in self._cards.keys() - open_now.keys():
+            self._cards.pop(key).delete()
+        self._asks.set_visibility(bool(open_now))
+        for key, one in reversed(open_now.items()):
+            if key not in self._cards:
+                with self._asks_list, parts.div("rl-col rl-gap-4") as card:
                     self._ask(one)
+                card.move(target_index=0)
+                self._cards[key] = card
 
     def _ask(self, one: ApprovalView) -> None:
         async def decide(node_id: str, decision: dict[str, Any]) -> None:
             decision = {**decision, "by": await person_name()}
-            try:
-                await self._services.runs.decide(one.execution_id, node_id, decision)
-            except Exception as error:
-                with self._room:
-                    parts.failed(error)
-            await self._refresh()
+            await self._schedules.do(
+                self._services.runs.decide(one.execution_id, node_id, decision)
+            )
 
-        with parts.div("rl-col rl-gap-4"):
-            card = Asks(decide)
-            asked = {one.node_id: {"message": one.message, "form": one.form}}
-            card.show(one.execution_id, asked, self._titles)
-            with parts.div("rl-row rl-gap-4 rl-small rl-muted"):
-                parts.label("asked")
-                parts.moment(one.asked_at)
-                with parts.link(self._run_href(one.execution_id)):
-                    parts.tag("span", "Look at the run")
+        asks = Asks(decide)
+        asked = {one.node_id: {"message": one.message, "form": one.form}}
+        asks.show(one.execution_id, asked, self._titles)
+        with parts.div("rl-row rl-gap-4 rl-small rl-muted"):
+            parts.label("asked")
+            parts.moment(one.asked_at)
+            with parts.link(self._schedules.run_href(one.execution_id)):
+                parts.tag("span", "Look at the run")
 
-    # -- schedules --------------------------------------------------------------------------
 
-    def _draw_schedules(self, schedules: list[ScheduleView]) -> None:
-        self._schedules.clear()
-        with self._schedules:
+class Schedules(Section):
+    """The list of schedules."""
+
+    #: The time zone of whoever looks at the page.
+    zone = ""
+
+    def draw(self, schedules: list[ScheduleView]) -> None:
+        """Show these."""
+        self.list.clear()
+        with self.list:
             for schedule in schedules:
-                self._schedule(schedule)
+                self._row(schedule)
             if not schedules:
-                _nothing("schedule", "No schedule yet", "Run it every morning, or every hour.")
+                nothing("schedule", "No schedule yet", "Run it every morning, or every hour.")
 
-    def _schedule(self, one: ScheduleView) -> None:
+    def _row(self, one: ScheduleView) -> None:
         row = parts.div("rl-list-row rl-auto-row" + ("" if one.enabled else " is-paused"))
         with row.mark("schedule"):
             with parts.div():
@@ -176,20 +197,20 @@ class Automation:
                 detail.append(one.timezone)
                 parts.label(" · ".join(detail), "rl-auto-note")
             with parts.div():
-                words = f"Next {one.next_words}" if one.enabled else "Paused"
-                next_label = parts.label(words, "rl-small")
-                if one.next_at:
-                    with next_label:
-                        ui.tooltip(text.exact(one.next_at))
+                parts.label(f"Next {one.next_words}" if one.enabled else "Paused", "rl-small")
+                if one.enabled and (here := local_words(one, self.zone)):
+                    parts.label(here, "rl-auto-note")
             with parts.div("rl-col").style("gap: 2px"):
                 self._last(one)
             with parts.div("rl-auto-actions"):
-                switch = _switch(f"Schedule “{one.name or one.description}”", one.enabled)
+                switch = self.switch(f"Schedule “{one.name or one.description}”", one.enabled)
                 switch.on_value_change(lambda e: self._pause(one, bool(e.value)))
                 with parts.icon_button("more_horiz", "More"), ui.menu():
                     ui.menu_item("Run now", partial(self._fire, one))
-                    ui.menu_item("Change", partial(self._change_schedule, one))
-                    ui.menu_item("Delete", partial(self._remove_schedule, one)).mark("delete")
+                    ui.menu_item("Change", partial(self._change, one))
+                    runs = self.runs_href("schedule")
+                    ui.menu_item("Its runs", lambda: ui.navigate.to(runs))
+                    ui.menu_item("Delete", partial(self._remove, one)).mark("delete")
 
     def _last(self, one: ScheduleView) -> None:
         if not one.last_outcome:
@@ -200,35 +221,38 @@ class Automation:
             parts.badge(word, tone, icon)
             parts.moment(one.last_at)
             if one.last_run_id:
-                with parts.link(self._run_href(one.last_run_id), "rl-small"):
+                with parts.link(self.run_href(one.last_run_id), "rl-small"):
                     parts.tag("span", "Run")
         if one.last_note:
             parts.label(one.last_note, "rl-auto-note")
 
-    async def _add_schedule(self) -> None:
-        values = await ask_schedule(self._inputs, await browser_zone())
+    async def add(self) -> None:
+        """Ask for the times and inputs of a new one, and add it."""
+        values = await ask_schedule(self.inputs, await browser_zone())
         if values is not None:
-            await self._do(self._triggers.add_schedule(self._id, **values))
+            await self.do(self.triggers.add_schedule(self.workflow_id, **values))
 
-    async def _change_schedule(self, one: ScheduleView) -> None:
-        with self._room:
-            values = await ask_schedule(self._inputs, one.timezone, one)
-        if values is not None:
-            await self._do(self._triggers.change_schedule(one.schedule_id, **values))
+    async def _change(self, one: ScheduleView) -> None:
+        with self.room:
+            values = await ask_schedule(self.inputs, one.timezone, one)
+        # What was left as it was may have been changed by somebody else meanwhile: that stays.
+        changed = {k: v for k, v in (values or {}).items() if v != getattr(one, k)}
+        if changed:
+            await self.do(self.triggers.change_schedule(one.schedule_id, **changed))
 
     async def _pause(self, one: ScheduleView, enabled: bool) -> None:
-        await self._do(self._triggers.change_schedule(one.schedule_id, enabled=enabled))
+        await self.do(self.triggers.change_schedule(one.schedule_id, enabled=enabled))
 
     async def _fire(self, one: ScheduleView) -> None:
-        if await self._do(self._triggers.fire(one.schedule_id)):
-            with self._room:
+        if await self.do(self.triggers.fire(one.schedule_id)):
+            with self.room:
                 parts.toast("It runs now; the list of runs has it.")
 
-    async def _remove_schedule(self, one: ScheduleView) -> None:
+    async def _remove(self, one: ScheduleView) -> None:
         async def back() -> None:
-            await self._do(
-                self._triggers.add_schedule(
-                    self._id,
+            await self.do(
+                self.triggers.add_schedule(
+                    self.workflow_id,
                     one.cron,
                     timezone=one.timezone,
                     name=one.name,
@@ -237,150 +261,15 @@ class Automation:
                 )
             )
 
-        if await self._do(self._triggers.remove_schedule(one.schedule_id)):
-            with self._room:
+        if await self.do(self.triggers.remove_schedule(one.schedule_id)):
+            with self.room:
                 parts.toast(f"“{one.name or one.description}” is deleted.", undo=back)
 
-    # -- webhooks ---------------------------------------------------------------------------
 
-    def _draw_webhooks(self, webhooks: list[WebhookView]) -> None:
-        self._webhooks.clear()
-        with self._webhooks:
-            for webhook in webhooks:
-                self._webhook(webhook)
-            if not webhooks:
-                _nothing(
-                    "webhook", "No webhook yet", "Another program runs the workflow by an address."
-                )
-
-    def _webhook(self, one: WebhookView) -> None:
-        row = parts.div("rl-list-row rl-auto-row" + ("" if one.enabled else " is-paused"))
-        with row.mark("webhook"):
-            with parts.div():
-                parts.label(one.name or "Webhook", "rl-auto-name rl-strong rl-ellipsis")
-                taken = ", ".join(f"{n} ← {p or 'everything'}" for n, p in one.mapping.items())
-                parts.label(taken or "Inputs by their own names", "rl-auto-note")
-            with parts.div():
-                parts.label(text.count(one.calls, "call"), "rl-small")
-                if one.signed:
-                    parts.label("Signed", "rl-auto-note")
-            with parts.div("rl-row rl-gap-4"):
-                if one.last_run_id:
-                    parts.moment(one.last_at)
-                    with parts.link(self._run_href(one.last_run_id), "rl-small"):
-                        parts.tag("span", "Run")
-                else:
-                    parts.label("Was not called yet", "rl-auto-note")
-            with parts.div("rl-auto-actions"):
-                switch = _switch(f"Webhook “{one.name or 'Webhook'}”", one.enabled)
-                switch.on_value_change(lambda e: self._pause_webhook(one, bool(e.value)))
-                parts.icon_button("delete_outline", "Delete", partial(self._remove_webhook, one))
-
-    async def _add_webhook(self) -> None:
-        values = await ask_webhook(self._inputs)
-        if values is None:
-            return
-        try:
-            made = await self._triggers.add_webhook(self._id, **values)
-        except RagloomError as error:
-            parts.failed(error)
-            return
-        base = str(ui.context.client.request.base_url).rstrip("/")
-        self._show_fresh(f"{base}{made.url}", made.secret, values["mapping"])
-        await self._refresh()
-
-    def _show_fresh(self, url: str, secret: str | None, mapping: dict[str, str]) -> None:
-        names = [one.name for one in self._inputs if one.kind == "text"]
-        self._fresh.clear()
-        hint = "Copy it to where it is used. Whoever knows it can run the workflow."
-        with (
-            self._fresh,
-            parts.notice("accent", "This is the address. It is shown only now.", hint, icon="key"),
-        ):
-            _secret("Address", url, "new-webhook-url")
-            if secret:
-                _secret("Secret", secret, "new-webhook-secret")
-                parts.label(
-                    "Send the header X-Signature-256: sha256=HEX, the HMAC-SHA-256 of the body.",
-                    "rl-muted rl-small",
-                )
-            body = example_body(mapping or {name: name for name in names})
-            parts.tag("code", example_call(url, body, secret), "rl-auto-code rl-mono rl-pre")
-
-    async def _pause_webhook(self, one: WebhookView, enabled: bool) -> None:
-        await self._do(self._triggers.change_webhook(one.webhook_id, enabled=enabled))
-
-    async def _remove_webhook(self, one: WebhookView) -> None:
-        hint = "Its address answers no more; a new webhook has another one."
-        with self._room:
-            sure = await parts.confirm(f"Delete “{one.name or 'Webhook'}”?", hint, "Delete")
-        if sure:
-            await self._do(self._triggers.remove_webhook(one.webhook_id))
-
-    # -- both -------------------------------------------------------------------------------
-
-    async def _do(self, work: Any) -> bool:
-        try:
-            await work
-        except Exception as error:
-            with self._room:
-                parts.failed(error)
-            return False
-        finally:
-            await self._refresh()
-        return True
-
-    def _run_href(self, run_id: str) -> str:
-        return f"/workflows/{quote(self._id)}?run={quote(run_id)}"
-
-
-def _switch(what: str, on: bool) -> ui.switch:
-    """Whether something starts the workflow; its name does not change with its state."""
-    switch = ui.switch(value=on)
-    switch.props["aria-label"] = f"{what} is on"
-    return switch
-
-
-def _nothing(icon: str, title: str, hint: str) -> None:
-    with parts.div("rl-row").style("padding: 16px"):
-        ui.icon(icon).classes("rl-muted")
-        with parts.div():
-            parts.label(title)
-            parts.label(hint, "rl-muted rl-small")
-
-
-def _secret(name: str, value: str, mark: str) -> None:
-    with parts.div("rl-row rl-wrap"):
-        parts.label(value, "rl-mono rl-grow").style("overflow-wrap: anywhere").mark(mark)
-        parts.icon_button("content_copy", f"Copy the {name.lower()}", lambda: _copy(value))
-
-
-def _copy(value: str) -> None:
-    ui.clipboard.write(value)
-    parts.toast("Copied.")
-
-
-def example_body(mapping: dict[str, str]) -> str:
-    """JSON that has something at each place that a webhook takes: {input: path}."""
-    body: dict[str, Any] = {}
-    for path in mapping.values():
-        *outer, last = path.split(".") if path else ["text"]
-        room = body
-        for name in outer:
-            found = room.setdefault(name, {})
-            room = found if isinstance(found, dict) else room
-        room.setdefault(last, "…")
-    return json.dumps(body, ensure_ascii=False)
-
-
-def example_call(url: str, body: str, secret: str | None) -> str:
-    """A command that calls a webhook as it is; with a secret, it signs what it sends."""
-    quoted = "'" + body.replace("'", "'\\''") + "'"
-    if secret is None:
-        return f"curl -X POST {url} -H 'Content-Type: application/json' -d {quoted}"
-    signature = f"$(printf %s \"$BODY\" | openssl dgst -sha256 -hmac '{secret}' | sed 's/.* //')"
-    return (
-        f"BODY={quoted}\n"
-        f"curl -X POST {url} -H 'Content-Type: application/json' "
-        f'-H "X-Signature-256: sha256={signature}" -d "$BODY"'
-    )
+def local_words(one: ScheduleView, zone: str) -> str:
+    """When a schedule is next due where the person is, if clocks differ there."""
+    due = text.parse_time(one.next_at or "")
+    if due is None or not zone or one.next_words.startswith("in "):
+        return ""
+    words = moment_in_words(due.timestamp(), zone, time.time())
+    return f"for you {words}" if words != one.next_words else ""

@@ -7,7 +7,7 @@ from typing import Any
 
 from nicegui import ui
 
-from app.services.triggers import ScheduleView
+from app.services.triggers import ScheduleView, WebhookView
 from app.ui import parts
 from app.ui.pages.runbar import RunInput
 from app.ui.pages.times import Times, named
@@ -72,10 +72,16 @@ class ScheduleForm:
             self.gate.set_enabled(self._times.good)
 
 
-async def ask_webhook(inputs: Sequence[RunInput]) -> dict[str, Any] | None:
+async def ask_webhook(
+    inputs: Sequence[RunInput], known: WebhookView | None = None
+) -> dict[str, Any] | None:
     """Ask for what a webhook takes; None when cancelled."""
-    with parts.dialog("New webhook", wide=True) as box:
-        name = ui.input(placeholder="Optional; such as the program that calls it")
+    given = known.mapping if known else {}
+    with parts.dialog("Change the webhook" if known else "New webhook", wide=True) as box:
+        name = ui.input(
+            value=known.name if known else "",
+            placeholder="Optional; such as the program that calls it",
+        )
         named("Name", name.props("autofocus"))
         parts.label(
             "Each input takes a part of what is posted. Left empty, it takes the value of its own "
@@ -85,25 +91,30 @@ async def ask_webhook(inputs: Sequence[RunInput]) -> dict[str, Any] | None:
         entries = {}
         for one in inputs:
             if one.kind == "text":
+                path = given.get(one.name, one.name)
                 entry = entries[one.name] = ui.input(
-                    placeholder="Such as message.text; * for everything"
+                    value="" if path == one.name else path or "*",
+                    placeholder="Such as message.text; * for everything",
                 )
                 named(f"{one.title} ({one.name})", entry)
         signed = ui.switch("Requests must be signed with a secret").mark("signed")
+        # The secret is shown once, with the address.
+        signed.set_visibility(known is None)
 
         def values() -> dict[str, Any]:
             mapping = {n: e.value.strip() for n, e in entries.items() if (e.value or "").strip()}
             if mapping:
                 # With a mapping, only what it names is taken.
                 mapping = {n: mapping.get(n, n) for n in entries}
-            return {
+            chosen = {
                 "name": name.value or "",
                 "mapping": {n: "" if path == "*" else path for n, path in mapping.items()},
-                "signed": bool(signed.value),
             }
+            return chosen if known else {**chosen, "signed": bool(signed.value)}
 
         with parts.div("rl-dialog-actions"):
             parts.bare("Cancel", lambda: box.submit(None))
-            parts.primary("Create", lambda: box.submit(values())).mark("save-webhook")
+            words = "Save" if known else "Create"
+            parts.primary(words, lambda: box.submit(values())).mark("save-webhook")
     answer = await parts.ask(box)
     return answer if isinstance(answer, dict) else None

@@ -11,7 +11,7 @@ from app.engine.describe import node_types
 from app.engine.graph import Graph
 from app.services.container import Services
 from app.services.views import ExecutionView, WorkflowView
-from app.ui import parts
+from app.ui import live, parts
 from app.ui.canvas.editor import GraphEditor
 from app.ui.canvas.flow import FlowCanvas, MenuEntry
 from app.ui.canvas.saving import Autosave
@@ -27,6 +27,7 @@ from app.ui.pages.sessions import Sessions
 from app.ui.pages.workbench import Workbench
 from app.ui.pages.workflow_menu import WorkflowMenu
 
+_LIVE = ("running", "waiting")
 #: What the menu of a node offers besides the canvas' own.
 NODE_MENU = (
     MenuEntry("run_from", "Run from here", "start", edits=False),
@@ -186,16 +187,38 @@ def _opener(icon: str, tip: str, panel: str) -> None:
 
 
 def _banner(past: ExecutionView, bench: Workbench) -> None:
-    home = f"/workflows/{past.workflow_id}"
-    with parts.div("rl-stage-banner"):
-        run_badge(past.status)
-        parts.label("A past run", "rl-strong rl-wide-only")
-        parts.moment(past.started_at)
-        if bench.workflow.revision and past.status not in ("running", "waiting"):
-            parts.quiet("Run again", bench.running.rerun, icon="replay").mark("rerun")
-            parts.quiet(
-                "Edit with its data",
-                lambda: ui.navigate.to(f"{home}?pin={past.execution_id}"),
-                icon="push_pin",
-            ).mark("pin-run")
-        parts.quiet("Back to the current version", lambda: ui.navigate.to(home))
+    room = parts.div("rl-stage-banner")
+
+    def draw(run: ExecutionView) -> None:
+        room.clear()
+        with room:
+            _banner_words(run, bench)
+
+    async def follow() -> None:
+        async for event in bench.services.runs.watch(past.execution_id):
+            if event.kind in ("node_waiting", "node_finished", "run_finished"):
+                now = await bench.services.runs.get(past.execution_id)
+                if now.status != shown[-1]:
+                    shown.append(now.status)
+                    draw(now)
+
+    draw(past)
+    shown: list[str] = [past.status]
+    if past.status in _LIVE:
+        live.follow(follow, f"banner of {past.execution_id}")
+
+
+def _banner_words(run: ExecutionView, bench: Workbench) -> None:
+    home = f"/workflows/{run.workflow_id}"
+    run_badge(run.status)
+    words = "A run under way" if run.status in _LIVE else "A past run"
+    parts.label(words, "rl-strong rl-wide-only")
+    parts.moment(run.started_at)
+    if bench.workflow.revision and run.status not in _LIVE:
+        parts.quiet("Run again", bench.running.rerun, icon="replay").mark("rerun")
+        parts.quiet(
+            "Edit with its data",
+            lambda: ui.navigate.to(f"{home}?pin={run.execution_id}"),
+            icon="push_pin",
+        ).mark("pin-run")
+    parts.quiet("Back to the current version", lambda: ui.navigate.to(home))

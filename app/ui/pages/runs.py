@@ -37,11 +37,11 @@ def register(get_services: Callable[[], Services]) -> None:
     """Add the page."""
 
     @ui.page("/runs", response_timeout=30)
-    async def runs_page(workflow: str = "") -> None:
+    async def runs_page(workflow: str = "", trigger: str = "") -> None:
         services = get_services()
         with frame(services, "Runs"):
             differences.head()
-            await RunsPage(services).build(workflow)
+            await RunsPage(services).build(workflow, trigger)
 
 
 class RunsPage:
@@ -52,8 +52,8 @@ class RunsPage:
         #: Ticked runs: id -> (when it began, its box).
         self._ticked: dict[str, tuple[str, ui.checkbox]] = {}
 
-    async def build(self, workflow: str) -> None:
-        """Fill the page; `workflow` is the id of the one whose runs are shown at first."""
+    async def build(self, workflow: str, trigger: str) -> None:
+        """Fill the page; at first with runs of this workflow, and that were started this way."""
         workflows = await self._services.workflows.list(limit=200, offset=0)
         names = {"": "All workflows", **{w.workflow_id: w.name for w in workflows.items}}
         with parts.div("rl-toolbar"):
@@ -66,7 +66,10 @@ class RunsPage:
                 value="",
             ).style("min-width: 140px")
             sources = {key: word for key, word in TRIGGERS.items() if key != "ui"}
-            self._trigger = ui.select({"": "From anywhere", **_sentence(sources)}, value="")
+            self._trigger = ui.select(
+                {"": "From anywhere", **_sentence(sources)},
+                value=trigger if trigger in sources else "",
+            )
             self._trigger.style("min-width: 140px")
             for field, name in (
                 (self._text, "Search"), (self._which, "Workflow"),

@@ -38,6 +38,9 @@ _TOUCH_BASE = (
     .where(col(KnowledgeBase.id) == bindparam("kb"))
     .values(updated_at=bindparam("at"))
 )
+_LOCK_BASE = (
+    columns(col(KnowledgeBase.id)).where(col(KnowledgeBase.id) == bindparam("kb")).with_for_update()
+)
 _LOG = insert(IndexLog)
 
 
@@ -73,12 +76,10 @@ def new_commit(
     )
 
 
-def lock_base(session: Session, kb_id: str) -> KnowledgeBase:
-    """Read a knowledge base's row and hold it: its history has one writer at a time."""
-    base = session.get(KnowledgeBase, kb_id, with_for_update=True)
-    if base is None:
+def lock_base(session: Session, kb_id: str) -> None:
+    """Hold a knowledge base's row: its history has one writer at a time. Raises NotFound."""
+    if session.connection().execute(_LOCK_BASE, {"kb": kb_id}).first() is None:
         raise NotFound("knowledge base", kb_id)
-    return base
 
 
 def head_of(session: Session, kb_id: str, ref: str) -> Commit | None:

@@ -84,10 +84,15 @@ def read(session: Session, version_id: str) -> Corrections:
     )
 
 
+def ever_corrected(session: Session, document_id: str) -> bool:
+    """Whether people corrected any version of a document."""
+    found = session.connection().execute(_EVER_EDITED, {"document": document_id})
+    return found.first() is not None
+
+
 def corrected_head(session: Session, kb_id: str, ref: str, document_id: str) -> str | None:
     """The version of a document on a branch, if it has edits; cheap where no version ever had."""
-    found = session.connection().execute(_EVER_EDITED, {"document": document_id})
-    if found.first() is None:
+    if not ever_corrected(session, document_id):
         return None
     head = commits.head_of(session, kb_id, ref)
     version = None if head is None else manifests.lookup(session, head.manifest_id, document_id)

@@ -10,7 +10,6 @@ from sqlalchemy import Integer, bindparam, func
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
-from storage.database import Database
 from storage.job_rows import OPEN
 from storage.tables import Job, Task
 
@@ -60,6 +59,7 @@ _OPEN_TASKS = (
         (col(Task.status) == "running")
         | col(Job.paused_at).is_(None)
         | col(Job.retry_at).is_not(None),
+        col(Task.document_id).in_(bindparam("documents", expanding=True)),
     )
     .order_by(col(Job.created_at), col(Task.job_id), col(Task.ordinal))
 )
@@ -84,8 +84,7 @@ class Turns:
     Who was served when is not kept: after a restart the turns begin with the oldest job.
     """
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    def __init__(self) -> None:
         self._served: dict[str, int] = {}
         self._numbers = itertools.count(1)
 
@@ -142,10 +141,9 @@ class Turns:
 
         What waits for a person is passed over: it is cancelled when the person lets it go on.
         """
-        query = _OPEN_TASKS.where(self._db.among(Task.document_id, documents))
         found: dict[str, Any] = {}
         busy: set[str] = set()
-        for row in session.connection().execute(query):
+        for row in session.connection().execute(_OPEN_TASKS, {"documents": list(documents)}):
             found.setdefault(row.document_id, row)
             if row.status == "running":
                 busy.add(row.document_id)

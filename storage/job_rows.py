@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import bindparam, insert, update
+from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from storage.database import Database
@@ -15,6 +16,45 @@ from storage.ids import new_id
 from storage.tables import Document, Job, Task
 
 OPEN = ("queued", "running")
+
+# Made once, and asked without the ORM, as those in `storage.commits`: every file that is ingested
+# passes through them.
+_TAKE = (
+    update(Task)
+    .where(col(Task.id) == bindparam("task"), col(Task.status) == "queued")
+    .values(
+        status="running",
+        attempts=col(Task.attempts) + 1,
+        stage="",
+        done=0,
+        total=0,
+        error=None,
+        change="",
+        updated_at=bindparam("at"),
+    )
+)
+_SUCCEED = (
+    update(Task)
+    .where(col(Task.id) == bindparam("task"), col(Task.status) == bindparam("before"))
+    .values(
+        status="success",
+        error=None,
+        change=bindparam("what"),
+        chunks_created=bindparam("chunks"),
+        processing_time=bindparam("took"),
+        updated_at=bindparam("at"),
+    )
+)
+_STATE = (
+    columns(col(Job.status), col(Job.paused_at), col(Job.retry_at), col(Job.pauses))
+    .where(col(Job.id) == bindparam("job"))
+    .with_for_update()
+)
+_ANY_OPEN = (
+    columns(col(Task.id))
+    .where(col(Task.job_id) == bindparam("job"), col(Task.status).in_(OPEN))
+    .limit(1)
+)
 
 
 def get_task(session: Session, task_id: str, *, lock: bool = False) -> Task:
@@ -31,6 +71,43 @@ def get_job(session: Session, job_id: str, *, lock: bool = False) -> Job:
     if job is None:
         raise NotFound("job", job_id)
     return job
+
+
+def take(session: Session, task_id: str, now: float) -> Task | None:
+    """Let a queued task run; None where it is not queued any more."""
+    if session.connection().execute(_TAKE, {"task": task_id, "at": now}).rowcount != 1:
+        return None
+    task = get_task(session, task_id)
+    state = session.connection().execute(_STATE, {"job": task.job_id}).one()
+    if state.status != "running" or state.paused_at is not None or state.retry_at is not None:
+        go_on(get_job(session, task.job_id, lock=True))
+        session.flush()
+        settle(session, task.job_id)
+    return task
+
+
+def succeed(
+    session: Session,
+    task_id: str,
+    job_id: str,
+    change: str,
+    chunks: int,
+    took: float,
+    *,
+    before: str = "running",
+) -> bool:
+    """End a task well, and with the last one its job; False where its status is not `before`."""
+    ended = {"what": change, "chunks": chunks, "took": took, "at": time.time()}
+    connection = session.connection()
+    if connection.execute(_SUCCEED, {"task": task_id, "before": before, **ended}).rowcount != 1:
+        return False
+    state = connection.execute(_STATE, {"job": job_id}).one()
+    # The job is held before its tasks are looked at: two that end at once must not both find the
+    # other one open.
+    left = connection.execute(_ANY_OPEN, {"job": job_id}).first()
+    if left is None or state.status != "running" or state.paused_at is not None or state.pauses:
+        settle(session, job_id).pauses = 0
+    return True
 
 
 def requeue(task: Task) -> None:

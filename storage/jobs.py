@@ -7,7 +7,7 @@ left running is queued again by `recover`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, update
@@ -23,10 +23,11 @@ from storage.job_rows import (
     document_ids,
     get_job,
     get_task,
-    go_on,
     insert_tasks,
     requeue,
     settle,
+    succeed,
+    take,
 )
 from storage.tables import Job, KnowledgeBase, Task
 
@@ -45,7 +46,7 @@ class JobRepository(JobControl):
 
     def __init__(self, db: Database) -> None:
         super().__init__(db)
-        self._turns = Turns(db)
+        self._turns = Turns()
 
     def create(
         self,
@@ -113,18 +114,7 @@ class JobRepository(JobControl):
         with self._db.write() as session:
             now = time.time()
             found = self._turns.next(session, MAX_ATTEMPTS - (0 if last_chances else 1), now)
-            task = None if found is None else get_task(session, found, lock=True)
-            if task is None or task.status != "queued":
-                return None
-            requeue(task)
-            task.status = "running"
-            task.attempts += 1
-            job = get_job(session, task.job_id, lock=True)
-            go_on(job)
-            session.flush()
-            if job.status != "running":
-                settle(session, task.job_id)
-        return task
+            return None if found is None else take(session, found, now)
 
     def progress(self, task_id: str, stage: str, done: int, total: int) -> None:
         """Note how far a running task is."""
@@ -136,27 +126,9 @@ class JobRepository(JobControl):
                 .values(**values)
             )
 
-    def finishing(self, task_id: str, started_at: float) -> Callable[[Session, str, int], None]:
-        """What ends a task well within the transaction that commits its document.
-
-        It takes the session, the change and the number of chunks, and raises TaskGone when the task
-        does not run any more: what was cancelled or paused is not committed.
-        """
-        mine = False
-
-        def finish(session: Session, change: str, chunks: int) -> None:
-            nonlocal mine
-            task = session.get(Task, task_id, with_for_update=True)
-            if task is None or not (
-                task.status == "running" or (mine and task.status == "success")
-            ):
-                raise TaskGone(task_id)
-            task.change = change
-            task.chunks_created = chunks + (task.chunks_created if mine else 0)
-            _succeed(session, task, time.time() - started_at)
-            mine = True
-
-        return finish
+    def finishing(self, task: Task, started_at: float) -> Finishing:
+        """What ends a running task well within the transaction that commits its document."""
+        return Finishing(task, started_at)
 
     def finish(
         self, task_id: str, *, change: str, chunks_created: int, processing_time: float
@@ -167,9 +139,8 @@ class JobRepository(JobControl):
         """
         with self._db.write() as session:
             task = get_task(session, task_id, lock=True)
-            if task.status == "running":
-                task.change, task.chunks_created = change, chunks_created
-                _succeed(session, task, processing_time)
+            if succeed(session, task_id, task.job_id, change, chunks_created, processing_time):
+                session.refresh(task)
         return task
 
     def fail(self, task_id: str, error: Mapping[str, Any], *, processing_time: float = 0.0) -> Task:
@@ -263,9 +234,37 @@ class JobRepository(JobControl):
                 settle(session, task.job_id)
 
 
-def _succeed(session: Session, task: Task, processing_time: float) -> None:
-    task.status, task.error = "success", None
-    task.processing_time, task.updated_at = processing_time, time.time()
-    session.flush()
-    job = settle(session, task.job_id)
-    job.pauses = 0
+class Finishing:
+    """Ends a task well; called with a session, the change and the number of chunks.
+
+    Raises TaskGone when the task does not run any more: what was cancelled or paused is not
+    committed.
+    """
+
+    def __init__(self, task: Task, started_at: float) -> None:
+        self._task = task
+        self._started_at = started_at
+        #: Change, chunks and seconds, once it took part in a transaction.
+        self._told: tuple[str, int, float] | None = None
+
+    def __call__(self, session: Session, change: str, chunks: int) -> None:
+        """Take part in a transaction. A file may be several documents: each adds its chunks."""
+        task, took = self._task, time.time() - self._started_at
+        if not succeed(session, task.id, task.job_id, change, chunks, took):
+            if self._told is None:
+                raise TaskGone(task.id)
+            chunks += self._told[1]
+            if not succeed(session, task.id, task.job_id, change, chunks, took, before="success"):
+                raise TaskGone(task.id)
+        self._told = change, chunks, took
+
+    def ended(self) -> Task | None:
+        """The task as it became, for whoever knows that its transaction was committed; None where
+        it took part in none.
+        """
+        if self._told is None:
+            return None
+        task = self._task
+        task.status, task.error, task.updated_at = "success", None, time.time()
+        task.change, task.chunks_created, task.processing_time = self._told
+        return task

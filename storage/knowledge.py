@@ -109,7 +109,8 @@ class KnowledgeRepository(Filters):
         if unknown := fields.keys() - _EDITABLE:
             raise TypeError(f"cannot change {', '.join(sorted(unknown))}")
         with self._db.write() as session:
-            base = lock_base(session, kb_id)
+            lock_base(session, kb_id)
+            base = session.get_one(KnowledgeBase, kb_id)
             for name, value in fields.items():
                 setattr(base, name, value)
             base.updated_at = time.time()

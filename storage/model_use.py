@@ -212,7 +212,7 @@ class ModelUse(History):
         for copy in copies:
             identify(kb_id, copy.version, copy.chunks, copy.corrections)
         with self._db.write() as session:
-            base = commits.lock_base(session, kb_id)
+            commits.lock_base(session, kb_id)
             head = commits.require_head(session, kb_id, ref)
             edits = []
             for copy in copies:
@@ -224,5 +224,5 @@ class ModelUse(History):
                 self._keep_version(session, copy.version, copy.chunks, [], kept)
                 edits.append(Edit(document, before, copy.version.id))
             return (
-                self._advance(session, base, ref, head, edits, author, message) if edits else None
+                self._advance(session, kb_id, ref, head, edits, author, message) if edits else None
             )

@@ -217,7 +217,7 @@ class History:
         for other, more in (others or {}).items():
             rows += vector_rows(other, more)
         with self._db.write() as session:
-            base = commits.lock_base(session, kb_id)
+            commits.lock_base(session, kb_id)
             head = commits.require_head(session, kb_id, ref)
             before = manifests.lookup(session, head.manifest_id, version.document_id)
             commit, change = head, _UNCHANGED
@@ -225,7 +225,7 @@ class History:
                 check_unmoved(session, version.document_id, before, over, exact=exact)
                 self._keep_version(session, version, chunks, rows, corrections)
                 edit = Edit(version.document_id, before, version.id)
-                commit = self._advance(session, base, ref, head, [edit], author, message)
+                commit = self._advance(session, kb_id, ref, head, [edit], author, message)
                 change = edit.change
             if within is not None:
                 within(session, change, len(chunks))
@@ -246,7 +246,7 @@ class History:
         Raises NotFound, VersionMoved.
         """  # fmt: skip
         with self._db.write() as session:
-            base = commits.lock_base(session, kb_id)
+            commits.lock_base(session, kb_id)
             head = commits.require_head(session, kb_id, ref)
             before = manifests.lookup(session, head.manifest_id, document_id)
             wanted = session.get(DocumentVersion, version_id)
@@ -256,7 +256,7 @@ class History:
             if before == version_id:
                 return head
             edit = Edit(document_id, before, version_id)
-            return self._advance(session, base, ref, head, [edit], author, message)
+            return self._advance(session, kb_id, ref, head, [edit], author, message)
 
     def corrections(self, version_id: str) -> Corrections:
         """What people corrected in a version; empty where nothing."""
@@ -304,13 +304,13 @@ class History:
     ) -> Commit:
         """Take a document off a branch; its history stays. Raises NotFound when it is not there."""
         with self._db.write() as session:
-            base = commits.lock_base(session, kb_id)
+            commits.lock_base(session, kb_id)
             head = commits.require_head(session, kb_id, ref)
             before = manifests.lookup(session, head.manifest_id, document_id)
             if before is None:
                 raise NotFound("document", document_id)
             edit = Edit(document_id, before, None)
-            return self._advance(session, base, ref, head, [edit], author, message)
+            return self._advance(session, kb_id, ref, head, [edit], author, message)
 
     def _held_by_no_branch(self, session: Session, kb_id: str, commit: Commit) -> set[str]:
         heads = commits.head_manifests(session, kb_id)
@@ -338,7 +338,7 @@ class History:
     def _advance(
         self,
         session: Session,
-        base: KnowledgeBase,
+        kb_id: str,
         ref: str,
         head: Commit,
         edits: Sequence[Edit],
@@ -353,16 +353,16 @@ class History:
         for edit in edits:
             summary[edit.kind].append(edit.document_id)
         commit = commits.new_commit(
-            base.id, [head], manifest_id, summary=dict(summary), author=author, message=message
+            kb_id, [head], manifest_id, summary=dict(summary), author=author, message=message
         )
         commits.move_head(session, ref, commit)
-        others = commits.head_manifests(session, base.id, but=ref)
+        others = commits.head_manifests(session, kb_id, but=ref)
         for edit in edits:
             elsewhere = {manifests.lookup(session, other, edit.document_id) for other in others}
             if edit.before is not None and edit.before not in elsewhere:
-                commits.log_line(session, base.id, "remove", edit.before, commit.created_at)
+                commits.log_line(session, kb_id, "remove", edit.before, commit.created_at)
             if edit.after is not None and edit.after not in elsewhere:
-                commits.log_line(session, base.id, "add", edit.after, commit.created_at)
+                commits.log_line(session, kb_id, "add", edit.after, commit.created_at)
         return commit
 
 

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from app.engine.events import Event, RunFinished
+from app.engine.events import Event
 from app.engine.graph import Graph
 from app.engine.plan import Plan, make_plan
 from app.engine.registry import Registry
@@ -28,6 +28,7 @@ from app.services.threads import call
 from app.services.views import TaskView
 from app.services.world import Origin, ServiceWorld
 from storage import ids, tables
+from storage.arrivals import Arrival, arrival
 from storage.errors import NotFound
 from storage.jobs import JobRepository
 from storage.knowledge import KnowledgeRepository
@@ -280,20 +281,24 @@ class IngestWorkers:
 
     async def _ingest(self, task: tables.Task) -> None:
         started, at = time.monotonic(), time.time()
-        base, job, models = await call(self._context, task)
-        embedding = await self._world.knowledge.embeddings.chosen(models)
+        found, job = await call(self._arrival, task)
+        base = found.base
+        embedding = await self._world.knowledge.embeddings.chosen(found.models)
         way = await self._way(task, base, job)
-        known = await call(self._known, task, job.branch, way.identity, embedding.key)
-        if known is not None:
+        settings = ids.config_hash(way.identity, embedding.key)
+        if found.version == ids.version_id(task.document_id, task.blob, settings):
+            known = await call(self._repository.version, found.version)
             await self._finish(task, "unchanged", known.chunk_count, started)
             return
+        ending = self._jobs.finishing(task, at)
         origin = Origin(
             job.author,
             way.identity,
             base,
             task.document_id,
             embedding,
-            within=self._jobs.finishing(task.id, at),
+            corrected=found.corrected,
+            within=ending,
             password=self._passwords.get(task.id),
         )
         runner = Runner(self._registry, self._world.bound(origin), payloads=False)
@@ -307,8 +312,11 @@ class IngestWorkers:
             problem = finished.problem
             error = {"code": problem.code, "message": problem.message, "fix": problem.fix}
             await self._failed(task, error, started)
-        else:
-            await self._succeed(task, finished, started)
+        elif (ended := ending.ended()) is not None:
+            self._ended(task, ended)
+        else:  # it had nothing to commit
+            row = first_row(finished.outputs)
+            await self._finish(task, row["change"], row["chunks"], started)
 
     async def _way(self, task: tables.Task, base: tables.KnowledgeBase, job: tables.Job) -> _Way:
         """What a file goes through: found once for all files of a job that have the same."""
@@ -326,34 +334,15 @@ class IngestWorkers:
             self._ways[job.id] = way
         return way
 
-    def _context(
-        self, task: tables.Task
-    ) -> tuple[tables.KnowledgeBase, tables.Job, Mapping[str, Any]]:
-        """Where a file goes, for whom, and which models embed it there."""
+    def _arrival(self, task: tables.Task) -> tuple[Arrival, tables.Job]:
+        """Where a file goes, what it finds there, and for whom."""
         job = self._known_jobs.get(task.job_id)
         if job is None:
             if len(self._known_jobs) > _KNOWN_JOBS:
                 self._known_jobs.clear()
             job = self._known_jobs[task.job_id] = self._jobs.job(task.job_id)
-        base = self._repository.get(task.knowledge_base_id)
-        return base, job, self._repository.branch_models(base.id, job.branch) or base.config
-
-    def _known(
-        self, task: tables.Task, branch: str, identity: dict[str, Any], model: str
-    ) -> tables.DocumentVersion | None:
-        """The version this would become, where the branch holds it already."""
-        settings = ids.config_hash(identity, model)
-        found = self._repository.versions([ids.version_id(task.document_id, task.blob, settings)])
-        if not found:
-            return None
-        commit = self._repository.resolve(task.knowledge_base_id, branch)
-        current = self._repository.manifest(commit.id).get(task.document_id)
-        return found[0] if current == found[0].id else None
-
-    async def _succeed(self, task: tables.Task, finished: RunFinished, started: float) -> None:
-        """It ended with its commit; one that had nothing to commit ends here."""
-        row = first_row(finished.outputs)
-        await self._finish(task, row["change"], row["chunks"], started)
+        db = self._repository.db
+        return arrival(db, task.knowledge_base_id, job.branch, task.document_id), job
 
     async def _finish(self, task: tables.Task, change: str, chunks: int, started: float) -> None:
         took = time.monotonic() - started
@@ -388,6 +377,10 @@ class IngestWorkers:
             ended = await self._insist(f"note how {task.filename} ended", write)
         except NotFound:
             return  # Its knowledge base was deleted meanwhile.
+        self._ended(task, ended)
+
+    def _ended(self, task: tables.Task, ended: tables.Task) -> None:
+        """Tell what became of a task."""
         if ended.status in ("success", "error"):
             self.pace.ended(task.job_id, task.id, ended.chunks_created)
         if ended.status != "queued":

@@ -58,6 +58,8 @@ class Origin:
     document_id: str | None = None
     #: By which models chunks are embedded there, when that was looked up already.
     embedding: Embedding | None = None
+    #: Whether people corrected any version of the document, when that was looked up already.
+    corrected: bool = True
     #: Takes part in the transaction that commits the document: see `commit_document`.
     within: Callable[[Session, str, int], None] | None = None
     #: Opens an encrypted file; it is kept in memory alone.
@@ -173,8 +175,14 @@ class WorldKnowledge:
         if document_id is None:
             found = await call(self._repository.ensure_document, row.id, document.filename)
             document_id = found.id
+        corrected = origin.corrected or origin.document_id is None
         while True:
-            before, carried = await call(self._carried, row.id, ref, document_id, chunks)
+            # Most documents were never corrected: then nobody is asked.
+            before, carried = (
+                await call(self._carried, row.id, ref, document_id, chunks)
+                if corrected
+                else (None, _nothing_carried(chunks))
+            )
             version = _version(row.id, document_id, document, settings)
             try:
                 stored = await self.store(
@@ -182,6 +190,7 @@ class WorldKnowledge:
                     author=origin.author, message=document.filename, progress=progress,
                 )  # fmt: skip
             except VersionMoved:
+                corrected = True
                 continue  # Corrected by somebody meanwhile: that is carried along too.
             break
         return IndexReport(
@@ -212,7 +221,7 @@ class WorldKnowledge:
         if document_id is not None:
             before = self._repository.corrected_head(kb_id, ref, document_id)
         if before is None:
-            return None, Carried([Passage(chunk) for chunk in chunks], [], [])
+            return None, _nothing_carried(chunks)
         edits = self._repository.corrections(before.id).edits
         return before, carry([*edits, *before.meta.get(EDIT_CONFLICTS, ())], chunks)
 
@@ -353,6 +362,10 @@ def _version(
         meta=document.metadata,
         created_at=time.time(),
     )
+
+
+def _nothing_carried(chunks: Sequence[Chunk]) -> Carried:
+    return Carried([Passage(chunk) for chunk in chunks], [], [])
 
 
 def _corrections(carried: Carried) -> Corrections | None:

@@ -266,7 +266,7 @@ def test_a_task_ends_with_the_transaction_that_commits_its_document(
 ) -> None:
     job = jobs.create(corpus.kb, files("a", "b"))
     task = claim(jobs)
-    finish = jobs.finishing(task.id, 0)
+    finish = jobs.finishing(task, 0)
     with db.write() as session:
         finish(session, "added", 4)
     done = jobs.task(task.id)
@@ -274,7 +274,7 @@ def test_a_task_ends_with_the_transaction_that_commits_its_document(
     cancelled = claim(jobs)
     jobs.cancel(job.id)
     with pytest.raises(TaskGone), db.write() as session:
-        jobs.finishing(cancelled.id, 0)(session, "added", 1)
+        jobs.finishing(cancelled, 0)(session, "added", 1)
     assert jobs.task(cancelled.id).status == "cancelled"
 
 

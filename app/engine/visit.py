@@ -220,7 +220,7 @@ class Visit:
         )
         began = time.perf_counter()
         result = await instance.run(**self._arguments(settings))
-        outputs = check_outputs(node, result, context.max_output)
+        outputs = await check_outputs(node, result, context.max_output)
         steady = fingerprint == "" or not reusable or await self._still(instance, fingerprint)
         if cache is not None:
             if reusable and steady:

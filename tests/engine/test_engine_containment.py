@@ -12,7 +12,7 @@ from app.engine import slots
 from app.engine.cache import MemoryCache
 from app.engine.slots import Limit, Slot
 from app.engine.values import Chunk, Chunks, Json, Text
-from app.engine.weight import weigh
+from app.engine.weight import Scale, weigh
 
 
 def beside(bad: dict, **policy) -> dict:
@@ -113,6 +113,20 @@ def test_what_a_value_weighs():
     assert weigh(Json(data=[1] * 10_000), 10**6) >= 80_000
     assert weigh(Json(data={"key" * 10: 1}), 10**6) >= 30
     assert weigh("x" * 100, 10) > 10
+
+
+def test_a_book_is_weighed_in_parts():
+    chunk = Chunk(
+        chunk_id="c", document_id="d", document_name="n", content="y", metadata={"kinds": ["text"]}
+    )
+    book = Chunks(items=tuple(chunk.model_copy() for _ in range(5_000)))
+    scale, parts = Scale(book, 10**9), 1
+    while not scale.go_on():
+        parts += 1
+    assert parts > 20
+    assert scale.total == weigh(book, 10**9) == weigh(Chunks(items=(chunk,) * 5_000), 10**9)
+    short = Scale(book, 1_000)
+    assert short.go_on(10**6) and 1_000 < short.total < 10**6
 
 
 # -- slots and limits ---------------------------------------------------------------------

@@ -69,7 +69,7 @@ async def check_outputs(node: PlannedNode, result: NodeOutputs, limit: int) -> O
 
 async def _check_size(node: PlannedNode, port: Port, value: PortValue, limit: int) -> None:
     scale = Scale(value, limit)
-    while not scale.go_on():
+    for _ in iter(scale.go_on, True):
         # A book is a hundred thousand things: others get their turn in between.
         await asyncio.sleep(0)
     if scale.total > limit:

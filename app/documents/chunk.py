@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, model_validator
 
 from app.documents.boxes import boxes_of_span, merge_boxes
+from app.documents.embed_text import as_words
 from app.documents.model import Block, ExtractedDocument, Frozen, Piece, block_starts, full_text
 from app.documents.plugins import Plugins, first_line
 from app.documents.tokens import Span, TokenIndex, Tokenizer, default_tokenizer
@@ -242,6 +243,8 @@ def _piece(source: ChunkInput, part: ChunkInput, cut: Cut, shift: int) -> Piece 
     }
     if code := [_code(source, i, start, end) for i in inside if source.blocks[i].kind == "code"]:
         metadata["code"] = code
+    if titles := [_title(source, i, start, end) for i in inside if blocks[i - first].level]:
+        metadata["titles"] = titles
     if parent := cut.metadata.get("parent"):
         parent = {**parent, "start": parent["start"] + shift, "end": parent["end"] + shift}
         if shift:
@@ -266,6 +269,13 @@ def _code(source: ChunkInput, index: int, start: int, end: int) -> dict[str, Any
     first, last = max(start, at), min(end, at + len(block.text))
     whole = first <= at + _margin(block.text) and last >= at + len(block.text.rstrip())
     return {"start": first, "end": last, "info": block.info, "whole": whole}
+
+
+def _title(source: ChunkInput, index: int, start: int, end: int) -> dict[str, int]:
+    """Where a heading is in a piece (offsets of the document), and its level."""
+    block, at = source.blocks[index], source.starts[index]
+    last = min(end, at + len(block.text))
+    return {"start": max(start, at), "end": last, "level": block.level or 1}
 
 
 def _margin(text: str) -> int:
@@ -304,7 +314,8 @@ def _embed_text(
         context.append(before)
     if (header := _table_header(source.blocks[first], start - source.starts[first])) is not None:
         context.append(header)
-    return "\n".join([*context, content]) if context else None
+    text = "\n".join(map(as_words, [*context, content]))
+    return None if text == content else text
 
 
 def _table_header(block: Block, offset: int) -> str | None:

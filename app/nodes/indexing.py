@@ -169,13 +169,12 @@ def _repaired(chunk: ChunkValue, text: str | None) -> ChunkValue:
     """The chunk with a mended text; its source stays in the metadata, its offsets as they are."""
     if text is None:
         return chunk
-    embedded = chunk.embed_text
-    if embedded is not None and embedded.endswith(chunk.content):
-        embedded = embedded[: len(embedded) - len(chunk.content)] + text
+    from app.documents.embed_text import with_text
+
     return chunk.model_copy(
         update={
             "content": text,
-            "embed_text": embedded,
+            "embed_text": with_text(chunk.embed_text, chunk.content, text),
             "metadata": {**chunk.metadata, "source_text": chunk.content},
         }
     )

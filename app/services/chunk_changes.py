@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from app.documents.embed_text import as_words, with_text
 from app.engine.problems import RagloomError
 from app.engine.values import Box, Chunk
 
@@ -169,11 +170,10 @@ def _place_in(original: str, content: str, at: int) -> int:
 
 def _embedded(chunk: Chunk, text: str) -> str | None:
     """What is embedded for a new text of a chunk: with the same words in front as before."""
-    if chunk.embed_text is None:
-        return None
-    if chunk.embed_text.endswith(chunk.content):
-        return chunk.embed_text.removesuffix(chunk.content) + text
-    return "\n".join([" > ".join(chunk.headings), text]) if chunk.headings else None
+    found = with_text(chunk.embed_text, chunk.content, text)
+    if found is None or found != chunk.embed_text or text == chunk.content:
+        return found
+    return "\n".join([" > ".join(chunk.headings), as_words(text)]) if chunk.headings else None
 
 
 def _marked(metadata: Mapping[str, Any], edited: bool = True) -> dict[str, Any]:

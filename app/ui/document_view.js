@@ -2,7 +2,42 @@
 // in step here: pages or text on the left, the list on the right, and the chunk one works on.
 const WINDOW = 60;
 
+// Tables, code and headings of a passage as such; all text is put in as text.
+const Passage = {
+  props: { parts: Array },
+  template: `<template v-for="part in parts" :key="part.at">
+    <div v-if="part.kind === 'table'" class="rl-table-wrap" tabindex="0" role="region" aria-label="Table">
+      <table class="rl-table">
+        <thead v-if="part.head && part.rows.length"><tr><th v-for="(cell, c) in part.rows[0].cells" :key="c" :class="{ 'rl-num': part.numbers.includes(c) }">{{ cell }}</th></tr></thead>
+        <tbody><tr v-for="row in part.head ? part.rows.slice(1) : part.rows" :key="row.at"><td v-for="(cell, c) in row.cells" :key="c" :class="{ 'rl-num': part.numbers.includes(c) }">{{ cell }}</td></tr></tbody>
+      </table>
+    </div>
+    <pre v-else-if="part.kind === 'code'" class="rl-mono rl-small rl-reading-code"><code>{{ part.text }}</code></pre>
+    <div v-else-if="part.kind === 'heading'" class="rl-doc-title" role="heading" :aria-level="Math.min(6, part.level + 2)" :data-level="part.level">{{ part.text }}</div>
+    <span v-else class="rl-doc-words">{{ part.text }}</span>
+  </template>`,
+};
+
+// What of the parts of a text is between two of its characters.
+function within(parts, from, until) {
+  const found = [];
+  for (const part of parts) {
+    if (part.kind === "table") {
+      const rows = part.rows.filter((row) => row.at >= from && row.at < until);
+      if (rows.length) found.push({ ...part, rows, head: part.head && rows[0] === part.rows[0] });
+      continue;
+    }
+    const text = [...part.text].slice(Math.max(0, from - part.at), Math.max(0, until - part.at)).join("");
+    if (text) found.push({ ...part, text });
+  }
+  return found;
+}
+
+const block = (part) => part !== undefined && part.kind !== "text";
+const rich = (parts) => parts.some(block);
+
 export default {
+  components: { Passage },
   template: `
     <div class="rl-doc" :class="{ 'is-paged': drawn }">
       <div class="rl-doc-left" ref="left" tabindex="0" aria-label="The document">
@@ -21,7 +56,7 @@ export default {
         <div v-else class="rl-paper">
           <div ref="leftTop" class="rl-doc-edge" />
           <template v-for="one in listed" :key="one.n"><span>{{ one.gap }}</span><mark :data-n="one.n"
-            :class="{ 'rl-on': one.n === at, 'is-off': one.disabled }" @click="choose(one.n, 'left')">{{ one.piece }}</mark></template>
+            :class="{ 'rl-on': one.n === at, 'is-off': one.disabled }" @click="choose(one.n, 'left')"><Passage v-if="one.shown" :parts="one.shown" /><template v-else>{{ one.piece }}</template></mark></template>
           <div ref="leftEnd" class="rl-doc-edge" />
         </div>
       </div>
@@ -50,7 +85,7 @@ export default {
             </div>
           </template>
           <template v-else>
-            <div class="rl-chunk-text" :class="{ 'rl-folded': one.n !== at }">{{ one.content }}</div>
+            <div class="rl-chunk-text" :class="{ 'rl-folded': one.n !== at, 'is-rich': one.rich }"><Passage v-if="one.rich" :parts="one.parts" /><template v-else>{{ one.content }}</template></div>
             <div v-if="one.n === at" class="rl-row rl-wrap rl-gap-4 rl-doc-acts">
               <button type="button" class="rl-doc-do" :disabled="busy" @click.stop="edit(one.n)" title="E">Edit</button>
               <button v-if="one.n + 1 < total" type="button" class="rl-doc-do" :disabled="busy" @click.stop="act('merge', one.n)" title="M">Merge with next</button>
@@ -79,14 +114,19 @@ export default {
         const one = this.known.get(n);
         if (!one) continue;
         const next = this.known.get(n + 1);
-        const text = one.source ?? one.content;
+        // Places are counted in characters, as Python does.
+        const text = [...(one.source ?? one.content)];
         let from = 0, until = text.length, gap = found.length ? "\n" : "";
         if (one.start !== null) {
           if (reached !== null) { from = Math.max(0, Math.min(text.length, reached - one.start)); gap = "\n".repeat(Math.max(0, Math.min(3, one.start - reached))); }
           if (next && next.start !== null) until = Math.max(from, Math.min(text.length, next.start - one.start));
           reached = Math.max(reached ?? 0, one.start + until);
         }
-        found.push({ ...one, gap, piece: text.slice(from, until) });
+        const shown = rich(one.original) ? within(one.original, from, until) : null;
+        // Beside a table, code or a heading there is room already.
+        const above = found.at(-1)?.shown?.at(-1);
+        if (block(shown?.[0]) || block(above)) gap = "";
+        found.push({ ...one, gap, piece: text.slice(from, until).join(""), shown, rich: rich(one.parts) });
       }
       return found;
     },

@@ -14,7 +14,7 @@ from nicegui.events import GenericEventArguments
 from app.services.container import Services
 from app.services.corrections import CorrectionService
 from app.services.views import CorrectionView, PassageView, PassageWindow
-from app.ui import answer, parts
+from app.ui import answer, parts, passage_parts
 from storage.ids import chunk_id
 
 #: Chunks that are read at once, at most; and those in front of the one that is looked for.
@@ -193,9 +193,18 @@ _DONE = {
 
 def _data(chunk: PassageView) -> dict[str, Any]:
     """A chunk as the browser shows it."""
+    written = chunk.source is not None
+    shown = passage_parts.parts_of(
+        chunk.content, chunk.metadata, chunk.headings, None if written else chunk.start
+    )
+    original = shown
+    if chunk.source is not None:
+        original = passage_parts.parts_of(chunk.source, chunk.metadata, chunk.headings, chunk.start)
     return {
         "n": chunk.ordinal,
         "content": chunk.content,
+        "parts": shown,
+        "original": original,
         "source": chunk.source,
         "where": answer.place(chunk.model_dump(include={"document_name", "page", "headings"})),
         "page": chunk.page,

@@ -19,6 +19,7 @@ from app.documents.chunk import (
     register_chunker,
 )
 from app.documents.chunkers.units import WHOLE_FACTOR
+from app.documents.embed_text import as_words, with_text
 from app.documents.model import Block, Box, ExtractedDocument, Piece, block_starts, full_text
 from app.documents.tokens import CountingTokenizer, EmbeddedTokenizer, TokenIndex, default_tokenizer
 
@@ -113,7 +114,8 @@ def test_pieces_are_spans_of_the_text_and_cover_it(
         assert piece.content == piece.content.strip() != ""
         assert piece.metadata["tokens"] <= most_tokens(config)
         if piece.embed_text is not None:
-            assert piece.embed_text.endswith("\n" + piece.content)
+            words = as_words(piece.content)
+            assert piece.embed_text == words or piece.embed_text.endswith("\n" + words)
         inside = [
             block
             for block, start in zip(blocks, starts, strict=True)
@@ -186,7 +188,32 @@ def test_a_table_that_fits_is_kept_whole_and_a_long_one_repeats_its_head_for_emb
     assert all(piece.content.count("|") % 3 == 0 for piece in parts)  # cut between rows
     later = parts[-1].embed_text
     assert later is not None
-    assert later.startswith("| name | count |\n| --- | --- |\n| item")
+    assert later.startswith("name count\nitem")
+    assert not set("|-") & set(later)
+
+
+def test_a_table_is_embedded_as_its_words() -> None:
+    table = "| Work | Hours \\| days |  |\n| :--- | --- | --- |\n| Body Labor |  | 2 |"
+    blocks = [Block(kind="heading", text="Costs", level=1), Block(kind="table", text=table)]
+    (piece,) = cut(blocks, chunk_size=100, chunk_overlap=0)
+    assert piece.content == f"Costs\n\n{table}"
+    assert piece.embed_text == "Costs\n\nWork Hours | days\nBody Labor 2"
+    assert with_text(piece.embed_text, piece.content, "| Paint | 3 |") == "Paint 3"
+    assert with_text(f"Garage\n{piece.embed_text}", piece.content, "Paint") == "Garage\nPaint"
+    assert with_text(None, "words", "other words") is None
+
+
+def test_a_chunk_knows_where_its_headings_are() -> None:
+    blocks = [
+        Block(kind="heading", text="Pets", level=1),
+        Block(kind="heading", text="Cats", level=2),
+        Block(kind="paragraph", text="They sleep."),
+        Block(kind="heading", text="Dogs", level=2),
+        Block(kind="paragraph", text="They run."),
+    ]
+    (piece,) = cut(blocks, chunk_size=100, chunk_overlap=0)
+    found = [(piece.content[t["start"] : t["end"]], t["level"]) for t in piece.metadata["titles"]]
+    assert found == [("Pets", 1), ("Cats", 2), ("Dogs", 2)]
 
 
 def test_boxes_follow_the_lines_a_chunk_covers() -> None:
@@ -310,8 +337,7 @@ def test_each_row_of_a_table_is_a_chunk_with_its_header(markdown: bool) -> None:
         lines[-1],
         "That is all.",
     ]
-    head = "\n".join(lines[:2]) if markdown else "name | count"
-    assert pieces[2].embed_text == f"{head}\n{lines[-1]}"
+    assert pieces[2].embed_text == ("name count\nnut 7" if markdown else "name | count\nnut\t7")
 
 
 def test_questions_stay_with_their_answers() -> None:

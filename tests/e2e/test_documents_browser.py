@@ -202,6 +202,34 @@ def test_a_long_document_is_read_as_one_scrolls(desk: Desk, shelf: Shelf) -> Non
     expect(page.locator(".rl-doc-chunk")).to_have_count(len(chunks))
 
 
+def test_tables_code_and_headings_are_shown_as_such_and_edited_as_text(
+    desk: Desk, server: Server
+) -> None:
+    shelf = Shelf(server, "Pumps", chunk_size=200, chunk_overlap=0)
+    table = "| Model | Price |\n| --- | --- |\n| A&amp;1 | 1,200 |"
+    document = shelf.put(
+        "pumps.md",
+        f"# Pumps\n\nThey move water.\n\n{table}\n\n```js\nstart(`<img src=x onerror=alert(1)>`);\n```\n",
+    )
+    page = open_document(desk, shelf, document)
+    (chunk,) = shelf.chunks(document)
+    for side in (page.locator(".rl-paper"), page.locator(".rl-doc-chunk")):
+        expect(side.get_by_role("heading", name="Pumps")).to_be_visible()
+        expect(side.locator("th")).to_have_text(["Model", "Price"])
+        expect(side.locator("td")).to_have_text(["A&1", "1,200"])
+        expect(side.locator("pre code")).to_have_text("start(`<img src=x onerror=alert(1)>`);")
+        expect(side.locator("img")).to_have_count(0)
+        expect(side).not_to_contain_text("---")
+    page.locator(".rl-doc-chunk").click()
+    page.keyboard.press("e")
+    field = page.get_by_label("Text of the chunk")
+    assert field.input_value() == chunk["content"]
+    assert table.replace("&amp;", "&") in chunk["content"]
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.get_by_role("button", name="Cancel").click()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_a_dropped_folder_is_filtered_ticked_and_removed_on_a_phone(
     desk: Desk, server: Server
 ) -> None:

@@ -24,6 +24,7 @@ from app.services import templates
 from app.services.views import TaskView
 from app.ui import jobs, text
 from app.ui.forms import filter_rows, filters_of
+from app.ui.passage_parts import parts_of
 from app.ui.run_state import RunState
 from app.ui.schema import fields
 from app.ui.thumbnail import thumbnail
@@ -208,3 +209,38 @@ def test_a_setting_is_called_what_its_field_says_and_else_by_its_name() -> None:
         "Passages to keep (k)",
         "Wait (seconds)",
     ]
+
+
+def test_a_passage_is_told_apart_into_words_tables_code_and_headings() -> None:
+    text = (
+        "Pumps\n\nThey move water.\n\n| Model | Price |\n| --- | ---: |\n| A \\| B | $1,200 |\n"
+        "| <b>C</b> | 7 |\n\nrun()\n  stop()\n\nDone."
+    )
+    at = text.index
+    metadata = {
+        "kinds": ["code", "heading", "paragraph", "table"],
+        "titles": [{"start": 100, "end": 105, "level": 1}],
+        "code": [{"start": 100 + at("run()"), "end": 100 + at("\n\nDone"), "info": "py"}],
+    }
+    found = parts_of(text, metadata, start=100)
+    assert [(part["kind"], part["at"], part.get("text")) for part in found] == [
+        ("heading", 0, "Pumps"),
+        ("text", at("They"), "They move water."),
+        ("table", at("| Model"), None),
+        ("code", at("run()"), "run()\n  stop()"),
+        ("text", at("Done."), "Done."),
+    ]
+    table = found[2]
+    assert table["head"] is True
+    assert [row["cells"] for row in table["rows"]] == [
+        ["Model", "Price"], ["A | B", "$1,200"], ["<b>C</b>", "7"],
+    ]  # fmt: skip
+    assert table["numbers"] == [1]
+    assert [text[row["at"] :][:5] for row in table["rows"]] == ["| Mod", "| A \\", "| <b>"]
+    # Of a text that a person wrote nothing is known but what can be seen.
+    written = parts_of(text, metadata, ("Pumps",))
+    assert [part["kind"] for part in written] == ["heading", "text", "table", "text"]
+    assert parts_of("Either | or", {}) == [{"kind": "text", "at": 0, "text": "Either | or"}]
+    # A part of a long table begins with any row.
+    (rest,) = parts_of("| x | 1 |\n| y |", {"kinds": ["table"]})
+    assert (rest["head"], [row["cells"] for row in rest["rows"]]) == (False, [["x", "1"], ["y"]])

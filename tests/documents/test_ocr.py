@@ -9,6 +9,8 @@ from typing import Any
 
 import docx
 import docx.shared
+import openpyxl
+import openpyxl.drawing.image
 import pptx
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -157,6 +159,45 @@ def test_pictures_in_a_word_document_are_read_where_that_is_on(tmp_path: Path) -
     found = extract(path, options=AUTO)
     assert found.text == "\n\n".join(["As billed:", "\n".join(WORDS), "Paid."])
     assert found.metadata["pictures_read_by_ocr"] == 1
+
+
+def test_pictures_in_cells_of_a_word_table_are_read(tmp_path: Path) -> None:
+    document = docx.Document()
+    table = document.add_table(rows=2, cols=2)
+    table.cell(0, 0).text, table.cell(0, 1).text, table.cell(1, 0).text = "Bill", "Note", "Scan:"
+    for cell in (table.cell(1, 0), table.cell(1, 1).add_table(rows=1, cols=1).cell(0, 0)):
+        run = cell.paragraphs[0].add_run()
+        run.add_picture(io.BytesIO(png(picture(paper="yellow" if cell.text else "white"))))
+    document.save(path := tmp_path / "bills.docx")
+    assert [block.cells[1:] for block in extract(path).blocks] == [(("Scan:", ""),)]
+    (found,) = extract(path, options=AUTO).blocks
+    assert found.cells[1] == (" ".join(["Scan:", *WORDS]), " ".join(WORDS))
+
+
+def test_pictures_on_a_sheet_are_read_within_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["As", "billed"])
+    # The second is the first one again, on another sheet too.
+    for sheet in (book.active, book.active, book.create_sheet("More")):
+        sheet.add_image(openpyxl.drawing.image.Image(io.BytesIO(png(picture()))), "B3")
+    last = book.create_sheet("Last")
+    last.add_image(openpyxl.drawing.image.Image(io.BytesIO(png(picture(paper="yellow")))), "A1")
+    book.save(path := tmp_path / "bills.xlsx")
+
+    def images(**options: Any) -> list[tuple[int | None, str]]:
+        found = extract(path, options=ExtractOptions(**options))
+        return [(block.page, block.text) for block in found.blocks if block.kind == "image"]
+
+    assert images() == []
+    assert images(ocr="auto") == [(1, "\n".join(WORDS)), (3, "\n".join(WORDS))]
+    monkeypatch.setattr(pictures, "MAX_PICTURES", 1)
+    found = extract(path, options=AUTO)
+    assert [block.page for block in found.blocks if block.kind == "image"] == [1]
+    assert found.metadata["pictures_left_by_ocr"] == 1
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 900 * 600 - 1)
+    assert images(ocr="auto") == []
 
 
 def test_a_picture_on_every_slide_is_read_once(

@@ -79,7 +79,7 @@ class _Reader:
             if local(element) == "tbl":
                 self._end_list()
                 self._end_picture()
-                self._blocks.table(table_rows(element), page=self.pages.current)
+                self._blocks.table(table_rows(element, self._said), page=self.pages.current)
                 self.pages.pass_over(element)
             else:
                 self._paragraph(element)
@@ -125,10 +125,13 @@ class _Reader:
         for title, rows in charts(element, self._document.part):
             self._blocks.add("paragraph", title, page=page)
             self._blocks.table(rows, page=page)
-        said = pictures(element, self._document.part, self.scans)
+        said = self._said(element)
         if said is not None:
             self._end_picture()
             self._picture, self._picture_page = said, page
+
+    def _said(self, element: Any) -> str | None:
+        return pictures(element, self._document.part, self.scans)
 
     def _end_picture(self) -> None:
         if self._picture is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from app.documents.extract.builder import Across
@@ -11,6 +11,9 @@ from app.documents.extract.docx_math import latex
 from app.documents.extract.xml_parts import local, walk
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+
+#: Paragraph -> what the pictures in it say, None where there are none.
+Said = Callable[[Any], str | None]
 
 #: Containers around paragraphs: content controls, smart tags, insertions.
 _WRAPPERS = frozenset({"sdt", "sdtContent", "customXml", "ins", "smartTag", "moveTo"})
@@ -59,8 +62,11 @@ def text_boxes(paragraph: Any) -> Iterator[str]:
         yield "\n".join(_flat(box))
 
 
-def table_rows(table: Any) -> list[list[str]]:
-    """Return the cells' texts; one that spans several is in each, along a row as `Across`."""
+def table_rows(table: Any, said: Said | None = None) -> list[list[str]]:
+    """Return the cells' texts; one that spans several is in each, along a row as `Across`.
+
+    `said` returns what the pictures in a paragraph say; its words follow the paragraph's.
+    """
     rows: list[list[str]] = []
     for row in table.iter(f"{W}tr"):
         if next(row.iterancestors(f"{W}tbl")) is not table:
@@ -72,7 +78,7 @@ def table_rows(table: Any) -> list[list[str]]:
             if goes_on and rows and len(cells) < len(rows[-1]):
                 cells.append(rows[-1][len(cells)])
             else:
-                cells.append(" ".join(_flat(cell)))
+                cells.append(" ".join(filter(None, _flat(cell, said))))
             span = cell.find(f"{W}tcPr/{W}gridSpan")
             value = span.get(f"{W}val", "1") if span is not None else "1"
             copies = min(int(value), 64) - 1 if value.isdigit() else 0
@@ -89,11 +95,13 @@ def _cells(row: Any) -> Iterator[Any]:
             yield from _cells(child)
 
 
-def _flat(container: Any) -> Iterator[str]:
+def _flat(container: Any, said: Said | None = None) -> Iterator[str]:
     """Yield the texts of a cell's paragraphs, those of tables inside it too."""
     for element in iter_content(container):
         if local(element) == "p":
             yield paragraph_text(element)
             yield from text_boxes(element)
+            if said is not None:
+                yield said(element) or ""
         else:
-            yield from (" ".join(filter(None, row)) for row in table_rows(element))
+            yield from (" ".join(filter(None, row)) for row in table_rows(element, said))

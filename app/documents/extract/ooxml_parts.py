@@ -17,7 +17,11 @@ _BY_MACHINE = re.compile(
     r"Description automatically generated(?: with \w+ confidence)?\.?"
     r"|AI-generated content may be incorrect\.?"
 )
-_FILE_NAME = re.compile(r"\S+\.(?:png|jpe?g|gif|emf|wmf|bmp|tiff?|svg|webp)", re.IGNORECASE)
+#: What says nothing: names of files, and that it is a picture.
+_EMPTY = re.compile(
+    r"\S+\.(?:png|jpe?g|gif|emf|wmf|bmp|tiff?|svg|webp)|(?:picture|image|bild|grafik)\s?\d*",
+    re.IGNORECASE,
+)
 
 
 def chart_table(root: Any) -> tuple[str, list[list[str]]]:
@@ -97,10 +101,10 @@ def authors_of(root: Any) -> dict[str, str]:
 
 
 def description(properties: Any) -> str:
-    """Return what a picture's properties say of it; names of files say nothing."""
+    """Return what a picture's properties say of it, if it says anything."""
     if properties is None:
         return ""
     texts = (
         one_line(_BY_MACHINE.sub("", properties.get(name) or "")) for name in ("title", "descr")
     )
-    return "\n".join(dict.fromkeys(t for t in texts if t and not _FILE_NAME.fullmatch(t)))
+    return "\n".join(dict.fromkeys(t for t in texts if t and not _EMPTY.fullmatch(t)))

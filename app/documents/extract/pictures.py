@@ -26,8 +26,9 @@ class Pictures:
     """Reads the pictures of one file, each once, until their number or the time is used up."""
 
     def __init__(self, options: ExtractOptions) -> None:
-        # What else the file holds is worth having where recognition is not installed.
-        self._on = options.ocr != "off" and ocr.available()
+        #: Whether pictures are read at all: what else the file holds is worth having where
+        #: recognition is not installed.
+        self.on = options.ocr != "off" and ocr.available()
         self._deadline = time.monotonic() + options.ocr_seconds
         self._seen: set[bytes] = set()
         self._read = 0
@@ -42,16 +43,20 @@ class Pictures:
         Raises:
             DocumentError: ocr_missing.
         """
-        if not self._on:
+        if not self.on:
             return ""
-        names = (image.get(f"{_R}embed") or image.get(f"{_R}id") for image in images(drawing))
-        return "\n".join(filter(None, (self._text(part, name) for name in names if name)))
+        return "\n".join(filter(None, (self._text(part, name) for name in embedded(drawing))))
 
     def _text(self, part: Any, name: str) -> str:
         target = part.rels.get(name)
         if target is None or target.is_external:
             return ""
-        data = target.target_part.blob
+        return self.read(target.target_part.blob)
+
+    def read(self, data: bytes) -> str:
+        """Return the lines in one picture, "" as `text` does."""
+        if not self.on:
+            return ""
         digest = sha256(data).digest()
         if digest in self._seen:
             return ""
@@ -78,6 +83,12 @@ class Pictures:
 def images(drawing: Any) -> list[Any]:
     """Return the elements that stand for a picture in an element, whichever way they are drawn."""
     return list(drawing.iter("{*}blip", "{*}imagedata"))
+
+
+def embedded(drawing: Any) -> list[str]:
+    """Return the relations by which an element's pictures are found in its package."""
+    names = (image.get(f"{_R}embed") or image.get(f"{_R}id") for image in images(drawing))
+    return [name for name in names if name]
 
 
 def _image(data: bytes) -> Any:

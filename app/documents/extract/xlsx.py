@@ -15,8 +15,9 @@ from app.documents.archive import check_zip
 from app.documents.extract.builder import Across, Blocks
 from app.documents.extract.ooxml import core_properties, open_package
 from app.documents.extract.options import ExtractOptions
+from app.documents.extract.pictures import Pictures
 from app.documents.extract.sheet import add_sheet
-from app.documents.extract.xlsx_extras import sheet_charts, sheet_comments
+from app.documents.extract.xlsx_extras import sheet_charts, sheet_comments, sheet_pictures
 from app.documents.model import ExtractedDocument
 
 #: Columns that are read; a stray cell at the far end of a sheet costs nothing then.
@@ -50,13 +51,13 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
         try:
             sheets = book.worksheets
             options.check_pages(len(sheets), "workbook", "sheets")
-            blocks = Blocks(options.max_chars)
+            blocks, scans = Blocks(options.max_chars), Pictures(options)
             hidden = []
             for number, sheet in enumerate(sheets, 1):
                 if sheet.sheet_state != "visible":
                     hidden.append(sheet.title)
                     continue
-                _sheet(blocks, sheet, package, number, options)
+                _sheet(blocks, scans, sheet, package, number, options)
             title, metadata = core_properties(source)
         finally:
             book.close()
@@ -66,14 +67,15 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
         media_type=media.XLSX,
         title=title,
         pages=len(sheets),
-        metadata=metadata,
+        metadata=metadata | scans.report(),
         blocks=tuple(blocks.items) if any(b.kind != "heading" for b in blocks.items) else (),
     )
 
 
 def _sheet(
-    blocks: Blocks, sheet: Any, package: zipfile.ZipFile, page: int, options: ExtractOptions
-) -> None:
+    blocks: Blocks, scans: Pictures, sheet: Any, package: zipfile.ZipFile, page: int,
+    options: ExtractOptions,
+) -> None:  # fmt: skip
     blocks.heading(sheet.title, 1, page=page)
     part = getattr(sheet, "_worksheet_path", "")
     # What the file says about its size may be wrong by millions of rows.
@@ -87,6 +89,8 @@ def _sheet(
         blocks.add("paragraph", title, page=page)
         if not filled:  # a chart beside its data only repeats it
             blocks.table(data, page=page)
+    for text in sheet_pictures(package, part, scans):
+        blocks.add("image", text, page=page)
     for text in sheet_comments(package, part):
         blocks.add("paragraph", text, page=page)
 

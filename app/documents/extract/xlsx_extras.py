@@ -1,4 +1,4 @@
-"""What hangs on the sheets of a workbook: charts and comments, found through relations."""
+"""What hangs on the sheets of a workbook: charts, pictures, comments, found through relations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-from app.documents.extract.ooxml_parts import authors_of, chart_table, comments
+from app.documents.extract.ooxml_parts import authors_of, chart_table, comments, description
+from app.documents.extract.pictures import MAX_PICTURES, Pictures, embedded
 from app.documents.extract.xml_parts import attribute, parse, read_member
 
 #: Charts of one sheet that are read.
@@ -23,6 +24,27 @@ def sheet_charts(package: zipfile.ZipFile, part: str) -> Iterator[tuple[str, lis
             count += 1
             if root is not None and count <= MAX_CHARTS:
                 yield chart_table(root)
+
+
+def sheet_pictures(package: zipfile.ZipFile, part: str, reader: Pictures) -> Iterator[str]:
+    """Yield what the pictures on a sheet are said to show, and what stands in them."""
+    count = 0
+    for drawing in _related(package, part, ("/drawing",)):
+        root = _xml(package, drawing)
+        names = {
+            id_: path for id_, kind, path in _relations(package, drawing) if kind.endswith("/image")
+        }
+        for picture in root.iter("{*}pic") if root is not None else ():
+            count += 1
+            if count > MAX_PICTURES:
+                return
+            said = [description(properties) for properties in picture.iter("{*}cNvPr")]
+            for name in embedded(picture) if reader.on else ():
+                # One that is shown many times is unpacked once.
+                path = names.pop(name, "")
+                if path and (data := read_member(package, path)) is not None:
+                    said.append(reader.read(data))
+            yield "\n".join(dict.fromkeys(filter(None, said)))
 
 
 def sheet_comments(package: zipfile.ZipFile, part: str) -> Iterator[str]:
@@ -48,14 +70,20 @@ def sheet_comments(package: zipfile.ZipFile, part: str) -> Iterator[str]:
 
 def _related(package: zipfile.ZipFile, part: str, kinds: tuple[str, ...]) -> list[str]:
     """Return the parts that a part refers to by relations whose types end so."""
+    return [path for _, kind, path in _relations(package, part) if kind.endswith(kinds)]
+
+
+def _relations(package: zipfile.ZipFile, part: str) -> list[tuple[str, str, str]]:
+    """Return id, type and path of the parts that a part refers to."""
     folder, name = posixpath.split(part)
     root = _xml(package, posixpath.join(folder, "_rels", f"{name}.rels"))
     found = []
     for relation in root.iter("{*}Relationship") if root is not None else ():
         target = attribute(relation, "Target")
-        if attribute(relation, "Type").endswith(kinds) and "://" not in target:
+        if "://" not in target:
             path = target[1:] if target.startswith("/") else posixpath.join(folder, target)
-            found.append(posixpath.normpath(path))
+            kind = attribute(relation, "Type")
+            found.append((attribute(relation, "Id"), kind, posixpath.normpath(path)))
     return found
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam
 from sqlalchemy import select as columns
 from sqlmodel import col
 
-from storage import corrections, manifests
+from storage import commits, corrections, manifests
 from storage.database import Database
 from storage.errors import NotFound
 from storage.tables import Commit, KnowledgeBase, Ref
@@ -26,7 +26,7 @@ class Arrival(NamedTuple):
     """A knowledge base, and what one of its branches holds of a document."""
 
     base: KnowledgeBase
-    #: {"embedding_model", "language_models"} for what comes to the branch.
+    #: As `storage.commits.models_of` gives them, for what comes to the branch.
     models: Mapping[str, Any]
     #: The document's version on the branch; None where it has none.
     version: str | None
@@ -44,4 +44,4 @@ def arrival(db: Database, kb_id: str, ref: str, document_id: str) -> Arrival:
         models, manifest = (None, None) if branch is None else branch
         version = None if manifest is None else manifests.lookup(session, manifest, document_id)
         edited = version is not None and corrections.ever_corrected(session, document_id)
-    return Arrival(base, models or base.config, version, edited)
+    return Arrival(base, commits.chosen_models(models, base.config), version, edited)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import bindparam, insert, update
 from sqlalchemy import select as columns
@@ -41,7 +42,19 @@ _TOUCH_BASE = (
 _LOCK_BASE = (
     columns(col(KnowledgeBase.id)).where(col(KnowledgeBase.id) == bindparam("kb")).with_for_update()
 )
+_MODELS_OF = (
+    columns(col(Ref.models), col(KnowledgeBase.config))
+    .select_from(KnowledgeBase)
+    .join(
+        Ref,
+        (col(Ref.knowledge_base_id) == col(KnowledgeBase.id)) & (col(Ref.name) == bindparam("ref")),
+        isouter=True,
+    )
+    .where(col(KnowledgeBase.id) == bindparam("kb"))
+)
 _LOG = insert(IndexLog)
+#: Settings that say by what texts are embedded.
+_MODELS = ("embedding_model", "language_models")
 
 
 def new_commit(
@@ -109,6 +122,20 @@ def require_head(session: Session, kb_id: str, ref: str) -> Commit:
     if head is None:
         raise NotFound("branch", ref)
     return head
+
+
+def models_of(session: Session, kb_id: str, ref: str) -> dict[str, Any]:
+    """By what is embedded that comes to a branch: see `chosen_models`. Raises NotFound."""
+    found = session.connection().execute(_MODELS_OF, {"kb": kb_id, "ref": ref}).first()
+    if found is None:
+        raise NotFound("knowledge base", kb_id)
+    return chosen_models(*found)
+
+
+def chosen_models(own: Mapping[str, Any] | None, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What settings say of models: a branch's own, where it has such, else the knowledge base's."""
+    chosen = own or config
+    return {name: chosen[name] for name in _MODELS if chosen.get(name)}
 
 
 def log_line(session: Session, kb_id: str, op: str, version: str, at: float) -> None:

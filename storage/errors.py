@@ -114,6 +114,16 @@ class TooLarge(StorageError):
         self.limit = limit
 
 
+class ModelsMoved(Conflict):
+    """A branch is embedded by other models since something was embedded for it."""
+
+    def __init__(self, branch: str) -> None:
+        super().__init__(
+            f"The branch “{branch}” is embedded by other models by now.",
+            fix="Embed it by those, and try again.",
+        )
+
+
 class VectorsMissing(StorageError):
     """Chunks came without vectors that were there a moment ago; embed those texts and try again."""
 

@@ -160,6 +160,14 @@ class ModelUse(History):
             ref = session.get(Ref, (kb_id, name))
             return None if ref is None else ref.models
 
+    def models_of(self, kb_id: str, name: str) -> dict[str, Any]:
+        """What is to embed that comes to a branch: its own models, else the knowledge base's.
+
+        Raises NotFound.
+        """
+        with self._db.read() as session:
+            return commits.models_of(session, kb_id, name)
+
     def set_branch_models(self, kb_id: str, name: str, models: Mapping[str, Any] | None) -> None:
         """What later uploads to a branch are embedded by; None: by the knowledge base's models.
 

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 
 from storage.errors import NotFound
 from storage.lru import Lru
-from storage.model_use import ModelUse
+from storage.merging import Merging
 from storage.tables import Chunk, Document, DocumentVersion, Vector
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class _Totals(NamedTuple):
     languages: dict[str, int]
 
 
-class Passages(ModelUse):
+class Passages(Merging):
     """Chunks and vectors; part of `KnowledgeRepository`."""
 
     def __init__(self, db: Database) -> None:

@@ -56,7 +56,8 @@ class Commit(SQLModel, table=True):
     message: str
     created_at: float
     manifest_id: str
-    #: {"added": [document ids], "changed": […], "removed": […]}
+    #: {"added": [document ids], "changed": […], "removed": […]}; {"restored": [commit id]} where
+    #: an earlier state was brought back.
     summary: dict[str, Any] = Field(default_factory=dict, sa_column=_json())
 
 

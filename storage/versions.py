@@ -16,7 +16,7 @@ from storage import commits, manifests
 from storage import corrections as corrected
 from storage.corrections import Corrections, check_unmoved
 from storage.database import Database
-from storage.errors import Conflict, NotFound
+from storage.errors import Conflict, ModelsMoved, NotFound
 from storage.ids import chunk_id, text_hash, version_id
 from storage.lru import Lru
 from storage.tables import (
@@ -39,6 +39,10 @@ _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 _COMMIT_PREFIX = re.compile(r"[0-9a-f]{4,64}")
 #: What two knowledge bases, or two branches, have in common is small: a few recent commits.
 _CACHED_COMMITS = 64
+#: In the summary of a commit: the commit whose content it brought back.
+RESTORED = "restored"
+#: Documents that are looked up one by one in a manifest; of more it is read as a whole.
+_FEW = 64
 
 
 class Place(NamedTuple):
@@ -196,6 +200,7 @@ class History:
         over: str | None = None,
         exact: bool = False,
         others: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+        models: Mapping[str, Any] | None = None,
         within: Callable[[Session, str, int], None] | None = None,
     ) -> tuple[Commit, Change]:
         """Make `version` the state of its document on a branch, in one transaction.
@@ -207,7 +212,8 @@ class History:
         neither a new nor a stored vector.
 
         `over` is the version whose edits `corrections` hold: VersionMoved where the branch holds
-        other edits, or with `exact` any other version.
+        other edits, or with `exact` any other version. `models` is what `models_of` gave when the
+        chunks were embedded: ModelsMoved where it gives something else by now.
 
         `within` is called with the session, the change and the number of chunks at the end of the
         transaction: what it writes is committed along, what it raises undoes everything.
@@ -223,6 +229,8 @@ class History:
             commit, change = head, _UNCHANGED
             if before != version.id:
                 check_unmoved(session, version.document_id, before, over, exact=exact)
+                if models is not None and models != commits.models_of(session, kb_id, ref):
+                    raise ModelsMoved(ref)
                 self._keep_version(session, version, chunks, rows, corrections)
                 edit = Edit(version.document_id, before, version.id)
                 commit = self._advance(session, kb_id, ref, head, [edit], author, message)
@@ -344,21 +352,35 @@ class History:
         edits: Sequence[Edit],
         author: str,
         message: str,
+        *,
+        merged: Commit | None = None,
+        restored: Commit | None = None,
     ) -> Commit:
-        """Write what edits change: buckets, a manifest, a commit, the branch, the log."""
+        """Write what edits change: buckets, a manifest, a commit, the branch, the log.
+
+        `merged` is the other parent of a merge, `restored` the commit whose content comes back.
+        """
         manifest_id = manifests.replace(
             self._db, session, head.manifest_id, {edit.document_id: edit.after for edit in edits}
         )
         summary: defaultdict[str, list[str]] = defaultdict(list)
         for edit in edits:
             summary[edit.kind].append(edit.document_id)
+        if restored is not None:
+            summary[RESTORED].append(restored.id)
+        parents = [head] if merged is None else [head, merged]
         commit = commits.new_commit(
-            kb_id, [head], manifest_id, summary=dict(summary), author=author, message=message
+            kb_id, parents, manifest_id, summary=dict(summary), author=author, message=message
         )
         commits.move_head(session, ref, commit)
-        others = commits.head_manifests(session, kb_id, but=ref)
+        others = [
+            manifests.load(self._db, session, other)
+            if len(edits) > _FEW
+            else {e.document_id: manifests.lookup(session, other, e.document_id) for e in edits}
+            for other in commits.head_manifests(session, kb_id, but=ref)
+        ]
         for edit in edits:
-            elsewhere = {manifests.lookup(session, other, edit.document_id) for other in others}
+            elsewhere = {other.get(edit.document_id) for other in others}
             if edit.before is not None and edit.before not in elsewhere:
                 commits.log_line(session, kb_id, "remove", edit.before, commit.created_at)
             if edit.after is not None and edit.after not in elsewhere:

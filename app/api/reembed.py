@@ -1,4 +1,4 @@
-"""Embedding a knowledge base anew on a branch."""
+"""Embedding a knowledge base anew on a branch, and having that branch be the one that is used."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.deps import Key, Svc
 from app.api.problems import Door
+from app.services.adoption import Adoption, Side
 from app.services.reembed import ReembeddingView
 
-router = APIRouter(
-    prefix="/knowledge_bases/{kb}/reembed", tags=["Knowledge bases"], route_class=Door
-)
+router = APIRouter(prefix="/knowledge_bases/{kb}", tags=["Knowledge bases"], route_class=Door)
 
 
 class Reembedding(BaseModel):
@@ -30,7 +29,26 @@ class Reembedding(BaseModel):
     )
 
 
-@router.post("", status_code=202)
+class Adopted(BaseModel):
+    """Which branch to use."""
+
+    model_config = ConfigDict(extra="forbid")
+    branch: str = Field(min_length=1, max_length=100)
+    prefer: Side | None = Field(
+        None, description="Whose version of a document to take where both sides changed it."
+    )
+
+
+class Restored(BaseModel):
+    """What to go back to."""
+
+    model_config = ConfigDict(extra="forbid")
+    commit: str = Field(
+        min_length=4, max_length=100, description="Id of a commit, or the beginning of one."
+    )
+
+
+@router.post("/reembed", status_code=202)
 async def reembed(
     kb: str, body: Reembedding, services: Svc, key: Key, response: Response
 ) -> ReembeddingView:
@@ -52,13 +70,32 @@ async def reembed(
     return view
 
 
-@router.get("/{branch:path}")
+@router.get("/reembed/{branch:path}")
 async def reembedding(kb: str, branch: str, services: Svc) -> ReembeddingView:
     """How far a branch is."""
     return await services.reembedding.get(kb, branch)
 
 
-@router.delete("/{branch:path}")
+@router.delete("/reembed/{branch:path}")
 async def stop_reembedding(kb: str, branch: str, services: Svc) -> ReembeddingView:
     """Stop; what is done stays, and the branch can be used as it is."""
     return await services.reembedding.stop(kb, branch)
+
+
+@router.post("/adopt")
+async def adopt_branch(kb: str, body: Adopted, services: Svc, key: Key) -> Adoption:
+    """Merge a branch into `main`, which search, workflows and pages use; its models come along.
+
+    Documents that came to `main` since the branch began stay. Where both sides changed one, the
+    answer is 409 (`merge_conflict`) until `prefer` says whose version to take.
+    """
+    return await services.adoption.adopt(kb, body.branch, prefer=body.prefer, author=key.name)
+
+
+@router.post("/restore")
+async def restore_commit(kb: str, body: Restored, services: Svc, key: Key) -> Adoption:
+    """Have `main` hold what it held at a commit, in a new commit: the history stays.
+
+    It takes the models of that time; where it is being embedded anew, that ends.
+    """
+    return await services.adoption.restore(kb, body.commit, author=key.name)

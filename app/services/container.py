@@ -11,6 +11,7 @@ from pathlib import Path
 
 from app.engine.registry import Registry
 from app.nodes import register_all
+from app.services.adoption import AdoptionService
 from app.services.batches import BatchService
 from app.services.chats import ChatService
 from app.services.compare import CompareService
@@ -80,6 +81,7 @@ class Services:
     pipelines: PipelineService
     ingest: IngestService
     reembedding: ReembedService
+    adoption: AdoptionService
     search: SearchService
     passages: PassageService
     world: ServiceWorld
@@ -238,6 +240,7 @@ def _wire(
         embedding_model=settings.embedding_model,
         pipelines=PipelineChecks(workflows, registry),
     )
+    reembedding = ReembedService(repository, models, indexer, world.knowledge.embeddings)
     # The folder is locked: whoever comes with its name is the same server, started again.
     durability = Durability(
         runs,
@@ -260,7 +263,8 @@ def _wire(
         corrections=CorrectionService(repository, world.knowledge),
         pipelines=PipelineService(repository, knowledge, workflows, registry),
         ingest=ingest,
-        reembedding=ReembedService(repository, models, indexer, world.knowledge.embeddings),
+        reembedding=reembedding,
+        adoption=AdoptionService(repository, reembedding, models, indexer),
         search=search,
         world=world,
         workflows=workflows,

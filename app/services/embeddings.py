@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from app.services.languages import check_languages
 from app.services.models import DEFAULT_EMBEDDER, ModelService
 from app.services.threads import call
-from storage import ids, tables
+from storage import ids
 from storage.embedding import EVERY, Embedding, Model
 from storage.errors import ModelMismatch
 from storage.knowledge import KnowledgeRepository
@@ -41,10 +41,9 @@ class Embeddings:
         #: Length of a model's vectors, as stored or first given.
         self._dims: dict[str, int] = {}
 
-    async def of_branch(self, base: tables.KnowledgeBase, ref: str) -> Embedding:
+    async def of_branch(self, kb_id: str, ref: str) -> Embedding:
         """The models for what comes to a branch: its own, else those of the knowledge base."""
-        chosen = await call(self._repository.branch_models, base.id, ref) or base.config
-        return await self.chosen(chosen)
+        return await self.chosen(await call(self._repository.models_of, kb_id, ref))
 
     async def chosen(self, settings: Mapping[str, Any]) -> Embedding:
         """The models that `embedding_model` and `language_models` name. Raises ModelUnavailable."""

@@ -30,7 +30,7 @@ async def preview(
     A chunk is the same where its text and the text that is embedded are; it has changed where
     other chunks take its place between two that are the same. Raises NotFound.
     """
-    embedding = await embeddings.of_branch(row, ref)
+    embedding = await embeddings.of_branch(row.id, ref)
     return await call(_compare, repository, row.id, embedding, document, chunks, ref)
 
 

@@ -296,7 +296,7 @@ class IngestWorkers:
             way.identity,
             base,
             task.document_id,
-            embedding,
+            found.models,
             corrected=found.corrected,
             within=ending,
             password=self._passwords.get(task.id),

@@ -24,6 +24,7 @@ _BAD_REQUEST = (422, EXIT_USAGE)
 _OUTCOMES: dict[str, tuple[int, int]] = {
     "not_found": (404, EXIT_NOT_FOUND),
     "conflict": (409, EXIT_FAILED),
+    "merge_conflict": (409, EXIT_FAILED),
     "name_taken": (409, EXIT_FAILED),
     "workflow_in_use": (409, EXIT_FAILED),
     "model_mismatch": (409, EXIT_MODEL),

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -148,9 +148,24 @@ class ReembedService:
     async def recover(self) -> None:
         """Go on with what an earlier server was at."""
         for kb_id, branch, noted in await call(self._repository.reembeddings, RUNNING):
-            base = await call(self._repository.get, kb_id)
-            author, started_at = noted["author"], noted["started_at"]
-            self._begin(_Work(base, branch, noted["models"], author, started_at))
+            await self._take_up(kb_id, branch, noted)
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """No embedding anew begins in here, but what is noted for `take_up` meanwhile."""
+        async with self._lock:
+            yield
+
+    async def take_up(self, kb_id: str, branch: str) -> None:
+        """Begin with what was noted, within `held`."""
+        noted = await call(self._repository.reembedding, kb_id, branch)
+        if noted is not None and noted["status"] == RUNNING:
+            await self._take_up(kb_id, branch, noted)
+
+    async def _take_up(self, kb_id: str, branch: str, noted: Mapping[str, Any]) -> None:
+        base = await call(self._repository.get, kb_id)
+        author, started_at = noted["author"], noted["started_at"]
+        self._begin(_Work(base, branch, noted["models"], author, started_at))
 
     async def get(self, kb: str, branch: str) -> ReembeddingView:
         """How far a branch is. Raises NotFound where nobody asked for it."""
@@ -218,16 +233,8 @@ class ReembedService:
             self._repository.create_branch(kb_id, branch, start_from, work.models)
         else:
             self._repository.set_branch_models(kb_id, branch, work.models)
-        self._repository.note_reembedding(
-            kb_id,
-            branch,
-            status=RUNNING,
-            models=work.models,
-            author=work.author,
-            started_at=work.started_at,
-            finished_at=None,
-            error=None,
-        )
+        noted = beginning(work.author, work.started_at)
+        self._repository.note_reembedding(kb_id, branch, **noted, models=work.models)
 
     async def _run(self, work: _Work) -> None:
         failures = 0
@@ -349,6 +356,17 @@ class ReembedService:
         config = self._repository.get(kb_id).config
         self._repository.update(kb_id, config={**config, **models})
         self._repository.set_branch_models(kb_id, MAIN, None)
+
+
+def beginning(author: str, started_at: float) -> dict[str, Any]:
+    """What is noted of an embedding anew that begins, beside its models."""
+    return {
+        "status": RUNNING,
+        "author": author,
+        "started_at": started_at,
+        "finished_at": None,
+        "error": None,
+    }
 
 
 def _grouped(

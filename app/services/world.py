@@ -24,7 +24,7 @@ from app.services.threads import call
 from app.services.web import WebService
 from storage import ids, tables
 from storage.corrections import Corrections, VersionMoved
-from storage.embedding import Embedding
+from storage.errors import ModelsMoved
 from storage.knowledge import KnowledgeRepository
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class Origin:
     #: Where the document goes and its id there, when that was looked up already.
     base: tables.KnowledgeBase | None = None
     document_id: str | None = None
-    #: By which models chunks are embedded there, when that was looked up already.
-    embedding: Embedding | None = None
+    #: What says by which models chunks are embedded there, when that was looked up already.
+    models: Mapping[str, Any] | None = None
     #: Whether people corrected any version of the document, when that was looked up already.
     corrected: bool = True
     #: Takes part in the transaction that commits the document: see `commit_document`.
@@ -241,7 +241,33 @@ class WorldKnowledge:
 
         `over` is the version that the corrections were made on. Raises VersionMoved.
         """
-        embedding = self._origin.embedding or await self.embeddings.of_branch(row, ref)
+        models = self._origin.models
+        while True:
+            if models is None:
+                models = await call(self._repository.models_of, row.id, ref)
+            try:
+                return await self._embedded(
+                    row, ref, version, carried, models, over=over, author=author, message=message,
+                    progress=progress,
+                )  # fmt: skip
+            except ModelsMoved:
+                models = None  # Another model was taken meanwhile: by that one, then.
+
+    async def _embedded(
+        self,
+        row: tables.KnowledgeBase,
+        ref: str,
+        version: tables.DocumentVersion,
+        carried: Carried,
+        models: Mapping[str, Any],
+        *,
+        over: str | None,
+        author: str,
+        message: str,
+        progress: Callable[[int, int], None] | None,
+    ) -> Stored:
+        """As `store`, by these models. Raises ModelsMoved, too."""
+        embedding = await self.embeddings.chosen(models)
         model = embedding.model.vectors
         found = [passage.chunk for passage in carried.passages if not passage.disabled]
         vectors = await self.embeddings.missing(
@@ -272,6 +298,7 @@ class WorldKnowledge:
                 over=over,
                 exact=over is not None,
                 others={other: more for other, more in vectors.items() if other != model},
+                models=models,
                 within=self._origin.within,
             )
 

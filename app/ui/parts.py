@@ -218,14 +218,14 @@ def code_of(error: BaseException) -> str:
     return str(getattr(error, "code", ""))
 
 
-async def confirm(title: str, hint: str, action: str) -> bool:
-    """Ask before something that cannot be undone."""
+async def confirm(title: str, hint: str, action: str, *, undoable: bool = False) -> bool:
+    """Ask before something that cannot be undone, or, being large, should not come as a surprise."""
     with dialog(title) as box:
         label(hint, "rl-muted")
         with div("rl-dialog-actions"):
             bare("Cancel", lambda: box.submit(False))
             yes = ui.button(action, on_click=lambda: box.submit(True), color=None)
-            yes.classes("rl-bad").mark("confirm")
+            yes.classes("rl-primary" if undoable else "rl-bad").mark("confirm")
     return bool(await ask(box))
 
 

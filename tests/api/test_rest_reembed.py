@@ -38,6 +38,27 @@ async def test_a_branch_with_another_model(client: httpx.AsyncClient, services: 
     assert found.json()["results"][0]["document_name"] == "hafen.md"
     assert found.json()["metadata"]["embedding_models"] == ["multilingual"]
     assert (await client.delete(place)).json()["status"] == "completed"
+    # It becomes what is used, and that is taken back.
+    query = {"query": "When is the harbour dry?", "config": {"search_type": "semantic"}}
+    taken = await client.post(f"{KB}/{kb}/adopt", json={"branch": "try/languages"})
+    assert taken.status_code == 200, taken.text
+    assert taken.json()["commit"]["message"] == "Use “try/languages” from now on"
+    assert taken.json()["reembedding"]["branch"] == "main"
+    await services.reembedding.wait(kb, "main")
+    found = await client.post(f"{KB}/{kb}/search", json=query)
+    assert found.json()["metadata"]["embedding_models"] == ["multilingual"]
+    assert (await client.get(f"{KB}/{kb}")).json()["config"]["embedding_model"] == "multilingual"
+    back = await client.post(f"{KB}/{kb}/restore", json={"commit": taken.json()["before"]})
+    assert back.status_code == 200, back.text
+    found = await client.post(f"{KB}/{kb}/search", json=query)
+    assert found.json()["metadata"]["embedding_models"] != ["multilingual"]
+    for href, wrong, status in (
+        ("adopt", {"branch": "nowhere"}, 404),
+        ("adopt", {"branch": "main"}, 409),
+        ("adopt", {"branch": "try/languages", "prefer": "neither"}, 422),
+        ("restore", {"commit": "0000000"}, 404),
+    ):
+        assert (await client.post(f"{KB}/{kb}/{href}", json=wrong)).status_code == status
     assert (await client.get(f"{KB}/{kb}/reembed/nowhere")).status_code == 404
     for wrong in ({}, {**body, "more": 1}, {**body, "language_models": {"Deutsch": "default"}}):
         assert (await client.post(f"{KB}/{kb}/reembed", json=wrong)).status_code == 422

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fastapi import FastAPI
 from nicegui import ui
-from nicegui.testing import User
+from nicegui.testing import User, UserInteraction
 from nicegui.testing.user_simulation import user_simulation
 
 from app.services import templates
@@ -171,6 +171,58 @@ async def test_an_unknown_workflow_document_or_run_leads_back(
     kb = await fill(services)
     await user.open(f"/knowledge/{kb}/documents/doc_gone")
     await user.should_see("All knowledge")
+
+
+async def test_a_branch_of_another_model_is_put_to_use_and_taken_back(
+    user: User, services: Services
+) -> None:
+    kb = await fill(services)
+    await services.reembedding.start(kb, "multilingual", "other")
+    await services.reembedding.wait(kb, "other")
+    await user.open(f"/knowledge/{kb}?tab=Settings")
+    await user.should_see("“other” is embedded by multilingual: 1 of 1 document.")
+
+    async def model() -> str:
+        return str((await services.knowledge.get(kb)).config["embedding_model"])
+
+    async def uses(name: str) -> bool:
+        return await model() == name
+
+    before = await model()
+    user.find(content="Search", kind=ui.tab).click()
+    await user.should_see("In use (main)")
+    user.find(content="Settings", kind=ui.tab).click()
+    services.repository.create_branch(kb, "later")
+    user.find(content="Search", kind=ui.tab).click()
+
+    async def offered() -> bool:
+        choices = user.find(kind=ui.select).elements
+        return any("later" in (select.options or ()) for select in choices)
+
+    await until(offered)
+    user.find(content="Settings", kind=ui.tab).click()
+    user.find(marker="adopt").click()
+    await user.should_see("Everybody then searches what is in the copy")
+    user.find(marker="confirm").click()
+    await until(lambda: uses("multilingual"))
+    await user.should_see("in use")
+    user.find(kind=ui.button, content="Undo").click()
+    await until(lambda: uses(before))
+    await user.should_see("Use this copy")
+    await user.open(f"/knowledge/{kb}?tab=History")
+    await user.should_see("Use “other” from now on")
+    # Every state but the one that is there can be gone back to, in any order.
+    commits = (await services.knowledge.commits(kb, "main")).items
+    buttons = sorted(user.find(marker="go-back").elements, key=lambda button: button.id)
+    assert commits[1].message == "Use “other” from now on"
+    assert len(buttons) == len(commits) - 1
+    UserInteraction(user, {buttons[0]}, None).click()
+    await user.should_see("“Use “other” from now on”")
+    user.find(marker="confirm").click()
+    await until(lambda: uses("multilingual"))
+    await user.should_see("It holds again what it held then.")
+    user.find(kind=ui.button, content="Undo").click()
+    await until(lambda: uses(before))
 
 
 async def test_a_knowledge_base_is_made_searched_and_read(user: User, services: Services) -> None:

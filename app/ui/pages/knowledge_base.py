@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from nicegui import ui
@@ -16,9 +17,11 @@ from app.services.views import (
 )
 from app.ui import parts, text
 from app.ui.frame import Crumb, frame
-from app.ui.pages import knowledge_search, knowledge_settings, sources
+from app.ui.pages import knowledge_settings, sources
 from app.ui.pages.common import MoreList, health_badges, knowledge_choices, missing
 from app.ui.pages.knowledge_documents import Documents
+from app.ui.pages.knowledge_models import go_back
+from app.ui.pages.knowledge_search import Search
 
 #: What others changed is looked for this often, in seconds.
 _LOOK_S = 2.0
@@ -61,10 +64,11 @@ class _Base:
                 pass
         self._documents = Documents(services, kb, self._facts.refresh)
         self._history = _History(services, kb)
+        self._search = Search(services, kb)
         self._fill: dict[str, Callable[[], Awaitable[None]]] = {
             "Documents": self._documents.build,
             "Sources": lambda: sources.build(services, kb, self._facts.refresh),
-            "Search": lambda: knowledge_search.build(services, kb, q),
+            "Search": lambda: self._search.build(q),
             "History": self._history.build,
             "Settings": lambda: knowledge_settings.build(services, kb),
         }
@@ -87,6 +91,8 @@ class _Base:
         if build is not None:
             with self._rooms[name]:
                 await build()
+        elif name == "Search":
+            await self._search.refresh()
 
     async def _look(self) -> None:
         """Follow what anybody changes: in another tab, over REST, on the command line."""
@@ -143,12 +149,14 @@ class _History:
 
     def __init__(self, services: Services, kb: str) -> None:
         self._services, self._kb = services, kb
+        #: The newest commit: what the knowledge base holds now.
+        self._newest = ""
 
     async def build(self) -> None:
         """Show it."""
         parts.label("Every change of this knowledge base, newest first.", "rl-muted")
         with parts.div("rl-list"):
-            self._listing = MoreList(self._load, _commit_row)
+            self._listing = MoreList(self._load, self._row)
         await self.refresh()
 
     async def refresh(self) -> None:
@@ -157,12 +165,38 @@ class _History:
 
     async def _load(self, limit: int, offset: int) -> tuple[Sequence[Any], int]:
         page = await self._services.knowledge.commits(self._kb, "main", limit=limit, offset=offset)
+        if not offset:
+            self._newest = page.items[0].commit_id
         return page.items, page.total
 
+    def _row(self, commit: CommitView) -> None:
+        newest = commit.commit_id == self._newest
+        _commit_row(commit, None if newest else partial(self._ask_back, commit))
 
-def _commit_row(commit: CommitView) -> None:
+    async def _ask_back(self, commit: CommitView) -> None:
+        if await parts.confirm(
+            "Go back to this state?",
+            f"Everybody then searches what it held after “{commit.message}”, "
+            f"{text.ago(commit.created_at)}: documents that came later go, those removed since come "
+            "back. Nothing is lost: what is here now stays in this list, to go back to as well.",
+            "Go back",
+            undoable=True,
+        ):
+            await self._back(commit.commit_id)
+
+    async def _back(self, commit: str) -> None:
+        done = await go_back(self._services, self._kb, commit)
+        if done is None:
+            return
+        if done.before == done.commit.commit_id:
+            parts.toast("Nothing has changed since: it holds that already.")
+            return
+        parts.toast("It holds again what it held then.", undo=partial(self._back, done.before))
+
+
+def _commit_row(commit: CommitView, back: Callable[[], Awaitable[None]] | None) -> None:
     with parts.div("rl-list-row rl-commit-row").style(
-        "grid-template-columns: 84px minmax(0,1fr) 150px 110px 100px"
+        "grid-template-columns: 84px minmax(0,1fr) 150px 110px 100px 36px"
     ):
         parts.label(commit.commit_id[:8], "rl-mono rl-muted")
         parts.label(commit.message, "rl-ellipsis")
@@ -175,3 +209,5 @@ def _commit_row(commit: CommitView) -> None:
         parts.label(commit.author, "rl-muted rl-ellipsis")
         with parts.div("rl-num"):
             parts.moment(commit.created_at)
+        if back is not None:
+            parts.icon_button("history", "Go back to this state", back).mark("go-back")

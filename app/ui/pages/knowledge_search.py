@@ -19,20 +19,17 @@ _FIELDS = {
 }
 
 
-async def build(services: Services, kb: str, q: str) -> None:
-    """Fill the tab; `q` is searched at once."""
-    await _Search(services, kb).build(q)
+class Search:
+    """The tab."""
 
-
-class _Search:
     def __init__(self, services: Services, kb: str) -> None:
         self._services, self._kb = services, kb
         #: What was asked last.
         self._asked: tuple[SearchConfig, str] | None = None
 
     async def build(self, q: str) -> None:
+        """Fill it; `q` is searched at once."""
         stats = await self._services.knowledge.stats(self._kb)
-        branches = await self._services.knowledge.branches(self._kb)
         with parts.div("rl-toolbar"):
             self._query = ui.input(
                 placeholder="Ask or search, to see what a workflow would find", value=q
@@ -58,9 +55,9 @@ class _Search:
             self._field.props["aria-label"] = "What must hold the words"
             self._holds = ui.input(placeholder="holds anything").props("debounce=400 clearable")
             self._holds.props["aria-label"] = "Words that it must hold"
-            self._branch = ui.select(list(branches), value="main").props('aria-label="Branch"')
-            if len(branches) < 2:
-                self._branch.classes("rl-hidden")
+            self._branch = ui.select({"main": "In use (main)"}, value="main")
+            self._branch.props('aria-label="What is in use, or a copy of it"')
+            await self.refresh()
         self._room = parts.div("rl-col")
         self._query.on("keydown.enter", self._run)
         for control in (
@@ -70,6 +67,13 @@ class _Search:
         self._field.on_value_change(self._other_field)
         if q:
             await self._run()
+
+    async def refresh(self) -> None:
+        """Offer the copies there are by now."""
+        branches = await self._services.knowledge.branches(self._kb)
+        copies = {name: f"Copy {name}" for name in branches if name != "main"}
+        self._branch.set_options({"main": "In use (main)", **copies})
+        self._branch.classes(**{"remove" if copies else "add": "rl-hidden"})
 
     async def _other_field(self) -> None:
         if self._holds.value:

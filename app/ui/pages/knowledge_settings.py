@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 from nicegui import ui
 
 from app.services.container import Services
 from app.services.processing import KnowledgeConfig
-from app.services.reembed import ReembeddingView
 from app.services.views import KnowledgeBaseView
-from app.ui import live, parts, person, text
-from app.ui.forms import Choices
-from app.ui.pages import knowledge_pipeline
+from app.ui import parts, person, text
+from app.ui.pages import knowledge_models, knowledge_pipeline
 from app.ui.pages.pickers import picker_choices
-from app.ui.pages.processing_form import ProcessingForm, told
+from app.ui.pages.processing_form import ProcessingForm, said_in_place
 
 #: Settings that have a place of their own, or nothing to choose.
 _ELSEWHERE = ("pipeline", "search_engine", "vector_store")
-#: Settings that cannot change while there are documents.
-_MODELS = ("embedding_model", "language_models")
-_POLL_S = 1.0
 
 
 async def build(services: Services, kb_id: str) -> None:
@@ -37,19 +28,19 @@ async def build(services: Services, kb_id: str) -> None:
     await knowledge_pipeline.build(services, kb_id)
     choices = await picker_choices(services)
     empty = not kb.document_count
-    without = _ELSEWHERE if empty else (*_ELSEWHERE, *_MODELS)
+    without = _ELSEWHERE if empty else (*_ELSEWHERE, *knowledge_models.SETTINGS)
     form = ProcessingForm(kb.config, choices, model=KnowledgeConfig, without=without)
     said = parts.div("rl-col")
 
     async def save() -> None:
-        if await _told(said, lambda: services.knowledge.update(kb_id, config=form.values)):
+        if await said_in_place(said, lambda: services.knowledge.update(kb_id, config=form.values)):
             parts.toast("Saved. Process documents again to have them follow.")
 
     with parts.div("rl-row rl-wrap"):
         parts.primary("Save processing", save).mark("save-processing")
         parts.quiet("Process all documents again", lambda: _all_again(services, kb_id))
     if not empty:
-        await _models(services, kb, choices)
+        await knowledge_models.build(services, kb, choices)
     parts.tag("h2", "Delete", "rl-strong rl-form-part")
     with parts.div("rl-row"):
         parts.quiet(
@@ -82,20 +73,6 @@ def _names(services: Services, kb: KnowledgeBaseView) -> None:
     parts.label(f"Id: {kb.knowledge_base_id}", "rl-muted rl-small rl-mono")
 
 
-async def _told(room: ui.element, do: Callable[[], Awaitable[Any]]) -> bool:
-    """Do something; what is wrong with it is said in place."""
-    room.clear()
-    try:
-        await do()
-    except Exception as error:
-        if not hasattr(error, "fix"):
-            raise
-        with room:
-            told(error)
-        return False
-    return True
-
-
 async def _all_again(services: Services, kb: str) -> None:
     stats = await services.knowledge.stats(kb)
     if not await parts.confirm(
@@ -113,79 +90,6 @@ async def _all_again(services: Services, kb: str) -> None:
         parts.failed(error)
         return
     parts.toast("They are on their way; the list of documents shows how far.")
-
-
-# ---- models ----
-async def _models(services: Services, kb: KnowledgeBaseView, choices: Choices) -> None:
-    kb_id = kb.knowledge_base_id
-    parts.tag("h2", "Another embedding model", "rl-strong rl-form-part")
-    parts.label(
-        "Another model needs every document embedded anew. That happens on a branch, which can be "
-        "searched and compared before anything changes here; nothing is read again.",
-        "rl-muted rl-small",
-    )
-    others = [name for name in KnowledgeConfig.model_fields if name not in _MODELS]
-    form = ProcessingForm(kb.config, choices, model=KnowledgeConfig, without=others)
-    with parts.div("rl-row rl-wrap"):
-        branch = ui.input("Branch", value="other-model").style("width: 200px")
-        go = parts.quiet("Embed anew on this branch").mark("reembed")
-    room = parts.div("rl-col")
-    shown: list[str] = []
-
-    async def start() -> None:
-        name = (branch.value or "").strip()
-
-        async def begin() -> None:
-            await services.reembedding.start(
-                kb_id,
-                str(form.values.get("embedding_model") or "default"),
-                name,
-                language_models=form.values.get("language_models") or {},
-                author=await person.person_name(),
-            )
-
-        if await _told(said, begin) and name not in shown:
-            shown.append(name)
-            _progress(services, kb_id, name, room)
-
-    said = parts.div("rl-col")
-    go.on_click(start)
-    for name in await services.knowledge.branches(kb_id):
-        try:
-            view = await services.reembedding.get(kb_id, name)
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
-            continue
-        if view.status in ("running", "paused"):
-            shown.append(name)
-            _progress(services, kb_id, name, room)
-
-
-def _progress(services: Services, kb: str, branch: str, room: ui.element) -> None:
-    with room, parts.div("rl-row rl-wrap") as row:
-        words = parts.label("", "rl-small")
-        stop = parts.bare("Stop", lambda: services.reembedding.stop(kb, branch))
-
-    def tell(view: ReembeddingView) -> None:
-        state = {"running": "is being embedded", "paused": "waits to be embedded", "completed": "is embedded", "failed": "failed",
-                 "stopped": "was stopped"}[view.status]  # fmt: skip
-        words.text = f"{branch} {state} by {view.embedding_model}: {view.done} of {view.documents}"
-        if view.error:
-            words.text += ". " + " ".join(parts.error_words(view.error))
-        if view.status not in ("running", "paused"):
-            stop.classes(add="rl-hidden")
-
-    async def watch() -> None:
-        while not row.is_deleted:
-            view = await services.reembedding.get(kb, branch)
-            with row:
-                tell(view)
-            if view.status not in ("running", "paused"):
-                return
-            await asyncio.sleep(_POLL_S)
-
-    live.follow(watch, f"embedding of {branch}")
 
 
 async def _delete(services: Services, kb: KnowledgeBaseView) -> None:

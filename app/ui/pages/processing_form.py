@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from nicegui import ui
@@ -192,3 +192,17 @@ async def ask_processing(
             parts.primary("Process again", go).mark("process-again")
     answer = await parts.ask(box)
     return answer if isinstance(answer, dict) else None
+
+
+async def said_in_place(room: ui.element, do: Callable[[], Awaitable[Any]]) -> bool:
+    """Do something; what is wrong with it is said in place."""
+    room.clear()
+    try:
+        await do()
+    except Exception as error:
+        if not hasattr(error, "fix"):
+            raise
+        with room:
+            told(error)
+        return False
+    return True

@@ -1,0 +1,190 @@
+"""Taking a branch over into `main`, and going back."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from sqlalchemy import event
+from sqlmodel import select
+
+from storage import tables
+from storage.errors import ModelsMoved, NotFound
+from storage.knowledge import KnowledgeRepository
+from storage.merging import MergeConflict, Side
+from storage.tables import IndexLog
+from tests.storage.corpus import MODEL, Corpus
+
+OTHER = {"embedding_model": "other", "language_models": {}}
+
+
+def texts(corpus: Corpus, ref: str = "main") -> set[str]:
+    return {content for _, content in corpus.knowledge.iter_texts(corpus.head(ref))}
+
+
+def held(corpus: Corpus) -> set[str]:
+    """What the log of the indexes comes to."""
+    found: set[str] = set()
+    with corpus.knowledge.db.read() as session:
+        query = select(IndexLog.op, IndexLog.version_id).where(
+            IndexLog.knowledge_base_id == corpus.kb
+        )
+        for op, version in session.exec(query.order_by(IndexLog.seq)):  # type: ignore[arg-type]
+            (found.add if op == "add" else found.discard)(version)
+    return found
+
+
+def heads(corpus: Corpus) -> set[str]:
+    knowledge = corpus.knowledge
+    return set().union(*(knowledge.version_ids(r.commit_id) for r in knowledge.branches(corpus.kb)))
+
+
+def apart(corpus: Corpus) -> None:
+    """`main` and `other`, each with changes of its own, some of the same documents."""
+    for name in ("kept", "ours", "theirs", "both", "same", "gone here", "gone there", "gone both"):
+        corpus.put(name, [f"{name} at first"])
+    corpus.knowledge.create_branch(corpus.kb, "other", models=OTHER)
+    corpus.put("ours", ["ours on main"])
+    corpus.put("new here", ["new here"])
+    corpus.put("theirs", ["theirs on other"], ref="other")
+    corpus.put("new there", ["new there"], ref="other")
+    for ref in ("main", "other"):
+        corpus.put("both", [f"both on {ref}"], ref=ref)
+        corpus.put("same", ["same on either"], ref=ref)
+        corpus.remove("gone both", ref)
+    corpus.remove("gone here")
+    corpus.remove("gone there", "other")
+
+
+MERGED = {
+    "kept at first", "ours on main", "new here", "theirs on other", "new there", "same on either",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("prefer", ["branch", "main"])
+def test_each_document_is_what_it_is_on_the_side_that_changed_it(
+    corpus: Corpus, prefer: Side
+) -> None:
+    apart(corpus)
+    knowledge = corpus.knowledge
+    before, config = corpus.head(), knowledge.get(corpus.kb).config
+    with pytest.raises(MergeConflict) as caught:
+        knowledge.adopt(corpus.kb, "other")
+    assert caught.value.filenames == ["both"]
+    assert (corpus.head(), knowledge.get(corpus.kb).config) == (before, config)
+    assert knowledge.reembedding(corpus.kb, "main") is None
+
+    moved = knowledge.adopt(
+        corpus.kb, "other", "ann", "Take it", prefer=prefer, reembedding={"status": "running"}
+    )
+    assert (moved.before.id, moved.after.id) == (before, corpus.head())
+    assert moved.after.parents == [before, corpus.head("other")]
+    both = {"both on other" if prefer == "branch" else "both on main"}
+    assert texts(corpus) == MERGED | both
+    assert held(corpus) == heads(corpus)
+    # All of it was written at once, with what is left to do.
+    assert knowledge.get(corpus.kb).config == {**config, **OTHER}
+    assert knowledge.reembedding(corpus.kb, "main") == {"status": "running", "models": OTHER}
+    assert knowledge.is_taken_over(corpus.kb, "other")
+    again = knowledge.adopt(corpus.kb, "other")
+    assert again.before.id == again.after.id == moved.after.id
+
+    back = knowledge.go_back(corpus.kb, moved.before, models={"embedding_model": MODEL})
+    assert (back.before.id, back.after.manifest_id) == (moved.after.id, moved.before.manifest_id)
+    assert held(corpus) == heads(corpus)
+    assert knowledge.get(corpus.kb).config["embedding_model"] == MODEL
+    assert knowledge.reembedding(corpus.kb, "main") is None
+    assert not knowledge.is_taken_over(corpus.kb, "other")
+    # What was undone can be taken over once more, and is not taken for old.
+    knowledge.adopt(corpus.kb, "other", prefer=prefer)
+    assert texts(corpus) == MERGED | both
+    for missing in ("nowhere", "main2"):
+        with pytest.raises(NotFound):
+            knowledge.adopt(corpus.kb, missing)
+        with pytest.raises(NotFound):
+            knowledge.is_taken_over(corpus.kb, missing)
+
+
+def test_a_merge_of_many_documents_takes_as_many_statements_as_one_of_few(corpus: Corpus) -> None:
+    counts = []
+    for n in (70, 140):
+        base = Corpus(corpus.knowledge, name=f"{n} documents")
+        for number in range(n):
+            base.put(f"{number}", [f"{number} at first"])
+        base.knowledge.create_branch(base.kb, "other", models=OTHER)
+        for number in range(n):
+            for ref in ("main", "other"):
+                base.put(f"{number}", [f"{number} on {ref}"], ref=ref)
+        reads = []
+
+        def note(
+            _c: object, _k: object, statement: str, *_: object, seen: list[str] = reads
+        ) -> None:
+            if statement.startswith("SELECT"):
+                seen.append(statement)
+
+        event.listen(base.knowledge.db.engine, "before_cursor_execute", note)
+        base.knowledge.adopt(base.kb, "other", prefer="branch")
+        event.remove(base.knowledge.db.engine, "before_cursor_execute", note)
+        assert texts(base) == texts(base, "other")
+        assert held(base) == heads(base)
+        counts.append(len(reads))
+    # Buckets of manifests are read one by one: there are 64 at most.
+    assert counts[1] - counts[0] <= 64
+
+
+def test_who_reads_meets_all_of_it_or_nothing(corpus: Corpus) -> None:
+    knowledge = corpus.knowledge
+    for number in range(70):
+        corpus.put(f"{number}", [f"{number} at first"])
+    knowledge.create_branch(corpus.kb, "other", models=OTHER)
+    for number in range(70):
+        corpus.put(f"{number}", [f"{number} on other"], ref="other")
+    old, new = texts(corpus), texts(corpus, "other")
+    reader = KnowledgeRepository(knowledge.db)
+    ended, seen = threading.Event(), []
+
+    def read() -> None:
+        while not ended.is_set():
+            place = reader.locate(corpus.kb, "main")
+            assert place is not None
+            found = {content for _, content in reader.iter_texts(place.commit_id)}
+            seen.append((found in (old, new), found == new, place.config))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        for _ in range(10):
+            moved = knowledge.adopt(corpus.kb, "other")
+            knowledge.go_back(corpus.kb, moved.before, models={"embedding_model": MODEL})
+    finally:
+        ended.set()
+        thread.join()
+    assert seen
+    for whole, is_new, config in seen:
+        assert whole
+        assert not config or (config["embedding_model"] == "other") is is_new
+
+
+def test_what_was_embedded_before_another_model_came_is_not_committed(corpus: Corpus) -> None:
+    knowledge = corpus.knowledge
+    corpus.put("a", ["one"])
+    knowledge.create_branch(corpus.kb, "other", models=OTHER)
+    models = knowledge.models_of(corpus.kb, "main")
+    assert models == {}
+    assert knowledge.models_of(corpus.kb, "other") == {"embedding_model": "other"}
+    knowledge.adopt(corpus.kb, "other")
+    assert knowledge.models_of(corpus.kb, "main") == {"embedding_model": "other"}
+    document = knowledge.ensure_document(corpus.kb, "b")
+    version = tables.DocumentVersion(
+        id="", document_id=document.id, knowledge_base_id=corpus.kb, content_hash="b",
+        config_hash="", embedding_model=MODEL, created_at=time.time(),
+    )  # fmt: skip
+    head = corpus.head()
+    with pytest.raises(ModelsMoved):
+        knowledge.commit_document(corpus.kb, "main", version, [], {}, MODEL, models=models)
+    assert corpus.head() == head
+    models = knowledge.models_of(corpus.kb, "main")
+    knowledge.commit_document(corpus.kb, "main", version, [], {}, MODEL, models=models)
+    assert corpus.head() != head

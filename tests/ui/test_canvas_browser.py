@@ -120,6 +120,14 @@ def test_a_click_on_a_port_lists_what_fits_it(desk: Desk) -> None:
     assert "Retrieve" not in offered.all_inner_texts()
     desk.page.keyboard.press("Escape")
     desk.gone(offered)
+    desk.port("retrieve", "source", "chunks").click()
+    offered.first.wait_for()
+    desk.page.keyboard.type("rer")
+    desk.page.keyboard.press("Enter")
+    desk.until(lambda: "retrieve chunks>chunks rerank" in desk.edges())
+    places = {id_: node["position"] for id_, node in desk.nodes().items()}
+    new = places.pop("rerank")
+    assert all(abs(new[0] - x) > 240 or abs(new[1] - y) > 96 for x, y in places.values())
 
 
 def test_tab_and_double_click_search_for_a_node(desk: Desk) -> None:

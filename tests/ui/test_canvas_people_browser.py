@@ -143,3 +143,18 @@ def test_fingers_select_move_wire_pan_and_open_menus(tablet: Desk) -> None:
     page.get_by_label("Add a node").tap()
     page.locator(".rl-quick-list li").filter(has_text="Rerank").tap()
     tablet.node("rerank").wait_for()
+
+    # A tap on a port lists what fits, and does not choose from the list under the finger.
+    count = len(tablet.nodes())
+    page.touchscreen.tap(*tablet.middle(tablet.port("retrieve", "source", "chunks")))
+    page.locator(".rl-quick-input").wait_for()
+    page.touchscreen.tap(*tablet.empty_spot())
+    tablet.gone(page.locator(".rl-quick-input"))
+    assert len(tablet.nodes()) == count
+
+    # Two quick taps add a node where they were, and do not zoom.
+    zoom = page.locator(".rl-zoom").inner_text()
+    page.touchscreen.tap(x, y + 400)
+    page.touchscreen.tap(x, y + 400)
+    page.locator(".rl-quick-input").wait_for()
+    assert page.locator(".rl-zoom").inner_text() == zoom

@@ -58,6 +58,14 @@
     if (on && root.dataset[name] !== "open") { revealed = name; root.dataset[name] = "open"; }
     if (!on && name === revealed) { revealed = ""; root.dataset[name] = "closed"; }
   };
+  // On a small screen the list of nodes lies over the canvas: a choice, or a press beside it, puts it away.
+  const putAway = (event) => {
+    if (innerWidth > 900 || root.dataset.palette !== "open") return;
+    const inside = event.target.closest?.(".rl-palette");
+    if (event.type === "click" ? event.target.closest?.(".rl-palette-item") : !inside) panel("palette", "closed");
+  };
+  addEventListener("pointerdown", putAway);
+  addEventListener("click", putAway);
   addEventListener("pointerdown", (event) => {
     const grip = event.target.closest?.("[data-rl-grip]");
     if (!grip) return;

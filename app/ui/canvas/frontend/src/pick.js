@@ -42,19 +42,21 @@ export function usePick({ root, flow, types, catalog, editable, ops, emit, flowP
 
   // ---- nodes to add ----
   const NOTE = { type: '', key: ':note', title: 'Sticky note', family: 'note', icon: 'sticky_note_2', description: 'Words beside the nodes.' }
-  function add(clientX, clientY, drag = null) {
+  /** `drag` is the wire in hand; `beside` says that its port was clicked, not a place for the node. */
+  function add(clientX, clientY, drag = null, beside = false) {
     if (!editable.value) return
     const entries = drag ? catalog.value.filter((entry) => fittingPorts(types.value, drag, entry).length > 0) : catalog.value
     const from = drag && { node: drag.node, port: drag.port, side: drag.side, type: drag.type }
     const at = flowPoint(clientX, clientY)
     emit('paneAction', { action: 'quick_add', x: at.x, y: at.y, from, types: entries.map((e) => e.type) })
     if (!catalog.value.length) return
-    const x = from?.side === 'target' ? at.x - 240 : at.x
+    const gap = beside ? 64 : 0
+    const x = from?.side === 'target' ? at.x - 240 - gap : at.x + gap
     open(clientX, clientY, {
       entries: drag ? entries : [...entries, NOTE],
       heading: drag ? `Add a node that ${drag.side === 'source' ? 'takes' : 'gives'} ${drag.type}` : 'Add a node',
       none: drag ? 'No node fits this port.' : 'No node of that name.',
-      chosen: (entry) => (entry === NOTE ? addNote(at) : ops([{ op: 'add_node', type: entry.type, x, y: at.y - 48, connect: from, free: !from }])),
+      chosen: (entry) => (entry === NOTE ? addNote(at) : ops([{ op: 'add_node', type: entry.type, x, y: at.y - 48, connect: from, free: !from || beside }])),
     })
   }
   /** Into a wire: only what takes its value and gives what its other end wants. */

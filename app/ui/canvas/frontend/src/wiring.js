@@ -76,9 +76,11 @@ export function useWiring({ flow, root, types, ops, quickAdd, say }) {
     const drag = wire.value
     finish()
     if (!drag || made || !event) return
+    // The click that follows a touch would choose from the list that opens under the finger.
+    if (event.type === 'touchend' && event.cancelable) event.preventDefault()
     const { x, y } = point(event)
     if (Math.hypot(x - from.x, y - from.y) < CLICK) {
-      quickAdd(x, y, drag)
+      quickAdd(x, y, drag, true)
       return
     }
     const target = document.elementFromPoint(x, y)

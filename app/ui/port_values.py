@@ -28,7 +28,7 @@ def port_values(steps: Mapping[str, StepView]) -> dict[str, dict[str, str]]:
 def short(value: Any) -> str:
     """A value of any port type in a few words."""
     if value is None:
-        return "Nothing: the branch was not taken."
+        return "Nothing: the branch was not taken, or nothing was wired to it."
     if isinstance(value, Mapping):
         return _of_mapping(value)
     return _cut(json.dumps(value, ensure_ascii=False, default=str))

@@ -158,3 +158,17 @@ def test_fingers_select_move_wire_pan_and_open_menus(tablet: Desk) -> None:
     page.touchscreen.tap(x, y + 400)
     page.locator(".rl-quick-input").wait_for()
     assert page.locator(".rl-zoom").inner_text() == zoom
+    page.keyboard.press("Escape")
+
+    # A box is drawn without a key, from the menu; the drag after it pans again.
+    finger.press((x, y + 400))
+    page.locator(".rl-menu").wait_for()
+    finger.lift()
+    page.get_by_role("menuitem", name="Select with a box").tap()
+    page.get_by_text("Draw a box around").wait_for()
+    left = tablet.node("question").bounding_box()
+    right = tablet.node("generate").bounding_box()
+    assert left and right
+    below = max(left["y"] + left["height"], right["y"] + right["height"]) + 20
+    finger.drag((left["x"] - 30, below), (right["x"] + 30, left["y"] - 10))
+    tablet.until(lambda: {"question", "generate"} <= set(tablet.selected() or ()))

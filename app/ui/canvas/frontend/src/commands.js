@@ -7,7 +7,7 @@ import { idOf, isCard, isNote } from './ids.js'
 const PASTE_LIMIT = 900_000
 const EDITING = new Set(['undo', 'redo'])
 
-export function useCommands({ flow, root, ops, emit, say, editable, groups, pick, moving, view, select, duration, pointerOrCentre, pointerOrBeside, flowPoint, renaming, renamingGroup, editingNote, addNote, menus, edgeParts, announce, ahead }) {
+export function useCommands({ flow, root, ops, emit, say, editable, groups, pick, moving, view, select, duration, pointerOrCentre, pointerOrBeside, flowPoint, renaming, renamingGroup, editingNote, addNote, menus, edgeParts, announce, ahead, boxing }) {
   const chosen = () => flow.getSelectedNodes.value
   const cards = () => chosen().filter(isCard)
   const nodeIds = () => cards().map(idOf)
@@ -41,6 +41,10 @@ export function useCommands({ flow, root, ops, emit, say, editable, groups, pick
 
   const COMMANDS = {
     select_all: () => select(flow.getNodes.value),
+    box: () => {
+      boxing.value = true
+      say('Draw a box around what to select.', false)
+    },
     duplicate: () => chosen().length && ops([{ op: 'duplicate', nodes: nodeIds(), notes: noteIds() }]),
     delete: () => {
       const edges = flow.getSelectedEdges.value.map(edgeParts)

@@ -88,6 +88,7 @@ export function useMenus({ root, flow, groups, perform, ops, nodeAction, editabl
       line,
       command('Find on the canvas', 'search', 'find_node', 'Ctrl+F'),
       command('Select all', 'select_all', 'select_all', 'Ctrl+A'),
+      command('Select with a box', 'highlight_alt', 'box', 'Shift+drag'),
       yes && command('Tidy up', 'account_tree', 'tidy'),
       command('Fit everything', 'fit_screen', 'fit', '1'),
       yes && command('Snap to grid: on or off', 'grid_on', 'toggle_snap'),

@@ -62,6 +62,24 @@ def test_a_table_without_lines_is_told_by_its_columns(read: Read) -> None:
     assert all(block.kind == "paragraph" for block in read("a.pdf", simple_pdf(content), tables=False).blocks)  # fmt: skip
 
 
+def test_rows_of_figures_set_wide_with_empty_cells_are_one_table(read: Read) -> None:
+    stock = [
+        ("CODE", "PLACE", "DUE", "FOUND", "STATE"),
+        ("AB-88", "A-12", "450", "", ""),
+        ("", "B-07", "", "289", ""),
+        ("AB-92", "", "780", "778", "OK"),
+        ("", "C-15", "", "", ""),
+        ("AB-45", "D-22", "", "156", "BAD"),
+        ("", "", "180", "", "OK"),
+        ("AB-77", "A-08", "920", "", ""),
+        ("", "", "", "935", "OK"),
+    ]
+    content = line(60, 760, "What is in the store was counted again, and this is what was found:")
+    content += grid(stock, (60, 140, 220, 300, 380), 720, pitch=24)
+    (table,) = tables(read("a.pdf", simple_pdf(content)))
+    assert table.cells == tuple(stock)
+
+
 def test_heads_of_two_lines_and_over_several_columns(read: Read) -> None:
     content = rule(60, 735, 500, 735)
     content += line(265, 722, "Males and hens of one year")

@@ -23,6 +23,8 @@ from app.documents.extract.pdf_lines import Line
 
 #: Rows further apart than this many of their heights belong to different tables.
 ROW_GAP = 2.2
+#: Height of a line with letters that go up and down, in sizes of its type.
+TYPE_HEIGHT = 0.75
 #: Rows a table has at least; two are enough where they have many cells.
 MIN_ROWS, MANY_CELLS = 3, 4
 #: Share of the rows that may reach across a gap between columns: heads over several of them.
@@ -142,9 +144,7 @@ def _runs(rows: Sequence[Row]) -> Iterator[list[Row]]:
     run: list[Row] = []
     single = 0
     for row in rows:
-        follows = bool(run) and -0.5 * row.height < row.y0 - run[-1].y1 < ROW_GAP * max(
-            row.height, run[-1].height
-        )
+        follows = bool(run) and -0.5 * row.height < row.y0 - run[-1].y1 < _reach(run, row)
         if run and (not follows or single > MAX_SINGLE):
             yield run
             run = []
@@ -158,6 +158,14 @@ def _runs(rows: Sequence[Row]) -> Iterator[list[Row]]:
             single += 1
     if run:
         yield run
+
+
+def _reach(run: Sequence[Row], row: Row) -> float:
+    """Return how far below a run of rows the next row of its table may stand."""
+    height = max(row.height, run[-1].height)
+    # Figures and capitals alone have less ink than their type is high. (One text alone may as well
+    # be the title of what comes next.)
+    return ROW_GAP * (max(height, TYPE_HEIGHT * row.size) if row.sure else height)
 
 
 def _core(run: Sequence[Row]) -> _Core | None:

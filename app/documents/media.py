@@ -132,6 +132,11 @@ def page_word(filename: str) -> str:
     return _PAGES.get(PurePath(filename).suffix.lower(), "page")
 
 
+def page_place(filename: str, page: int | None) -> str:
+    """What people call this page of a file: “page 3”, “slide 3”, “sheet 3”; "" for none."""
+    return f"{page_word(filename)} {page}" if page else ""
+
+
 def drawable(filename: str) -> bool:
     """Whether pages of a file of this name can be drawn."""
     return EXTENSIONS.get(PurePath(filename).suffix.lower()) in DRAWN

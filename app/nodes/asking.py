@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from app.documents.media import page_place
 from app.engine.context import NodeContext, World
 from app.engine.items import plain
 from app.engine.node import Node, NodeConfig, NodeOutputs, Port
@@ -48,6 +49,7 @@ def passage_data(number: int, chunk: Chunk) -> dict[str, Any]:
         "content": chunk.content,
         "document_name": chunk.document_name,
         "page": chunk.page,
+        "place": page_place(chunk.document_name, chunk.page),
         "headings": list(chunk.headings),
         "score": chunk.score,
         "language": chunk.language,

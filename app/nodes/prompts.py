@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.documents.media import page_word
+from app.documents.media import page_place
 from app.engine.values import Chunk
 from app.nodes.language_models import fenced
 from app.retrieval.sentences import split_sentences
@@ -40,8 +40,8 @@ def user_message(question: str, chunks: Sequence[Chunk]) -> str:
 def passage(number: int, chunk: Chunk) -> str:
     """One passage between tags that its own text cannot close."""
     place = [chunk.document_name]
-    if chunk.page is not None:
-        place.append(f"{page_word(chunk.document_name)} {chunk.page}")
+    if where := page_place(chunk.document_name, chunk.page):
+        place.append(where)
     if chunk.headings:
         place.append(" › ".join(chunk.headings))
     return fenced("passage", chunk.content, number=number, source=", ".join(place))

@@ -24,7 +24,7 @@ DEFAULT_TEMPLATE = """\
 Answer the question from the passages below and from nothing else.
 
 {% for chunk in chunks %}
-[{{ loop.index }}] {{ chunk.document_name }}{% if chunk.page %}, page {{ chunk.page }}{% endif %}
+[{{ loop.index }}] {{ chunk.document_name }}{% if chunk.place %}, {{ chunk.place }}{% endif %}
 
 {{ chunk.content }}
 
@@ -139,7 +139,7 @@ class Prompt(Node["Prompt.Config"]):
 
     The template is Jinja2: {{ question }}, {{ text }}, {{ answer }} and {{ data }} stand for what
     is wired in; {% for chunk in chunks %} … {% endfor %} goes through the passages, each with
-    number, content, document_name, page, headings and score.
+    number, content, document_name, page, place (“page 3”, “slide 3”), headings and score.
     """
 
     type, version, title, family, icon = "prompt", 1, "Prompt", "text", "edit_note"

@@ -100,9 +100,17 @@ async def test_a_prompt_is_written_from_what_is_wired(world: SmallWorld) -> None
     out = await Prompt(Prompt.Config()).run(
         world.context(),
         query=ask("Why?"),
-        chunks=Chunks(items=(chunk(0, "Because.", page=2), chunk(1, "So."))),
+        chunks=Chunks(
+            items=(
+                chunk(0, "Because.", page=2),
+                chunk(1, "So.", page=3, document_name="talk.pptx"),
+                chunk(2, "Or so."),
+            )
+        ),
     )
     assert "[1] file0.md, page 2\nBecause." in out.prompt.text
+    assert "[2] talk.pptx, slide 3\nSo." in out.prompt.text
+    assert "[3] file2.md\nOr so." in out.prompt.text
     assert out.prompt.text.endswith("Question: Why?")
 
 

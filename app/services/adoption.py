@@ -13,15 +13,15 @@ from app.engine.problems import RagloomError
 from app.services.embeddings import checked_models
 from app.services.indexer import Indexer
 from app.services.models import ModelService
-from app.services.reembed import MAIN, ReembeddingView, ReembedService, beginning
+from app.services.reembed import ReembeddingView, ReembedService, beginning
 from app.services.rows import commit_view
 from app.services.threads import call
 from app.services.views import CommitView, View
 from storage.errors import NotFound
 from storage.knowledge import KnowledgeRepository
-from storage.merging import Move, Side
+from storage.merging import MAIN, Move, Side
 
-__all__ = ["Adoption", "AdoptionService", "Side"]
+__all__ = ["MAIN", "Adoption", "AdoptionService", "Side"]
 
 
 class Adoption(View):

@@ -1,8 +1,7 @@
 """Embedding the documents of a knowledge base anew, with other models, on a branch.
 
-Nothing is parsed again: chunks are copied, with the corrections people made. What a branch is to
-be embedded by is written down with it, and what is done can be told from its versions; so work
-that was broken off goes on with the next server, and repeats nothing.
+What a branch is to be embedded by is written down with it, so work that was broken off goes on with
+the next server. The work itself is in `reembed_copies`.
 """
 
 from __future__ import annotations
@@ -11,34 +10,27 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
 from app.engine.problems import RagloomError
-from app.services.chunk_edits import EDIT_CONFLICTS
 from app.services.clock import iso
-from app.services.embeddings import Embeddings, Text, checked_models
+from app.services.embeddings import Embeddings, checked_models
 from app.services.indexer import Indexer
 from app.services.ingest_pauses import PAUSING, Patience, Pauses
 from app.services.models import DEFAULT_EMBEDDER, ModelService
 from app.services.problems import explain, in_own_words
+from app.services.reembed_copies import Copying, Work
 from app.services.threads import call
 from app.services.views import View
-from storage import ids, tables
-from storage.embedding import Embedding
 from storage.errors import NotFound
 from storage.knowledge import KnowledgeRepository
-from storage.model_use import Copy
+from storage.merging import MAIN
 
 log = logging.getLogger(__name__)
 
-#: Documents of a commit, and the chunks after which no further document joins it.
-_BATCH_DOCUMENTS, _BATCH_CHUNKS = 50, 1_000
-_ALL_CHUNKS = 1_000_000
-MAIN = "main"
 RUNNING = "running"
 
 _Place = tuple[str, str]
@@ -64,28 +56,6 @@ class ReembeddingView(View):
     finished_at: str | None = None
 
 
-@dataclass
-class _Work:
-    """One embedding anew, in this process."""
-
-    base: tables.KnowledgeBase
-    branch: str
-    models: dict[str, Any]
-    author: str
-    started_at: float
-    embedded: int = 0
-    error: dict[str, Any] | None = None
-    #: When it is tried again, while it waits for that.
-    retry_at: float | None = None
-    again: asyncio.Event = field(default_factory=asyncio.Event)
-    task: asyncio.Task[None] | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether it goes on."""
-        return self.task is not None and not self.task.done()
-
-
 class ReembedService:
     """Makes branches whose documents are embedded by other models."""
 
@@ -98,9 +68,9 @@ class ReembedService:
     ) -> None:
         self._repository = repository
         self._models = models
-        self._indexer = indexer
         self._embeddings = embeddings
-        self._work: dict[_Place, _Work] = {}
+        self._copying = Copying(repository, indexer, embeddings)
+        self._work: dict[_Place, Work] = {}
         self._lock = asyncio.Lock()
         self.pauses = Pauses()
         self._patience = Patience(lambda: None)
@@ -117,9 +87,10 @@ class ReembedService:
     ) -> ReembeddingView:
         """Embed every document on `branch` by these models; the branch is made if it is not there.
 
-        Asked again, it goes on where it was; so does the next server. Later uploads to the branch use these models. On
-        `main` the settings of the knowledge base follow at the end. Raises NotFound, Conflict,
-        ModelUnavailable, RagloomError “reembedding” while the branch is embedded by other models.
+        Asked again, it goes on where it was; so does the next server. Later uploads to the branch
+        use these models. On `main` the settings of the knowledge base follow at the end. Raises
+        NotFound, Conflict, ModelUnavailable, RagloomError “conflict” while the branch is embedded
+        by other models.
         """
         base = await call(self._repository.find, kb)
         languages = dict(sorted((language_models or {}).items()))
@@ -130,7 +101,7 @@ class ReembedService:
         async with self._lock:
             known = self._work.get((base.id, branch))
             if known is None or not known.running:
-                work = _Work(base, branch, models, author, time.time())
+                work = Work(base, branch, models, author, time.time())
                 with in_own_words():
                     await call(self._prepare, work, start_from)
                 self._begin(work)
@@ -165,7 +136,7 @@ class ReembedService:
     async def _take_up(self, kb_id: str, branch: str, noted: Mapping[str, Any]) -> None:
         base = await call(self._repository.get, kb_id)
         author, started_at = noted["author"], noted["started_at"]
-        self._begin(_Work(base, branch, noted["models"], author, started_at))
+        self._begin(Work(base, branch, noted["models"], author, started_at))
 
     async def get(self, kb: str, branch: str) -> ReembeddingView:
         """How far a branch is. Raises NotFound where nobody asked for it."""
@@ -223,11 +194,11 @@ class ReembedService:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _begin(self, work: _Work) -> None:
+    def _begin(self, work: Work) -> None:
         self._work[work.base.id, work.branch] = work
         work.task = asyncio.create_task(self._run(work), name=f"reembed {work.base.id}")
 
-    def _prepare(self, work: _Work, start_from: str) -> None:
+    def _prepare(self, work: Work, start_from: str) -> None:
         kb_id, branch = work.base.id, work.branch
         if self._repository.head(kb_id, branch) is None:
             self._repository.create_branch(kb_id, branch, start_from, work.models)
@@ -236,13 +207,13 @@ class ReembedService:
         noted = beginning(work.author, work.started_at)
         self._repository.note_reembedding(kb_id, branch, **noted, models=work.models)
 
-    async def _run(self, work: _Work) -> None:
+    async def _run(self, work: Work) -> None:
         failures = 0
         while True:
             before = work.embedded
             try:
                 with in_own_words():
-                    await self._embed_all(work)
+                    await self._copying.run(work)
                 break
             except Exception as error:
                 report = explain(error)
@@ -255,7 +226,7 @@ class ReembedService:
         status = "completed" if work.error is None else "failed"
         await self._note(work, status=status, error=work.error, finished_at=time.time())
 
-    async def _rest(self, work: _Work, failures: int) -> None:
+    async def _rest(self, work: Work, failures: int) -> None:
         """Wait until what keeps it may be over, longer each time that nothing was embedded."""
         pauses = self.pauses
         pause = min(pauses.longest_s, pauses.first_s * 2 ** min(failures, 30))
@@ -266,96 +237,11 @@ class ReembedService:
                 await work.again.wait()
         work.retry_at = work.error = None
 
-    async def _note(self, work: _Work, **values: Any) -> None:
+    async def _note(self, work: Work, **values: Any) -> None:
         def write() -> None:
             self._repository.note_reembedding(work.base.id, work.branch, **values)
 
         await self._patience.insist("note how far a branch is", write, self.pauses.writing_s)
-
-    async def _embed_all(self, work: _Work) -> None:
-        kb_id = work.base.id
-        embedding = await self._embeddings.chosen(work.models)
-        before: list[str] = []
-        while True:
-            others, _ = await call(
-                self._repository.embedded_otherwise, kb_id, work.branch, embedding
-            )
-            # What is uploaded meanwhile is embedded as it should be already; what stays as it was
-            # through a whole round will stay so.
-            if not others or others == before:
-                break
-            before = others
-            for batch in await call(self._batches, others):
-                await self._embed_batch(work, embedding, batch)
-        if work.branch == MAIN and not others:
-            await call(self._settle, kb_id, work.models)
-
-    async def _embed_batch(
-        self, work: _Work, embedding: Embedding, versions: Sequence[tables.DocumentVersion]
-    ) -> None:
-        copies = await call(self._copies, versions, embedding)
-        texts = [
-            Text(
-                chunk.content if chunk.embed_text is None else chunk.embed_text,
-                chunk.language or copy.version.language,
-            )
-            for copy in copies
-            for chunk in copy.chunks
-        ]
-        at_first = work.embedded
-        known: int | None = None
-
-        def count(done: int, total: int) -> None:
-            nonlocal known
-            known = done if known is None else known
-            work.embedded = at_first + done - known
-
-        await self._embeddings.missing(
-            embedding,
-            texts,
-            batch_size=work.base.config.get("embedding_batch_size"),
-            progress=count,
-            keep=True,
-        )
-        what = "a document" if len(copies) == 1 else f"{len(copies)} documents"
-        message = f"Embed {what} with {work.models['embedding_model']}"
-        await call(
-            self._repository.commit_copies, work.base.id, work.branch, copies, work.author, message
-        )
-        self._indexer.touch(work.base.id)
-
-    def _batches(self, ids: Sequence[str]) -> list[list[tables.DocumentVersion]]:
-        return list(_grouped(self._repository.versions(ids)))
-
-    def _copies(
-        self, versions: Sequence[tables.DocumentVersion], embedding: Embedding
-    ) -> list[Copy]:
-        copies = []
-        for version in versions:
-            chunks, _ = self._repository.chunks(version.id, _ALL_CHUNKS)
-            corrections = self._repository.corrections(version.id)
-            edits = [*corrections.edits, *version.meta.get(EDIT_CONFLICTS, ())]
-            fields = version.model_dump() | {
-                "embedding_model": embedding.model.vectors,
-                "models": embedding.data(),
-                "config_hash": ids.config_hash(version.processing, embedding.key, edits),
-                "created_at": time.time(),
-            }
-            copies.append(
-                Copy(
-                    version.id,
-                    tables.DocumentVersion(**fields),
-                    [tables.Chunk(**chunk.model_dump()) for chunk in chunks],
-                    corrections,
-                )
-            )
-        return copies
-
-    def _settle(self, kb_id: str, models: Mapping[str, Any]) -> None:
-        """The models of `main` are those of the knowledge base."""
-        config = self._repository.get(kb_id).config
-        self._repository.update(kb_id, config={**config, **models})
-        self._repository.set_branch_models(kb_id, MAIN, None)
 
 
 def beginning(author: str, started_at: float) -> dict[str, Any]:
@@ -367,18 +253,3 @@ def beginning(author: str, started_at: float) -> dict[str, Any]:
         "finished_at": None,
         "error": None,
     }
-
-
-def _grouped(
-    versions: Sequence[tables.DocumentVersion],
-) -> Iterator[list[tables.DocumentVersion]]:
-    group: list[tables.DocumentVersion] = []
-    chunks = 0
-    for version in versions:
-        group.append(version)
-        chunks += version.chunk_count
-        if len(group) == _BATCH_DOCUMENTS or chunks >= _BATCH_CHUNKS:
-            yield group
-            group, chunks = [], 0
-    if group:
-        yield group

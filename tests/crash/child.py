@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from app.documents.embed import EmbedderOptions, Kind, register_embedder
-from app.services import reembed
+from app.services import reembed_copies
 from app.services.container import Services
 from app.services.ingest import IncomingFile
 from app.services.views import SearchConfig
@@ -87,7 +87,7 @@ async def embed_anew(say: Say, data: Path, ledger: Path, files: int, stuck_at: i
     """
     for name in ("toy-a", "toy-b"):
         register_embedder(name, partial(_toy, name, ledger, say, stuck_at))
-    reembed._BATCH_DOCUMENTS = 1
+    reembed_copies._BATCH_DOCUMENTS = 1
     services = await opened(data)
     try:
         kb = (await services.knowledge.get(KB)).knowledge_base_id

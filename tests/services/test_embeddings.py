@@ -18,7 +18,7 @@ from sqlalchemy import event
 from app.documents.embed import EmbedderOptions, Kind, _embedders, register_embedder
 from app.documents.errors import EmbedderError
 from app.engine.problems import ModelUnavailable, RagloomError
-from app.services import reembed
+from app.services import reembed, reembed_copies
 from app.services.container import Services
 from app.services.ingest_pauses import Pauses
 from app.services.views import SearchConfig
@@ -272,7 +272,7 @@ async def test_what_was_broken_off_goes_on_and_repeats_nothing(
             raise EmbedderError("model_failed", "The provider is away.", "Wait.")
         return kept(texts, kind)
 
-    monkeypatch.setattr(reembed, "_BATCH_DOCUMENTS", 1)
+    monkeypatch.setattr(reembed_copies, "_BATCH_DOCUMENTS", 1)
     monkeypatch.setattr(model, "embed", breaks)
     await services.reembedding.start(kb, "words-b", "other")
     failed = await services.reembedding.wait(kb, "other")

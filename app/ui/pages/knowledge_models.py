@@ -9,10 +9,10 @@ import asyncio
 
 from nicegui import ui
 
-from app.services.adoption import Adoption, Side
+from app.services.adoption import MAIN, Adoption, Side
 from app.services.container import Services
 from app.services.processing import KnowledgeConfig
-from app.services.reembed import MAIN, ReembeddingView
+from app.services.reembed import ReembeddingView
 from app.services.views import KnowledgeBaseView
 from app.ui import live, parts, person, text
 from app.ui.forms import Choices

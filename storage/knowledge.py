@@ -105,12 +105,17 @@ class KnowledgeRepository(Filters):
             return list(session.exec(query.limit(limit).offset(offset)).all()), total
 
     def update(self, kb_id: str, **fields: Any) -> KnowledgeBase:
-        """Change name, description, config or warnings; Conflict on a name that is taken."""
+        """Change name, description, config or warnings; Conflict on a name that is taken.
+
+        Keys of `config` that are not given stay as they are.
+        """
         if unknown := fields.keys() - _EDITABLE:
             raise TypeError(f"cannot change {', '.join(sorted(unknown))}")
         with self._db.write() as session:
             lock_base(session, kb_id)
             base = session.get_one(KnowledgeBase, kb_id)
+            if "config" in fields:
+                fields["config"] = {**base.config, **fields["config"]}
             for name, value in fields.items():
                 setattr(base, name, value)
             base.updated_at = time.time()

@@ -119,7 +119,9 @@ class KnowledgeService:
         if config is not None:
             settings, warnings = await self._settings({**row.config, **config}, row.config)
             await self._check_model_change(row, settings)
-            fields |= {"config": settings.model_dump(), "warnings": warnings}
+            # The models are left alone: a branch with others may be taken over just now.
+            unasked = {"embedding_model", "language_models"} - config.keys()
+            fields |= {"config": settings.model_dump(exclude=unasked), "warnings": warnings}
         if fields:
             row = await call(self._repository.update, row.id, **fields)
         return await call(self._view, row)

@@ -141,8 +141,7 @@ class Copying:
 
     def _settle(self, kb_id: str, models: Mapping[str, Any]) -> None:
         """The models of `main` are those of the knowledge base."""
-        config = self._repository.get(kb_id).config
-        self._repository.update(kb_id, config={**config, **models})
+        self._repository.update(kb_id, config=models)
         self._repository.set_branch_models(kb_id, MAIN, None)
 
 

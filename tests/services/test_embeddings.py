@@ -461,6 +461,26 @@ async def test_a_file_under_way_while_a_branch_is_taken_over_has_its_model(
     assert late in words["words-b"].seen
 
 
+async def test_settings_saved_while_a_branch_is_taken_over_leave_its_model(
+    services: Services, words: dict[str, Words], fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    await services.reembedding.start(kb, "words-b", "other")
+    await services.reembedding.wait(kb, "other")
+    kept = services.models.max_tokens
+
+    async def meanwhile(model: str = "default") -> int | None:
+        monkeypatch.setattr(services.models, "max_tokens", kept)
+        await services.adoption.adopt(kb, "other")
+        return await kept(model)
+
+    monkeypatch.setattr(services.models, "max_tokens", meanwhile)
+    await services.knowledge.update(kb, config={"chunk_size": 123})
+    config = (await services.knowledge.get(kb)).config
+    assert (config["chunk_size"], config["embedding_model"]) == (123, "words-b")
+    await services.reembedding.wait(kb, "main")
+
+
 async def test_an_adoption_that_was_broken_off_goes_on_with_the_next_server(
     services: Services, words: dict[str, Words], fill: Fill
 ) -> None:

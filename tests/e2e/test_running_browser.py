@@ -91,6 +91,16 @@ LETTERS = workflow(
 )
 
 
+#: Pairs of buttons in the top bar that lie over each other.
+OVERLAPS = """() => {
+  const shown = [...document.querySelectorAll('.rl-top button, .rl-top a')].filter(e => e.offsetParent)
+  const boxes = shown.map(e => [e.ariaLabel || e.innerText, e.getBoundingClientRect()])
+  return boxes.flatMap(([name, a], i) => boxes.slice(i + 1)
+    .filter(([, b]) => a.left < b.right - 1 && b.left < a.right - 1)
+    .map(([other]) => `${name} / ${other}`))
+}"""
+
+
 def show(desk: Desk, graph: dict[str, Any]) -> str:
     """Open a new workflow with the drawer under it."""
     made = stored(desk.server, graph)
@@ -243,6 +253,9 @@ def test_a_question_outlives_the_server_and_every_page(desk: Desk) -> None:
     banner = page.locator(".rl-stage-banner")
     expect(banner).to_contain_text("Waiting")
     expect(page.get_by_role("button", name="Run again")).to_have_count(0)
+    page.set_viewport_size({"width": 400, "height": 800})
+    assert page.evaluate(OVERLAPS) == []
+    page.set_viewport_size({"width": 1440, "height": 900})
     page.get_by_role("textbox", name="Value").fill("Dear madam")
     page.get_by_role("textbox", name="Comment").fill("More polite")
     page.get_by_role("button", name="Approve").click()

@@ -116,7 +116,8 @@ class Automation:
 
     async def _learn_zone(self) -> None:
         """Times are told as they are where the person is, too."""
-        self._schedules.zone = await browser_zone()
+        with self._asks:
+            self._schedules.zone = await browser_zone()
         self._shown = ()
         await self._refresh()
 

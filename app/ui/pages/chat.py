@@ -51,7 +51,11 @@ def register(get_services: Callable[[], Services]) -> None:
                     ui.tooltip("Pinned outputs are used for answers too. Unpin them on the canvas.")
             with bar.actions:
                 sharing = Sharing(services, workflow)
-                parts.bare("Canvas", lambda: ui.navigate.to(f"/workflows/{workflow_id}"))
+                parts.bare(
+                    "Canvas",
+                    lambda: ui.navigate.to(f"/workflows/{workflow_id}"),
+                    icon="account_tree",
+                )
                 parts.icon_button(
                     "fact_check", "Download the rated answers", lambda: _rated(services, workflow)
                 ).mark("rated")

@@ -12,10 +12,17 @@ V = TypeVar("V")
 
 
 class Lru(Generic[K, V]):
-    """Keeps the `size` most recently used values."""
+    """Keeps the `size` most recently used values.
 
-    def __init__(self, size: int) -> None:
+    Where `weigh` says how much a value is, fewer of them, so that together they weigh at most
+    `most`; the last one is kept, however heavy.
+    """
+
+    def __init__(self, size: int, weigh: Callable[[V], int] | None = None, most: int = 0) -> None:
         self._size = size
+        self._weigh = weigh
+        self._most = most
+        self._weight = 0
         self._values: OrderedDict[K, V] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -37,7 +44,16 @@ class Lru(Generic[K, V]):
     def put(self, key: K, value: V) -> None:
         """Keep a value."""
         with self._lock:
+            if key in self._values:
+                self._weight -= self._weight_of(self._values[key])
             self._values[key] = value
             self._values.move_to_end(key)
-            while len(self._values) > self._size:
-                self._values.popitem(last=False)
+            self._weight += self._weight_of(value)
+            while len(self._values) > self._size or (
+                self._weight > self._most and len(self._values) > 1
+            ):
+                _, gone = self._values.popitem(last=False)
+                self._weight -= self._weight_of(gone)
+
+    def _weight_of(self, value: V) -> int:
+        return 0 if self._weigh is None else self._weigh(value)

@@ -17,7 +17,7 @@ from storage.embedding import Embedding, Model, Share
 from storage.errors import NotFound
 from storage.lru import Lru
 from storage.tables import Chunk, Commit, DocumentVersion, Ref, Vector
-from storage.versions import Edit, History, identify, vector_rows
+from storage.versions import CACHED_ENTRIES, Edit, History, identify, vector_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,9 @@ class ModelUse(History):
         # A version never changes: what was read once stays known.
         self._shares: dict[str, Share] = {}
         self._shares_lock = threading.Lock()
-        self._in_use: Lru[str, Mapping[Share, frozenset[str]]] = Lru(64)
+        self._in_use: Lru[str, Mapping[Share, frozenset[str]]] = Lru(
+            64, lambda shares: sum(map(len, shares.values())), CACHED_ENTRIES
+        )
 
     def shares(self, version_ids: Collection[str]) -> dict[str, Share]:
         """By which models versions are embedded; unknown ids are left out."""

@@ -39,6 +39,8 @@ _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 _COMMIT_PREFIX = re.compile(r"[0-9a-f]{4,64}")
 #: What two knowledge bases, or two branches, have in common is small: a few recent commits.
 _CACHED_COMMITS = 64
+#: Documents of all those commits together: while files come in, each look finds another commit.
+CACHED_ENTRIES = 200_000
 #: In the summary of a commit: the commit whose content it brought back.
 RESTORED = "restored"
 #: Documents that are looked up one by one in a manifest; of more it is read as a whole.
@@ -58,8 +60,8 @@ class History:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._manifests: Lru[str, Mapping[str, str]] = Lru(_CACHED_COMMITS)
-        self._members: Lru[str, frozenset[str]] = Lru(_CACHED_COMMITS)
+        self._manifests: Lru[str, Mapping[str, str]] = Lru(_CACHED_COMMITS, len, CACHED_ENTRIES)
+        self._members: Lru[str, frozenset[str]] = Lru(_CACHED_COMMITS, len, CACHED_ENTRIES)
 
     @property
     def db(self) -> Database:

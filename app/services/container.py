@@ -26,6 +26,7 @@ from app.services.kb_pipeline import PipelineChecks
 from app.services.kb_workflows import PipelineService
 from app.services.keys import KeyService, page_secret
 from app.services.knowledge import KnowledgeService
+from app.services.memory import few_heaps
 from app.services.models import ModelService
 from app.services.passages import PassageService
 from app.services.problems import Report, explain
@@ -110,6 +111,7 @@ class Services:
         With `background`, search indexes and models open behind it, once `after` is set, and
         `ready` tells when; else they are open on return. Raises DataFolderInUse, StorageFull.
         """
+        few_heaps()
         async with AsyncExitStack() as cleanup:
             folder = DataFolder(settings.data)
             await call(folder.lock)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,3 +108,34 @@ def test_every_setting_is_read_somewhere() -> None:
     }
     for name in Settings.model_fields:
         assert f".{read_inside.get(name, name)}" in sources, name
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's heaps")
+def test_threads_share_few_heaps() -> None:
+    """What documents leave in the heaps of many threads would never be given back."""
+    code = """
+import ctypes, os, re, tempfile, threading
+from app.services.memory import few_heaps
+few_heaps()
+c = ctypes.CDLL(None)
+c.malloc.restype, c.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+together = threading.Barrier(24)
+def work():
+    together.wait()
+    c.malloc(50_000)
+    together.wait()
+threads = [threading.Thread(target=work) for _ in range(24)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+with tempfile.NamedTemporaryFile() as file:
+    c.fopen.restype = ctypes.c_void_p
+    told = c.fopen(file.name.encode(), b"w")
+    c.malloc_info(0, ctypes.c_void_p(told))
+    c.fclose(ctypes.c_void_p(told))
+    print(len(re.findall(rb"<heap nr", open(file.name, "rb").read())))
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "MALLOC_ARENA_MAX"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) <= max(2, os.cpu_count() or 1)

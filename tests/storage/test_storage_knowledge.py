@@ -14,6 +14,7 @@ from storage.database import Database
 from storage.errors import Conflict, NotFound, VectorsMissing
 from storage.ids import content_id, text_hash
 from storage.knowledge import KnowledgeRepository
+from storage.lru import Lru
 from storage.tables import IndexLog, ManifestBucket
 from tests.storage.corpus import DIM, MODEL, Corpus, embed
 
@@ -362,3 +363,16 @@ class _statements:
 
     def _note(self, _c: object, _k: object, statement: str, parameters: object, *_: object) -> None:
         self.seen.append((statement, parameters))
+
+
+def test_a_cache_holds_few_heavy_values_or_many_light_ones() -> None:
+    cache: Lru[str, str] = Lru(3, len, 10)
+    for key, value in (("a", "aaa"), ("b", "bbb"), ("c", "cc"), ("d", "d")):
+        cache.put(key, value)
+    assert [cache.peek(key) for key in "abcd"] == [None, "bbb", "cc", "d"]
+    cache.put("b", "bbbbbbbb")  # heavier than before: eleven together
+    assert [cache.peek(key) for key in "bcd"] == ["bbbbbbbb", None, "d"]
+    cache.put("e", "e" * 50)
+    assert [cache.peek(key) for key in "bde"] == [None, None, "e" * 50]
+    cache.put("f", "f")
+    assert [cache.peek(key) for key in "ef"] == [None, "f"]

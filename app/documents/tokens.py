@@ -42,8 +42,9 @@ class EmbeddedTokenizer:
         """Return the characters each WordPiece covers, special tokens left out."""
         spans: list[Span] = []
         for start, end in _windows(text):
-            # One call holds the interpreter, and with it the event loop, until it is through.
-            encoded = self._tokenizer.encode(text[start:end], add_special_tokens=False)
+            # Unlike `encode`, a batch lets others have the interpreter meanwhile; what it gives
+            # holds it again, for as long as there are tokens.
+            (encoded,) = self._tokenizer.encode_batch([text[start:end]], add_special_tokens=False)
             spans += [(start + a, start + b) for a, b in encoded.offsets]
         return spans
 

@@ -139,7 +139,8 @@ def _stage(task: TaskView) -> str:
 def _ended(task: TaskView) -> str:
     name = escape(task.filename)
     if task.status == "success":
-        note = "unchanged" if task.change == "unchanged" else f"{task.chunks_created} chunks"
+        count = f"{task.chunks_created} chunk{'s' * (task.chunks_created != 1)}"
+        note = "unchanged" if task.change == "unchanged" else count
         return f"{STATE['ok']} {name} [dim]{note}, {task.processing_time:.1f} s[/]"
     if task.status == "cancelled":
         return f"[yellow]–[/] {name} [dim]cancelled[/]"

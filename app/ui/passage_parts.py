@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 from typing import Any
 
 _RULE = re.compile(r"\|(?:\s*:?-+:?\s*\|)+")
@@ -49,6 +50,36 @@ def parts_of(
             parts.append({"kind": kind, "at": a, "text": content[a:b], **more})
         at = b
     return parts
+
+
+def markup(parts: Sequence[Mapping[str, Any]]) -> str:
+    """Parts as HTML; every text is escaped, whatever it holds."""
+    found = []
+    for part in parts:
+        if part["kind"] == "table":
+            rows = [row["cells"] for row in part["rows"]]
+            head = _rows(rows[:1], "th", part["numbers"]) if part["head"] else ""
+            body = _rows(rows[1:] if part["head"] else rows, "td", part["numbers"])
+            found.append(
+                f'<div class="rl-table-wrap"><table class="rl-table"><thead>{head}</thead>'
+                f"<tbody>{body}</tbody></table></div>"
+            )
+        elif part["kind"] == "code":
+            style = "rl-mono rl-small rl-reading-code"
+            found.append(f'<pre class="{style}"><code>{escape(part["text"])}</code></pre>')
+        else:
+            style = "rl-doc-title" if part["kind"] == "heading" else "rl-doc-words"
+            found.append(f'<div class="{style}">{escape(part["text"])}</div>')
+    return "".join(found)
+
+
+def _rows(rows: Sequence[Sequence[str]], tag: str, numbers: Sequence[int]) -> str:
+    def cell(column: int, text: str) -> str:
+        style = ' class="rl-num"' if column in numbers else ""
+        return f"<{tag}{style}>{escape(text)}</{tag}>"
+
+    cells = ("".join(cell(n, text) for n, text in enumerate(row)) for row in rows)
+    return "".join(f"<tr>{row}</tr>" for row in cells)
 
 
 def _words(

@@ -24,7 +24,7 @@ from app.services import templates
 from app.services.views import TaskView
 from app.ui import jobs, text
 from app.ui.forms import filter_rows, filters_of
-from app.ui.passage_parts import parts_of
+from app.ui.passage_parts import markup, parts_of
 from app.ui.run_state import RunState
 from app.ui.schema import fields
 from app.ui.thumbnail import thumbnail
@@ -236,6 +236,9 @@ def test_a_passage_is_told_apart_into_words_tables_code_and_headings() -> None:
         ["Model", "Price"], ["A | B", "$1,200"], ["<b>C</b>", "7"],
     ]  # fmt: skip
     assert table["numbers"] == [1]
+    shown = markup(found)
+    assert '<td>&lt;b&gt;C&lt;/b&gt;</td><td class="rl-num">7</td>' in shown
+    assert "<b>" not in shown
     assert [text[row["at"] :][:5] for row in table["rows"]] == ["| Mod", "| A \\", "| <b>"]
     # Of a text that a person wrote nothing is known but what can be seen.
     written = parts_of(text, metadata, ("Pumps",))

@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
 
 from app.documents.media import drawable
-from app.ui import answer, parts, text
+from app.ui import answer, parts, passage_parts, text
 from app.ui.viewers.view import View
 
 #: Passages shown at first, and with every “Show more”.
@@ -172,7 +173,6 @@ def chunk_card(
     if kb and chunk.get("document_id"):
         path = f"/knowledge/{quote(str(kb))}/documents/{quote(str(chunk['document_id']))}"
         href = f"{path}?chunk={quote(str(chunk.get('chunk_id', '')))}"
-    content = str(chunk.get("content", ""))
     with parts.div("rl-chunk") as card:
         card.props["data-rl-chunk"] = str(chunk.get("chunk_id", ""))
         with parts.div("rl-row"):
@@ -200,7 +200,7 @@ def chunk_card(
         if details:
             _stages(chunk, move, ranks or {})
             _told(chunk)
-        _body(content)
+        _body(chunk)
         if details and kb and href:
             _page(chunk, str(kb), commit)
     return card
@@ -258,18 +258,27 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _body(content: str) -> None:
+def _body(chunk: Mapping[str, Any]) -> None:
+    content = str(chunk.get("content", ""))[:50_000]
     folded = len(content) > 320
-    body = parts.label(
-        condensed(content) if folded else content,
-        "rl-chunk-text" + (" rl-folded" if folded else ""),
-    )
+    metadata, headings = chunk.get("metadata"), chunk.get("headings")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    # Where a person changed the text, its places in the document say nothing.
+    start = None if metadata.get("edited") or metadata.get("source_text") else chunk.get("start")
+    found = passage_parts.parts_of(content, metadata, listed(headings), start)
+    rich = any(part["kind"] != "text" for part in found)
+    style = "rl-chunk-text" + (" is-rich" if rich else "") + (" rl-folded" if folded else "")
+    if rich:
+        body: ui.element = ui.html(passage_parts.markup(found), sanitize=False).classes(style)
+    else:
+        body = parts.label(condensed(content) if folded else content, style)
     if not folded:
         return
     more = parts.tag("button", "Show all", "rl-more")
 
     def unfold() -> None:
-        body.text = content[:50_000]
+        if isinstance(body, TextElement):
+            body.text = content
         body.classes(remove="rl-folded")
         more.delete()
 

@@ -27,7 +27,7 @@ from storage.tables import (
     Ref,
     Vector,
 )
-from storage.version_rows import add_version
+from storage.version_rows import NewChunk, add_version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -192,7 +192,7 @@ class History:
         kb_id: str,
         ref: str,
         version: DocumentVersion,
-        chunks: Sequence[Chunk],
+        chunks: Sequence[Chunk | NewChunk],
         vectors: Mapping[str, np.ndarray],
         model: str,
         author: str = "",
@@ -335,7 +335,7 @@ class History:
         self,
         session: Session,
         version: DocumentVersion,
-        chunks: Sequence[Chunk],
+        chunks: Sequence[Chunk | NewChunk],
         vectors: list[dict[str, object]],
         kept: Corrections | None,
     ) -> None:
@@ -412,7 +412,7 @@ class Edit:
 
 
 def identify(
-    kb_id: str, version: DocumentVersion, chunks: Sequence[Chunk], kept: Corrections
+    kb_id: str, version: DocumentVersion, chunks: Sequence[Chunk | NewChunk], kept: Corrections
 ) -> None:
     """Fill in the ids of a version and its chunks, which follow from their content."""
     version.id = version_id(version.document_id, version.content_hash, version.config_hash)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from storage import ids, tables
 from storage.corrections import Corrections, VersionMoved
 from storage.errors import ModelsMoved
 from storage.knowledge import KnowledgeRepository
+from storage.version_rows import NewChunk
 
 if TYPE_CHECKING:
     import numpy as np
@@ -400,24 +402,23 @@ def _corrections(carried: Carried) -> Corrections | None:
         return None
     return Corrections(
         carried.edits,
-        {n: _row(p.chunk) for n, p in enumerate(carried.passages) if p.disabled},
+        {
+            n: tables.Chunk(**dataclasses.asdict(_row(p.chunk)))
+            for n, p in enumerate(carried.passages)
+            if p.disabled
+        },
         {n: p.source for n, p in enumerate(carried.passages) if p.source is not None},
     )
 
 
-def _row(chunk: Chunk) -> tables.Chunk:
+def _row(chunk: Chunk) -> NewChunk:
     """The chunk as stored; its ids follow from its version and place, and are filled in there."""
-    return tables.Chunk(
-        id="",
-        version_id="",
-        document_id="",
-        ordinal=0,
+    return NewChunk(
         content=chunk.content,
         embed_text=chunk.embed_text,
-        text_hash="",
         page=chunk.page,
         headings=list(chunk.headings),
-        boxes=[box.model_dump() for box in chunk.boxes],
+        boxes=[dict(box.__dict__) for box in chunk.boxes],
         start=chunk.start,
         end=chunk.end,
         language=chunk.language,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -158,3 +158,9 @@ def _reads(spec: NodeSpec, cls: AnyNode) -> tuple[str, ...] | None:
     except Exception:  # a node's own code, over settings of any shape
         log.debug("What %s (%s) reads is not known", spec.id, spec.type, exc_info=True)
         return None
+
+
+def steps_inside(graph: Mapping[str, Any]) -> int:
+    """Nodes of a workflow inside another one, without the inlets that stand for its inputs."""
+    nodes = graph.get("nodes")
+    return sum(n.get("type") != INLET for n in nodes) if isinstance(nodes, list) else 0

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.engine.body import Body
+from app.engine.body import Body, steps_inside
 from app.engine.codec import decode
 from app.engine.context import NodeContext
 from app.engine.items import as_value, from_items
@@ -133,8 +133,7 @@ def body_words(config: Mapping[str, Any]) -> str:
     graph = body.get("graph")
     if not isinstance(graph, Mapping):
         return "no workflow yet"
-    nodes = graph.get("nodes")
-    count = len(nodes) if isinstance(nodes, list) else 0
+    count = steps_inside(graph)
     return f"{count} step{'' if count == 1 else 's'} inside"
 
 

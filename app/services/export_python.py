@@ -184,6 +184,7 @@ def main() -> int:
     flags = vars(parser.parse_args())
     try:
         settings = load_settings(data=flags["data"], demo=False)
+        was_there = settings.data.exists()
         inputs = {{
             given["key"]: keep_file(value, settings) if given["is_file"] else value
             for given in INPUTS
@@ -202,6 +203,8 @@ def main() -> int:
             print(f"{{name}}: {{written}}")
         if ended["error"]:
             print(f"{{ended['error']['message']}} {{ended['error'].get('fix', '')}}", file=sys.stderr)
+    if ended["error"] and not was_there:
+        print(f"The folder {{settings.data}} is new and empty; --data names yours.", file=sys.stderr)
     return 0 if ended["status"] == "completed" else 1
 
 

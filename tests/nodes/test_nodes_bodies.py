@@ -365,6 +365,10 @@ async def test_a_person_decides(world: SmallWorld) -> None:
     assert (await run(world, graph(), text="Hello")).failed["ask"].code == "no_approvals"
 
 
+def test_what_is_inside_is_counted_without_its_inlets() -> None:
+    assert Map.summary({"body": shout()}).startswith("1 step inside")
+
+
 def test_an_answer_in_other_words_cites_what_these_still_name() -> None:
     citations = tuple(
         Citation(number=n, chunk_id=f"c{n}", document_id="d", document_name="a.md", quote="q")

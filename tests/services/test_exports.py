@@ -222,6 +222,23 @@ async def test_a_program_runs(exports: ExportService, tmp_path: Path) -> None:
         "status": "completed", "outputs": {"said": "good morning"}, "error": None,
     }  # fmt: skip
     assert "done     text" in said.stderr
+    assert "--data names yours" not in said.stderr
+    graph["nodes"].append({"id": "find", "type": "retrieve", "config": {"knowledge_base": "Tides"}})
+    graph["nodes"].append({"id": "ask", "type": "question", "config": {"default": "When?"}})
+    graph["edges"].append({"source": "ask", "target": "find", "key": "query>query"})
+    program.write_bytes((await exports.export(graph, "python")).content)
+    lost = subprocess.run(
+        [sys.executable, program, "--data", tmp_path / "elsewhere"],
+        check=False,
+        env={**clean, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=120,
+    )
+    assert lost.returncode == 1
+    assert "no knowledge base" in lost.stderr
+    assert "elsewhere is new and empty; --data names yours." in lost.stderr
 
 
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=30)

@@ -7,6 +7,7 @@ from typing import Any
 
 from nicegui import ui
 
+from app.engine.body import steps_inside
 from app.ui import parts, text
 from app.ui.forms.base import Slot, WorkflowFacts
 from app.ui.forms.pickers import fill_workflows, pick
@@ -43,8 +44,7 @@ class BodyField:
 
     def _embedded(self) -> None:
         graph = self.value.get("graph")
-        nodes = graph.get("nodes") if isinstance(graph, Mapping) else None
-        count = len(nodes) if isinstance(nodes, list) else 0
+        count = steps_inside(graph) if isinstance(graph, Mapping) else 0
         with parts.div("rl-form-card"):
             with parts.div("rl-row"):
                 ui.icon("account_tree").classes("rl-muted").style("font-size: 18px")

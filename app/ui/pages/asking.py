@@ -87,7 +87,9 @@ class Asks:
             parts.label(str(ask.get("message") or "May this go on?"), "rl-prose rl-pre")
             entry: ui.textarea | None = None
             if editable(form):
-                entry = ui.textarea(value=as_text(before)).classes("rl-mono-field")
+                entry = ui.textarea(value=as_text(before))
+                if not _is_answer(before) and not isinstance(held(before), str):
+                    entry.classes("rl-mono-field")
                 entry.props('input-style="max-height: 30vh; overflow: auto"')
                 entry.props["aria-label"] = "Value"
                 entry.mark("ask-value")

@@ -168,7 +168,8 @@ def test_fingers_select_move_wire_pan_and_open_menus(tablet: Desk) -> None:
     page.get_by_text("Draw a box around").wait_for()
     left = tablet.node("question").bounding_box()
     right = tablet.node("generate").bounding_box()
-    assert left and right
+    assert left
+    assert right
     below = max(left["y"] + left["height"], right["y"] + right["height"]) + 20
     finger.drag((left["x"] - 30, below), (right["x"] + 30, left["y"] - 10))
     tablet.until(lambda: {"question", "generate"} <= set(tablet.selected() or ()))

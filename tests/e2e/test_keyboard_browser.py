@@ -80,3 +80,37 @@ def test_keys_alone_lead_from_an_empty_canvas_to_an_answer(desk: Desk) -> None:
     spoken = page.locator(".rl-spoken")
     assert until(spoken.inner_text)
     assert not desk.errors
+
+
+#: What has the focus, and whether that can be seen: a ring around it, or its field's border.
+FOCUS = """() => {
+  const one = document.activeElement
+  if (one === document.body) return ['', true]
+  const field = one.closest('.q-field, .rc-ask')
+  const ringed = [one, ...(field ? field.querySelectorAll('*') : []), field].some((each) => each && (
+    getComputedStyle(each).outlineStyle !== 'none' || getComputedStyle(each).boxShadow !== 'none'))
+  const name = one.ariaLabel || one.innerText || one.placeholder || one.tagName
+  return [name, ringed || one.closest('.q-field--focused') !== null]
+}"""
+
+
+def test_the_focus_can_be_seen_and_leaves_every_page_again(desk: Desk) -> None:
+    page, keys = desk.page, desk.page.keyboard
+    made = desk.open_workflow("Ask the handbook")
+    page.locator("[data-rl-key=run]").click()
+    desk.answered()
+    runs = desk.server.get("/api/v1/workflow_executions?limit=20")["items"]
+    run_id = next(run["execution_id"] for run in runs if run["workflow_id"] == made)
+    for path in (
+        "/", "/runs", "/templates", f"/workflows/{made}/automation", f"/workflows/{made}/history",
+        f"/compare?a={run_id}&b={run_id}", f"/workflows/{made}?run={run_id}",
+    ):  # fmt: skip
+        desk.open(path)
+        met = []
+        for _ in range(16):
+            keys.press("Tab")
+            name, seen = page.evaluate(FOCUS)
+            assert seen, f"{name} on {path}"
+            met.append(name)
+        # It goes on from one to the next, also where a canvas is.
+        assert len(set(met)) > 8, f"{path}: {met}"

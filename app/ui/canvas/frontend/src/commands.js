@@ -92,6 +92,8 @@ export function useCommands({ flow, root, ops, emit, say, editable, groups, pick
     zoom_in: () => flow.zoomIn({ duration }),
     zoom_out: () => flow.zoomOut({ duration }),
     quick_add: () => {
+      // Where nothing can be added, Tab goes on to what comes next.
+      if (!editable.value) return false
       const [wire] = flow.getSelectedEdges.value
       if (wire && !chosen().length) pick.insert(wire.data.view, ...pointerOrCentre())
       else pick.add(...pointerOrBeside())

@@ -28,6 +28,8 @@ from storage.blobs import Blobs
 PAGE_WIDTHS = (300, 800, 1_200, 2_000)
 _RENDERERS = 2
 _RENDER_TIMEOUT_S = 20.0
+#: So many are copied in less time than a thread takes to begin.
+_FEW_BLOCKS = 100
 #: Drawn pages that are kept; the oldest half goes when there are more.
 _KEPT_PAGES = 2_000
 
@@ -76,6 +78,8 @@ class FileService:
         )
         with in_own_words():
             extracted = await self._pool.extract(path, document.filename, chosen)
+        if len(extracted.blocks) <= _FEW_BLOCKS:
+            return _filled(document, extracted)
         return await call(_filled, document, extracted)
 
     async def page_image(self, blob: str, page: int, width: int = 800) -> Path:

@@ -198,6 +198,7 @@ def test_what_has_no_equal_keeps_its_data_and_its_wires_but_no_secret() -> None:
     assert graph.extra["variables"] == {"KEY": "", "limit": 3}
     assert any("not imported" in note for note in report.notes)
     assert report.placeholders == 1
+    assert any("keeps its data: “<script>alert(1)</script>”." in note for note in report.notes)
 
 
 def test_notes_become_sticky_notes() -> None:

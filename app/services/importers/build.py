@@ -13,7 +13,7 @@ from app.engine.values import Answer, Chunks, PortValue, Query, Text
 from app.services.importers import roles
 from app.services.importers.draft import Draft, Out
 from app.services.importers.order import ordered
-from app.services.importers.placeholders import prune
+from app.services.importers.placeholders import prune, said
 from app.services.importers.placing import arrange
 from app.services.importers.redact import Redactor
 from app.services.importers.source import (
@@ -71,7 +71,8 @@ class Builder:
         self.parts: dict[str, Part] = {}
         self.remarks: list[str] = []
         self.mapped = 0
-        self.placeholders = 0
+        #: Titles of the steps that have no equal here.
+        self.placeholders: list[str] = []
         self.inner_edges = 0
         #: Wires that only say what runs first.
         self.unspoken = 0
@@ -429,7 +430,7 @@ def build(source: Source, registry: Registry) -> tuple[Graph, ImportReport]:
     report = ImportReport(
         format=source.format,
         mapped=builder.mapped,
-        placeholders=builder.placeholders,
+        placeholders=len(builder.placeholders),
         edges_in=source.wires,
         edges_out=builder.edges_out(),
         notes=notes,
@@ -449,12 +450,7 @@ def _sums(builder: Builder) -> list[str]:
             "part of that node now."
         )
     if builder.placeholders:
-        one = builder.placeholders == 1
-        notes.append(
-            f"{builder.placeholders} {'node has' if one else 'nodes have'} no equal here and "
-            f"became {'a placeholder that keeps its' if one else 'placeholders that keep their'} "
-            "data. The workflow runs when each is replaced."
-        )
+        notes.append(said(builder.placeholders))
     if builder.unspoken:
         one = builder.unspoken == 1
         notes.append(

@@ -15,6 +15,9 @@ from app.services.importers.source import VARIABLE, Ref, Step
 if TYPE_CHECKING:
     from app.services.importers.build import Builder, Part
 
+#: Placeholders that a remark names.
+_NAMED = 8
+
 
 def refs_of(step: Step) -> Iterator[Ref]:
     """Every value of another step that a step reads."""
@@ -28,12 +31,24 @@ def refs_of(step: Step) -> Iterator[Ref]:
     yield from step.refs
 
 
+def said(titles: list[str]) -> str:
+    """That these steps have no equal, and which they are."""
+    one = len(titles) == 1
+    shown = ", ".join(f"“{title[:60]}”" for title in titles[:_NAMED])
+    more = f" and {len(titles) - _NAMED} more" if len(titles) > _NAMED else ""
+    return (
+        f"{len(titles)} {'node has' if one else 'nodes have'} no equal here and became "
+        f"{'a placeholder that keeps its' if one else 'placeholders that keep their'} data: "
+        f"{shown}{more}. The workflow runs when {'it' if one else 'each'} is replaced."
+    )
+
+
 def placeholder(b: Builder, step: Step) -> Part:
     """A node that keeps what was there, with a port for everything it was wired to."""
     from app.services.importers.build import Part
 
-    b.placeholders += 1
     title = step.title or step.kind or "Step"
+    b.placeholders.append(title)
     config = {
         "origin": b.source.format,
         "kind": step.kind[:200] or "unknown",

@@ -26,7 +26,7 @@ _KEYS = (
 #: Servers on one's own machine: they have a default address and want no key.
 _KEYLESS = ("ollama/", "ollama_chat/", "lm_studio/", "llamafile/", "hosted_vllm/", "vllm/")
 
-USE_EXTRACTIVE = "or choose “extractive”, which answers from the passages without any model"
+USE_EXTRACTIVE = "or answer from passages without any model: “extractive” in Generate"
 USE_EMBEDDED = "or choose “default” (bge-small-en-v1.5), which is built in"
 
 
@@ -110,6 +110,13 @@ async def stream_chat(
 
     `on_usage` hears at the end what the provider reported, if it did.
     """
+    if model == "extractive":
+        raise ModelUnavailable(
+            "“extractive” quotes sentences of passages: it cannot write anything else.",
+            fix="Choose a language model for this step, such as ollama/llama3.1 on this machine, "
+            "or leave the step out.",
+            model=model,
+        )
     await check_provider(model, otherwise=USE_EXTRACTIVE)
     litellm = await litellm_module()
     try:

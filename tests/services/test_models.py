@@ -127,6 +127,13 @@ async def test_what_is_built_in_passes_the_check(models: ModelService) -> None:
     assert not ready["openai/…"]
 
 
+async def test_quoting_passages_is_not_writing(models: ModelService) -> None:
+    with pytest.raises(ModelUnavailable, match="cannot write") as caught:
+        await complete(models, "extractive")
+    assert "language model" in caught.value.fix
+    assert "extractive" not in caught.value.fix
+
+
 @pytest.mark.usefixtures("provider")
 async def test_completions_stream(models: ModelService) -> None:
     assert await complete(models, "openai/tiny") == WORDS

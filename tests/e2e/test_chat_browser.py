@@ -72,7 +72,14 @@ def test_a_person_talks_rates_and_shares(
     expect(page.locator(".rc-assistant .rc-text-body").last).to_contain_text("Hybrid")
     page.get_by_role("button", name="Share").click()
     page.get_by_role("button", name="Make the link").click()
-    expect(page.locator(".rl-dialog code").first).to_contain_text("/c/link_")
+    expect(page.locator(".rl-dialog code")).to_have_count(1)
+    expect(page.locator(".rl-dialog code")).to_contain_text("/c/link_")
+    # A tag for other pages is offered where one of them may show the chat.
+    page.get_by_text("New link").click()
+    page.get_by_role("textbox", name="Sites that may show it").fill("https://www.example.org")
+    page.get_by_role("button", name="Make the link").click()
+    expect(page.locator(".rl-dialog code", has_text="embed.js")).to_have_count(1)
+    expect(page.get_by_text("May be shown inside: https://www.example.org")).to_be_visible()
     page.close()
 
 

@@ -162,13 +162,16 @@ class Sharing:
             self._copied(
                 f"{base}{link.path}", "Copy the link", f"location.origin + {json.dumps(link.path)}"
             )
+            if not link.origins:
+                hint = "No other site may show it; for that, make a link that names the site."
+                parts.label(hint, "rl-muted rl-small")
+                return
             token = link.path.rsplit("/", 1)[-1]
             # The address of this server is known best to the browser that looks at it.
             parts_ = ['<script src="', f'/c/_/embed.js" data-chat="{token}" async></script>']
             snippet = f"{json.dumps(parts_[0])} + location.origin + {json.dumps(parts_[1])}"
             self._copied(base.join(parts_), "Copy the tag for other pages", snippet)
-            where = ", ".join(link.origins) or "no other site"
-            parts.label(f"May be shown inside: {where}", "rl-muted rl-small")
+            parts.label(f"May be shown inside: {', '.join(link.origins)}", "rl-muted rl-small")
 
     @staticmethod
     def _copied(shown: str, tip: str, expression: str) -> None:

@@ -108,6 +108,30 @@ async def test_a_schedule_is_made_paused_deleted_and_brought_back(
     await until(lambda: count(1))
 
 
+async def test_what_somebody_else_changed_meanwhile_is_kept(user: User, services: Services) -> None:
+    workflow = await make(services)
+    made = await services.triggers.add_schedule(workflow, "0 9 * * *", name="Mornings")
+    await user.open(f"/workflows/{workflow}/automation")
+    await user.should_see("Mornings")
+    user.find(marker="change").click()
+    await user.should_see("Change the schedule")
+    await services.triggers.change_schedule(made.schedule_id, name="By somebody else")
+    user.find(marker="how-often").elements.pop().value = "hour"  # type: ignore[attr-defined]
+    user.find(marker="save-schedule").click()
+
+    async def changed() -> bool:
+        [one] = await services.triggers.schedules(workflow)
+        return (one.cron, one.name) == ("0 * * * *", "By somebody else")
+
+    await until(changed)
+    user.find(marker="change").click()
+    await user.should_see("Change the schedule")
+    await services.triggers.remove_schedule(made.schedule_id)
+    user.find(marker="how-often").elements.pop().value = "day"  # type: ignore[attr-defined]
+    user.find(marker="save-schedule").click()
+    await user.should_see("It was deleted meanwhile.")
+
+
 async def test_the_address_of_a_webhook_is_shown_once(user: User, services: Services) -> None:
     workflow = await make(services)
     await user.open(f"/workflows/{workflow}/automation")

@@ -208,7 +208,7 @@ class Schedules(Section):
                 switch.on_value_change(lambda e: self._pause(one, bool(e.value)))
                 with parts.icon_button("more_horiz", "More"), ui.menu():
                     ui.menu_item("Run now", partial(self._fire, one))
-                    ui.menu_item("Change", partial(self._change, one))
+                    ui.menu_item("Change", partial(self._change, one)).mark("change")
                     runs = self.runs_href("schedule")
                     ui.menu_item("Its runs", lambda: ui.navigate.to(runs))
                     ui.menu_item("Delete", partial(self._remove, one)).mark("delete")

@@ -16,6 +16,7 @@ _SHORTCUTS = {
 }
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _CRON_DAYS = {**{str(i): _DAYS[i - 1] for i in range(1, 8)}, "0": "Sunday"}
+_FIELDS = ("minute", "hour", "day of month", "month", "day of week")
 _CLOCK = r"(?P<m>\d+) (?P<h>\d+)"
 _WORDS = (
     (r"\* \* \* \* \*", "Every minute"),
@@ -47,7 +48,13 @@ def check_cron(text: str) -> str:
     from croniter import croniter  # type: ignore[import-untyped]
 
     if not croniter.is_valid(plain):
-        raise BadSchedule(f"“{text[:100]}” is no time to repeat.", fix=_HELP)
+        wrong = [
+            f"“{field[:40]}” is no {name}"
+            for place, (name, field) in enumerate(zip(_FIELDS, plain.split(), strict=True))
+            if not croniter.is_valid(" ".join(["*"] * place + [field] + ["*"] * (4 - place)))
+        ]
+        said = "; ".join(wrong) or f"“{text[:100]}” is no time to repeat"
+        raise BadSchedule(f"{said}.", fix=_HELP)
     next_time(plain, "UTC", 0.0)
     return plain
 

@@ -179,6 +179,21 @@ def test_times_are_put_in_words() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("cron", "said"),
+    [
+        ("61 * * * *", "“61” is no minute."),
+        ("0 25 * 13 *", "“25” is no hour; “13” is no month."),
+        ("* * *", "“* * *” is no time to repeat."),
+        ("0 9 31 2 *", "“0 9 31 2 *” never comes."),
+    ],
+)
+def test_a_time_that_means_nothing_is_told_by_its_part(cron: str, said: str) -> None:
+    with pytest.raises(BadSchedule) as error:
+        check_cron(cron)
+    assert error.value.message == said
+
+
 async def token_of(place: Place, **more: Any) -> tuple[str, str | None]:
     workflow_id = (await place.workflows.create(LOUD)).workflow_id
     made = await place.triggers.add_webhook(workflow_id, **more)

@@ -296,6 +296,8 @@ class RunRepository:
     def _remove(self, ids: Any) -> int:
         with self._db.write() as session:
             doomed = session.exec(ids).all()
+            if not doomed:
+                return 0
             session.exec(delete(RunStep).where(self._db.among(RunStep.run_id, doomed)))
             session.exec(delete(Approval).where(self._db.among(Approval.run_id, doomed)))
             session.exec(delete(Run).where(self._db.among(Run.id, doomed)))

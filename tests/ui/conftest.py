@@ -20,8 +20,9 @@ HERE = Path(__file__).parent
 BUNDLE = HERE.parents[1] / "app" / "ui" / "canvas" / "dist" / "index.js"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a server with nothing but canvases, each test's under a name of its own."""
     if not BUNDLE.exists():
         pytest.skip("the canvas is not built: run hatch_build.py")
     with socket.socket() as probe:
@@ -70,7 +71,8 @@ def tab(context: BrowserContext) -> Iterator[Page]:
 
 @pytest.fixture
 def desk(tab: Page, server: str, request: pytest.FixtureRequest) -> Iterator[Desk]:
-    made = Desk(tab, server, request.function.__name__, getattr(request, "param", ""))
+    name = f"{request.module.__name__}.{request.function.__name__}"
+    made = Desk(tab, server, name, getattr(request, "param", ""))
     yield made
     made.leave()
     assert made.errors == []

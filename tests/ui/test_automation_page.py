@@ -177,6 +177,14 @@ async def test_a_webhook_is_changed_and_renewed(user: User, services: Services) 
     await user.should_see("← message.text")
     user.find(marker="renew-webhook").click()
     await user.should_see("will answer no more")
+    [row] = user.find(marker="webhook").elements
+    with user:
+        user.find(kind=ui.switch).elements.pop().set_value(False)  # draws the list anew
+
+    async def drawn_anew() -> bool:
+        return row not in user.find(marker="webhook").elements
+
+    await until(drawn_anew)
     user.find(kind=ui.button, content="New address").click()
     await user.should_see(marker="new-webhook-url")
     [label] = user.find(marker="new-webhook-url").elements

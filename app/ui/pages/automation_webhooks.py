@@ -100,7 +100,8 @@ class Webhooks(Section):
             await self.do(self.triggers.remove_webhook(one.webhook_id))
 
     def _show_fresh(self, made: WebhookView) -> None:
-        base = str(ui.context.client.request.base_url).rstrip("/")
+        # Not of the context: the row whose menu led here may have been drawn anew meanwhile.
+        base = str(self.fresh.client.request.base_url).rstrip("/")
         url = f"{base}{made.url}"
         names = [one.name for one in self.inputs if one.kind == "text"]
         self.fresh.clear()

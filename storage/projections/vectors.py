@@ -9,6 +9,7 @@ import logging
 import re
 import shutil
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,10 @@ _HNSW = {"space": "cosine", "ef_construction": 100, "ef_search": 100, "max_neigh
 _CHECK_TIMEOUT_S = 30.0
 #: Chunks of one call: Chroma keeps the interpreter, and with it the whole server, to itself until a
 #: call is through, which for thousands of chunks would be seconds.
-_AT_ONCE = 64
+_MOST_AT_ONCE, _LEAST_AT_ONCE = 64, 16
+#: Seconds of a call from which on the next one holds fewer, and below which it may hold more: what
+#: takes 40 ms on a free machine takes 150 on a busy one.
+_LONG_S, _SHORT_S = 0.08, 0.03
 
 
 class VectorIndex:
@@ -43,6 +47,8 @@ class VectorIndex:
         self._client: Any = None
         self._collections: dict[str, Any] = {}
         self._lock = threading.Lock()
+        #: Chunks of the next call.
+        self._at_once = _MOST_AT_ONCE
 
     def open(self) -> bool:
         """Connect. False when the folder could not be trusted and was started over, empty.
@@ -86,9 +92,8 @@ class VectorIndex:
             return
         collection = self._collection(kb_id, model, create=True)
         with self._full_as_error():
-            for start in range(0, len(ids), _AT_ONCE):
-                end = start + _AT_ONCE
-                collection.upsert(ids=list(ids[start:end]), embeddings=vectors[start:end])
+            for part in self._parts(len(ids)):
+                collection.upsert(ids=list(ids[part]), embeddings=vectors[part])
 
     def delete(self, kb_id: str, model: str, ids: Sequence[str]) -> None:
         """Remove chunks; those that are not there are passed over."""
@@ -96,8 +101,18 @@ class VectorIndex:
         if collection is None or not ids:
             return
         with self._full_as_error():
-            for start in range(0, len(ids), _AT_ONCE):
-                collection.delete(ids=list(ids[start : start + _AT_ONCE]))
+            for part in self._parts(len(ids)):
+                collection.delete(ids=list(ids[part]))
+
+    def _parts(self, count: int) -> Iterator[slice]:
+        """Parts of so many chunks, each for one call, which the one before decides the size of."""
+        start = 0
+        while start < count:
+            began, end = time.monotonic(), min(count, start + self._at_once)
+            yield slice(start, end)
+            if end - start == self._at_once:
+                self._at_once = next_size(self._at_once, time.monotonic() - began)
+            start = end
 
     def query(self, kb_id: str, model: str, vector: np.ndarray, n: int) -> list[tuple[str, float]]:
         """The `n` nearest chunks and their cosines, best first. Raises ModelMismatch."""
@@ -188,6 +203,13 @@ class VectorIndex:
     def _full_as_error(self) -> Iterator[None]:
         with full_index_as_error(self._path):
             yield
+
+
+def next_size(size: int, took: float) -> int:
+    """How many chunks to hand over at once, when `size` of them took so many seconds."""
+    if took > _LONG_S:
+        return max(_LEAST_AT_ONCE, size // 2)
+    return min(_MOST_AT_ONCE, size * 2) if took < _SHORT_S else size
 
 
 def collection_name(kb_id: str, model: str) -> str:

@@ -16,7 +16,7 @@ from storage.folder import DataFolder
 from storage.knowledge import KnowledgeRepository
 from storage.projections import KeywordIndex, Projector, VectorIndex, guard
 from storage.projections.guard import is_sound
-from storage.projections.vectors import collection_name
+from storage.projections.vectors import collection_name, next_size
 from tests.storage.corpus import MODEL, Corpus, Stores, embed
 
 
@@ -324,3 +324,11 @@ def held(corpus: Corpus, stores: Stores) -> tuple[set[str], set[str]]:
 
 def unit(vector: np.ndarray) -> np.ndarray:
     return (vector / np.linalg.norm(vector)).astype("f4")
+
+
+def test_a_busy_machine_is_given_fewer_chunks_at_once() -> None:
+    """Nothing else of the server runs while Chroma takes them."""
+    sizes = [64]
+    for took in (0.04, 0.15, 0.1, 0.2, 0.05, 0.01, 0.01, 0.01):
+        sizes.append(next_size(sizes[-1], took))
+    assert sizes == [64, 64, 32, 16, 16, 16, 32, 64, 64]

@@ -14,10 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fastapi import FastAPI
 from nicegui import ui
 from nicegui.testing import User
-from nicegui.testing.user_simulation import user_simulation
+from visitor import visiting
 
 from app.services.cron import moment_in_words
 from app.services.triggers import ScheduleView
@@ -34,10 +33,7 @@ NASTY = "<script>alert(1)</script>"
 @pytest.fixture
 async def user(services: Services) -> AsyncIterator[User]:
     """A browserless visitor of the pages, who lives in Berlin and is called Anna."""
-    from app.ui.pages import register
-
-    async with user_simulation() as visitor:
-        register(FastAPI(), lambda: services)
+    async with visiting(services) as visitor:
         visitor.javascript_rules[re.compile(".*timeZone.*", re.DOTALL)] = lambda _: "Europe/Berlin"
         visitor.javascript_rules[re.compile(".*canvas.name.*", re.DOTALL)] = lambda _: "Anna"
         yield visitor

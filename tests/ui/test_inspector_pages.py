@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fastapi import FastAPI
 from nicegui import ui
 from nicegui.element import Element
 from nicegui.testing import User
-from nicegui.testing.user_simulation import user_simulation
+from visitor import visiting
 
 from app.services.uploads import IncomingFile
 from app.ui.canvas.flow import FlowCanvas
@@ -26,10 +25,7 @@ NASTY = "<script>alert(1)</script>"
 @pytest.fixture
 async def user(services: Services) -> AsyncIterator[User]:
     """A browserless visitor of the pages."""
-    from app.ui.pages import register
-
-    async with user_simulation() as visitor:
-        register(FastAPI(), lambda: services)
+    async with visiting(services) as visitor:
         yield visitor
 
 
@@ -157,12 +153,12 @@ async def test_filters_offer_the_fields_there_are_and_warn_of_others(
         "filname": "tides.md"
     }
     workflow = await select(user, services, graph, "retrieve")
-    await user.should_see("Did you mean “filename”?", retries=30)
+    await user.should_see("Did you mean “filename”?")
     field = named(user, ui.select, "Field")
     assert {"filename", "headings", "language"} <= set(field.options)
     with user:
         field.set_value("filename")
-    await user.should_not_see("Did you mean", retries=20)
+    await user.should_not_see("Did you mean")
     value = named(user, ui.select, "Value of filename")
     assert "tides.md" in value.options
     read = saved(services, workflow, "retrieve")
@@ -227,9 +223,9 @@ async def test_a_stored_workflow_is_pinned_and_updated(user: User, services: Ser
         "interface": {"inputs": [], "outputs": []},
     }  # fmt: skip
     workflow = await select(user, services, one_node("workflow", {"body": body}), "it")
-    await user.should_see(f"Revision {view.revision}", retries=20)
+    await user.should_see(f"Revision {view.revision}")
     user.find(marker="body-update").click()
-    await user.should_see("the newest", retries=20)
+    await user.should_see("the newest")
     read = saved(services, workflow, "it")
 
     async def pinned() -> bool:
@@ -279,7 +275,7 @@ async def test_data_is_shown_with_ranks_searched_and_explained(
     await user.open(f"/workflows/{workflow.workflow_id}")
     user.find(FlowCanvas).trigger("selectionChange", {"nodes": ["rerank"], "edges": []})
     user.find(kind=ui.tab, content="Data").click()
-    await user.should_see("Done", retries=30)
+    await user.should_see("Done")
     await user.should_see("compared with what came in")
     await user.should_see("still 1")
     await user.should_see("highest tide at noon")
@@ -291,7 +287,7 @@ async def test_data_is_shown_with_ranks_searched_and_explained(
         for finder in finders:
             assert isinstance(finder, ui.input)
             finder.set_value("lowick")
-    await user.should_see("chunks.items[0].content", retries=20)
+    await user.should_see("chunks.items[0].content")
     user.find(kind=ui.tab, content="Help").click()
     await user.should_see("What is in it")
 

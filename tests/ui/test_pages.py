@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fastapi import FastAPI
 from nicegui import ui
 from nicegui.testing import User, UserInteraction
-from nicegui.testing.user_simulation import user_simulation
+from visitor import visiting
 
 from app.services import templates
 from app.services.uploads import IncomingFile
@@ -27,10 +26,7 @@ NASTY = "<script>alert(1)</script>"
 @pytest.fixture
 async def user(services: Services) -> AsyncIterator[User]:
     """A browserless visitor of the pages."""
-    from app.ui.pages import register
-
-    async with user_simulation() as visitor:
-        register(FastAPI(), lambda: services)
+    async with visiting(services) as visitor:
         yield visitor
 
 
@@ -112,8 +108,8 @@ async def test_the_canvas_page_runs_and_answers_with_citations(
         return bool(runs.items) and runs.items[0].status == "completed"
 
     await until(answered)
-    await user.should_see("highest tide at noon", retries=30)
-    await user.should_see("confidence", retries=30)
+    await user.should_see("highest tide at noon")
+    await user.should_see("confidence")
     # The run is on the list, and opens as it was.
     run = (await services.runs.list(limit=1, offset=0)).items[0]
     await user.open("/runs")
@@ -137,10 +133,10 @@ async def test_settings_of_a_node_are_edited_checked_and_saved(
         fields = user.find(ui.number).elements
         field = next(e for e in fields if e.props.get("aria-label") == "Passages to find (k)")
         field.set_value(500)
-    await user.should_see("Must be at most 200", retries=10)
+    await user.should_see("Must be at most 200")
     with user:
         field.set_value(12)
-    await user.should_not_see("Must be at most 200", retries=10)
+    await user.should_not_see("Must be at most 200")
 
     async def saved() -> bool:
         graph = (await services.workflows.get(workflow.workflow_id)).graph or {}
@@ -233,9 +229,9 @@ async def test_a_knowledge_base_is_made_searched_and_read(user: User, services: 
     await user.should_see("Harbour")
     await user.open(f"/knowledge/{kb}")
     await user.should_see("tides.md")
-    await user.should_see("Healthy", retries=60)
+    await user.should_see("Healthy")
     await user.open(f"/knowledge/{kb}?tab=Search&q=highest%20tide")
-    await user.should_see("1 passage", retries=30)
+    await user.should_see("1 passage")
     document = (await services.knowledge.documents(kb, limit=1, offset=0)).items[0]
     chunk = (await services.knowledge.chunks(kb, document.document_id, limit=1, offset=0)).items[0]
     await user.open(f"/knowledge/{kb}/documents/{document.document_id}?chunk={chunk.chunk_id}")
@@ -296,9 +292,9 @@ async def test_runs_are_filtered_by_their_status_among_all(user: User, services:
     with user:
         status = next(e for e in user.find(ui.select).elements if "failed" in e.options)
         status.set_value("failed")
-    await user.should_see("No such run", retries=10)
+    await user.should_see("No such run")
     user.find(kind=ui.button, content="Show all runs").click()
-    await user.should_see("highest tide at noon", retries=10)
+    await user.should_see("highest tide at noon")
 
 
 async def test_the_branch_picker_offers_the_branches_of_the_chosen_base(

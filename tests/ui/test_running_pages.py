@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fastapi import FastAPI
 from nicegui import ui
 from nicegui.testing import User
-from nicegui.testing.user_simulation import user_simulation
+from visitor import visiting
 
 from app.ui.canvas.flow import FlowCanvas
 
@@ -23,10 +22,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 async def user(services: Services) -> AsyncIterator[User]:
     """A browserless visitor of the pages."""
-    from app.ui.pages import register
-
-    async with user_simulation() as visitor:
-        register(FastAPI(), lambda: services)
+    async with visiting(services) as visitor:
         yield visitor
 
 
@@ -133,18 +129,18 @@ async def test_a_failed_run_says_why_and_goes_on_from_there_after_the_fix(
     failed = await ended(services, 1)
     assert failed.status == "failed"
     await idle(user)
-    await user.should_see(marker="run-from-failed", retries=30)
+    await user.should_see(marker="run-from-failed")
     # The fix: the node that made the data is given other data, and only what follows runs.
     act(user, "edit_output", "words")
     await user.should_see("What stands here is used instead of running the node")
     fill_in(user, "port-text", '{"a": 1}')
     user.find(marker="pin-outputs").click()
-    await user.should_not_see("What stands here is used", retries=30)
+    await user.should_not_see("What stands here is used")
     user.find(marker="run-from-failed").click()
     run = await ended(services, 2)
     assert run.status == "completed", run.error
     assert run.outputs["found"] == {"data": {"a": 1}}
-    await user.should_see("Critical path", retries=30)
+    await user.should_see("Critical path")
 
 
 async def test_one_node_runs_alone_with_inputs_that_were_edited(
@@ -159,7 +155,7 @@ async def test_one_node_runs_alone_with_inputs_that_were_edited(
     await user.should_see("Run Reader alone")
     fill_in(user, "port-text", "no JSON at all")
     user.find(marker="run-alone").click()
-    await user.should_see("This is no JSON", retries=10)
+    await user.should_see("This is no JSON")
     fill_in(user, "port-text", '{"type": "Text", "value": {"text": "[2, 3]"}}')
     user.find(marker="run-alone").click()
     run = await ended(services, 2)
@@ -175,16 +171,16 @@ async def test_a_run_goes_a_step_at_a_time_and_then_on_by_itself(
     await open_page(user, services, reading())
     fill_in(user, "input-text", "[1]")
     user.find(marker="way-skip_next").click()
-    await user.should_see("Next: Words", retries=50)
+    await user.should_see("Next: Words")
     user.find(marker="step").click()
-    await user.should_see("Next: Reader", retries=50)
+    await user.should_see("Next: Reader")
     run = await newest(services)
     assert run is not None
     done = [step.node_id for step in run.steps if step.status == "completed"]
     assert done == ["words"]
     # Another tab on the same workflow can let it go on, too.
     await user.open(f"/workflows/{run.workflow_id}")
-    await user.should_see("Next: Reader", retries=50)
+    await user.should_see("Next: Reader")
     user.find(marker="continue").click()
     assert (await ended(services, 1)).status == "completed"
 
@@ -195,12 +191,12 @@ async def test_a_person_is_asked_changes_the_value_and_the_run_goes_on(
     workflow = await open_page(user, services, approving())
     fill_in(user, "input-text", "Dear sir")
     user.find(marker="run").click()
-    await user.should_see("Send “Dear sir”?", retries=50)
+    await user.should_see("Send “Dear sir”?")
     # It waits as long as it takes: a page opened later shows the question again, and the bar.
     await until(lambda: _waits(services))
     await user.open(f"/workflows/{workflow}")
-    await user.should_see("Boss waits for you", retries=50)
-    await user.should_see("1 waits for you", retries=50)
+    await user.should_see("Boss waits for you")
+    await user.should_see("1 waits for you")
     fill_in(user, "ask-value", "Dear madam")
     fill_in(user, "ask-comment", "More polite")
     user.find(marker="approve").click()
@@ -209,7 +205,7 @@ async def test_a_person_is_asked_changes_the_value_and_the_run_goes_on(
     assert run.outputs["letter"] == {"text": "Dear madam"}
     decided = next(step for step in run.steps if step.node_id == "boss")
     assert decided.outputs["comment"] == {"text": "More polite"}
-    await user.should_not_see("Boss waits for you", retries=30)
+    await user.should_not_see("Boss waits for you")
 
 
 async def _waits(services: Services) -> bool:
@@ -218,7 +214,6 @@ async def _waits(services: Services) -> bool:
 
 async def test_a_run_that_the_server_broke_off_is_resumed(settings: Settings) -> None:
     from app.services.container import Services
-    from app.ui.pages import register
 
     before = await Services.open(settings, background=False)
     workflow = await before.workflows.create(reading())
@@ -231,15 +226,14 @@ async def test_a_run_that_the_server_broke_off_is_resumed(settings: Settings) ->
     await before.close()
     services = await Services.open(settings, background=False)
     try:
-        async with user_simulation() as user:
-            register(FastAPI(), lambda: services)
+        async with visiting(services) as user:
             await user.open(f"/workflows/{workflow.workflow_id}")
             await user.should_see("Interrupted")
             user.find(marker="resume").click()
             run = await ended(services, 1)
             assert run.status == "completed", run.error
             assert run.outputs["found"] == {"data": [1]}
-            await user.should_see("Critical path", retries=30)
+            await user.should_see("Critical path")
     finally:
         await services.close()
 
@@ -258,7 +252,7 @@ async def test_a_past_run_is_opened_with_its_data_pinned_as_one_edit(
     await user.open(f"/workflows/{workflow}?run={run.execution_id}")
     await user.should_see(marker="pin-run")
     await user.open(f"/workflows/{workflow}?pin={run.execution_id}")
-    await user.should_see("is pinned on 3 nodes", retries=30)
+    await user.should_see("is pinned on 3 nodes")
 
     async def pinned() -> dict[str, Any]:
         graph = (await services.workflows.get(workflow)).graph or {}
@@ -289,10 +283,10 @@ async def test_a_run_in_the_background_is_on_the_list_and_can_be_compared(
     with user:
         (tabs,) = [t for t in user.find(ui.tabs).elements if t.value == "Timeline"]
         tabs.set_value("Runs")
-    await user.should_see("background", retries=30)
+    await user.should_see("background")
     with user:
         tabs.set_value("Compare")
-    await user.should_see("other input", retries=30)
+    await user.should_see("other input")
     with user:
         links = [str(e.props.get("href", "")) for e in user.find(ui.element).elements]
     assert any(href.startswith(f"/compare?a={run.execution_id}&b=") for href in links)
@@ -304,8 +298,8 @@ async def test_a_table_runs_row_by_row_and_its_bad_rows_once_more(
     workflow = await services.workflows.create(reading())
     await user.open(f"/workflows/{workflow.workflow_id}/batch")
     fill_in(user, "batch-paste", "text,colour\n[1],red\nnonsense,blue\n[3],")
-    await user.should_see("does not ask for “colour”", retries=30)
-    await user.should_see("Run 3 rows", retries=10)
+    await user.should_see("does not ask for “colour”")
+    await user.should_see("Run 3 rows")
     user.find(marker="run-batch").click()
 
     async def over() -> Any:
@@ -315,8 +309,8 @@ async def test_a_table_runs_row_by_row_and_its_bad_rows_once_more(
     batch = await until(over)
     assert batch.counts == {"completed": 2, "failed": 1}
     await user.open(f"/workflows/{workflow.workflow_id}/batch?batch={batch.batch_id}")
-    await user.should_see("3 of 3 rows, 1 failed", retries=30)
-    await user.should_see("nonsense", retries=30)
+    await user.should_see("3 of 3 rows, 1 failed")
+    await user.should_see("nonsense")
     user.find(marker="batch-csv").click()
     table = await user.download.next()
     assert table.text.splitlines()[0].startswith("\ufefftext,status,")
@@ -334,7 +328,7 @@ async def test_a_table_that_cannot_be_read_says_why(user: User, services: Servic
     workflow = await services.workflows.create(reading())
     await user.open(f"/workflows/{workflow.workflow_id}/batch")
     fill_in(user, "batch-paste", "[{")
-    await user.should_see("begins like JSON and is none", retries=30)
+    await user.should_see("begins like JSON and is none")
     empty = await services.workflows.create(chain(node("v", "output", name="x"), ports=[]))
     await user.open(f"/workflows/{empty.workflow_id}/batch")
     await user.should_see("This workflow asks for nothing")
@@ -351,5 +345,5 @@ async def test_a_run_that_somebody_else_starts_is_shown_here_too(
     elsewhere = await services.workflows.create(approving())
     for id_, text in ((elsewhere.workflow_id, "Not this"), (workflow.workflow_id, "From afar")):
         await services.runs.start(workflow_id=id_, input_data={"text": text}, trigger="page")
-    await user.should_see("Send “From afar”?", retries=50)
+    await user.should_see("Send “From afar”?")
     await user.should_not_see("Not this")

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from fastapi import FastAPI
 from nicegui import ui
 from nicegui.testing import User
-from nicegui.testing.user_simulation import user_simulation
+from visitor import visiting
 
 from app.services.ingest_pauses import Pauses
 from app.services.uploads import IncomingFile
@@ -25,10 +24,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 async def user(services: Services) -> AsyncIterator[User]:
     """A browserless visitor of the pages."""
-    from app.ui.pages import register
-
-    async with user_simulation() as visitor:
-        register(FastAPI(), lambda: services)
+    async with visiting(services) as visitor:
         yield visitor
 
 
@@ -45,13 +41,13 @@ async def test_a_paused_job_tells_why_and_goes_on_when_told_to(
     config = services.repository.get(kb).config
     services.repository.update(kb, config={**config, "embedding_model": "gone/no-such-model"})
     job = await services.ingest.submit(kb, [file("a.md"), file("b.md")])
-    await user.should_see("“gone/no-such-model” is not on this machine", retries=100)
+    await user.should_see("“gone/no-such-model” is not on this machine")
     await user.should_see("no file counts as failed")
     await user.should_see("0 of 2 files in")
     services.repository.update(kb, config=config)
     user.find(kind=ui.button, content="Go on now").click()
     assert (await services.ingest.wait(job.job_id, 60)).status == "completed"
-    await user.should_not_see("is not on this machine", retries=100)
+    await user.should_not_see("is not on this machine")
 
 
 async def test_an_encrypted_file_asks_for_its_password_in_place(
@@ -62,15 +58,15 @@ async def test_an_encrypted_file_asks_for_its_password_in_place(
     locked = shared_data / "hostile-docs" / "r6-user-password.pdf"
     files = [IncomingFile("locked.pdf", path=locked), file("a.md"), IncomingFile("b.pdf", b"%PDF")]
     job = await services.ingest.submit(kb, files)
-    await user.should_see("It is encrypted.", retries=200)
-    await user.should_see("1 of 3 files in · 2 failed", retries=200)
+    await user.should_see("It is encrypted.")
+    await user.should_see("1 of 3 files in · 2 failed")
     user.find(kind=ui.input, content="Password").type("wrong")
     user.find(kind=ui.button, content="Open").click()
-    await user.should_see("That is not its password.", retries=200)
+    await user.should_see("That is not its password.")
     user.find(kind=ui.input, content="Password").type("asdfzxcv")
     user.find(kind=ui.button, content="Open").click()
-    await user.should_see("2 of 3 files in · 1 failed", retries=200)
-    await user.should_not_see("not its password", retries=100)
+    await user.should_see("2 of 3 files in · 1 failed")
+    await user.should_not_see("not its password")
     user.find(kind=ui.button, content="Try these again").click()
     done = await services.ingest.wait(job.job_id, 60)
     assert [result.status for result in done.results] == ["success", "success", "error"]
@@ -102,12 +98,12 @@ async def test_what_others_take_in_and_remove_is_followed(user: User, services: 
     files = [file("a.md", "The tide is high at noon on Fridays."), IncomingFile("b.pdf", b"%PDF")]
     job = await services.ingest.submit(kb, files)
     ended = await services.ingest.wait(job.job_id, 60)
-    await user.should_see("More of a.md", retries=200)
-    await user.should_see("“b.pdf” is named .pdf", retries=200)
+    await user.should_see("More of a.md")
+    await user.should_see("“b.pdf” is named .pdf")
     async with asyncio.timeout(60):
         while not any(_offers(select, "English") for select in user.find(kind=ui.select).elements):
             await asyncio.sleep(0.02)
     for result in ended.results:
         await services.knowledge.delete_document(kb, result.document_id)
-    await user.should_not_see("“b.pdf” is named .pdf", retries=200)
-    await user.should_not_see("More of a.md", retries=200)
+    await user.should_not_see("“b.pdf” is named .pdf")
+    await user.should_not_see("More of a.md")

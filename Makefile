@@ -22,8 +22,10 @@ $(VENV)/.installed-test: $(VENV)/.installed
 run: $(VENV)/.installed
 	$(BIN)/ragloom serve
 
+# Three workers also on two cores, for tests wait now and then. The many processes that they start
+# find bytecode, also where the environment keeps Python from writing it.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .

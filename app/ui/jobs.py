@@ -8,6 +8,8 @@ from app.services.container import Services
 from app.services.views import TaskView
 from app.ui import live, parts
 
+#: Files that the button lists; of the others it gives the number.
+_LISTED = 8
 STAGES = ("extract", "chunk", "quality", "embed", "index")
 
 
@@ -50,8 +52,12 @@ class _Button:
             self._spinner = ui.spinner(size="16px")
             self._still = ui.icon("pause_circle", size="18px").classes("rl-hidden")
             self._summary = parts.tag("span", "", "rl-small").style("margin-left: 8px")
-            with ui.menu():
+            with ui.menu() as self._menu:
                 self._room = parts.div("rl-col").style("padding: 8px 12px; width: 320px; gap: 10px")
+            self._menu.on_value_change(self._list)
+        self._rows: list[_Row] = []
+        with self._room:
+            self._more = parts.label("", "rl-muted rl-small")
         live.follow(self._watch, "jobs in the top bar")
         live.follow(self._watch_jobs, "pauses in the top bar")
 
@@ -84,17 +90,38 @@ class _Button:
         done = len(tasks) - len(open_tasks)
         several = len(tasks) > 1
         self._summary.text = f"{done} of {len(tasks)} files" if several else words(open_tasks[0])
-        self._room.clear()
-        with self._room:
-            for task in sorted(open_tasks, key=lambda t: t.status == "queued")[:8]:
-                _row(task)
-            if len(open_tasks) > 8:
-                parts.label(f"and {len(open_tasks) - 8} more", "rl-muted rl-small")
+        self._list()
+
+    def _list(self) -> None:
+        """List the files while somebody looks: they may come by the hundred, on every open page."""
+        if not self._menu.value:
+            return
+        tasks = [t for t in self._tasks.values() if t.status in ("queued", "running")]
+        tasks.sort(key=lambda task: task.status == "queued")
+        while len(self._rows) < min(len(tasks), _LISTED):
+            with self._room:
+                self._rows.append(_Row())
+            self._more.move(self._room)  # stays the last one
+        for number, row in enumerate(self._rows):
+            row.show(tasks[number] if number < len(tasks) else None)
+        more = len(tasks) - _LISTED
+        self._more.text = f"and {more} more" if more > 0 else ""
 
 
-def _row(task: TaskView) -> None:
-    with parts.div("rl-col rl-gap-4"):
-        with parts.div("rl-row"):
-            parts.label(task.filename, "rl-ellipsis rl-grow rl-small")
-            parts.label(words(task), "rl-muted rl-small")
-        ui.linear_progress(fraction(task), show_value=False, size="4px")
+class _Row:
+    """A file and how far it is."""
+
+    def __init__(self) -> None:
+        self._root = parts.div("rl-col rl-gap-4")
+        with self._root:
+            with parts.div("rl-row"):
+                self._name = parts.label("", "rl-ellipsis rl-grow rl-small")
+                self._words = parts.label("", "rl-muted rl-small")
+            self._bar = ui.linear_progress(0.0, show_value=False, size="4px")
+
+    def show(self, task: TaskView | None) -> None:
+        """Show a file, or nothing."""
+        self._root.classes(**{"remove" if task else "add": "rl-hidden"})
+        if task is not None:
+            self._name.text, self._words.text = task.filename, words(task)
+            self._bar.value = fraction(task)

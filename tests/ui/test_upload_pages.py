@@ -40,10 +40,17 @@ async def test_a_paused_job_tells_why_and_goes_on_when_told_to(
     await user.open(f"/knowledge/{kb}")
     config = services.repository.get(kb).config
     services.repository.update(kb, config={**config, "embedding_model": "gone/no-such-model"})
-    job = await services.ingest.submit(kb, [file("a.md"), file("b.md")])
+    job = await services.ingest.submit(kb, [file(f"{letter}.md") for letter in "abcdefghij"])
     await user.should_see("“gone/no-such-model” is not on this machine")
     await user.should_see("no file counts as failed")
-    await user.should_see("0 of 2 files in")
+    await user.should_see("0 of 10 files in")
+    # The top bar lists some of them, once somebody looks.
+    await user.should_not_see("and 2 more")
+    (bar,) = user.find(marker="jobs").elements
+    (menu,) = (child for child in bar.descendants() if isinstance(child, ui.menu))
+    menu.open()
+    await user.should_see("and 2 more")
+    menu.close()
     services.repository.update(kb, config=config)
     user.find(kind=ui.button, content="Go on now").click()
     assert (await services.ingest.wait(job.job_id, 60)).status == "completed"

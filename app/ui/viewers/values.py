@@ -28,7 +28,10 @@ def show(
     """Show one port value."""
     view = view or View(found_by=found_by or {})
     if value is None:
-        parts.label("Nothing came out here: the branch was not taken, or nothing was wired to it.", "rl-muted rl-small")
+        parts.label(
+            "Nothing came out here: the branch was not taken, or nothing was wired to it.",
+            "rl-muted rl-small",
+        )
     elif is_answer(value):
         answer.show(value, view.found_by, on_node=view.on_node)
         _answer_facts(value)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from nicegui import ui
 
 from app.services.container import Services
-from app.services.views import TaskView
-from app.ui import live, parts
+from app.services.ingest_watch import GOING
+from app.services.views import JobView, TaskView
+from app.ui import live, parts, text
 
-#: Files that the button lists; of the others it gives the number.
+#: Files that the button lists at most; of the others it gives the number.
 _LISTED = 8
 STAGES = ("extract", "chunk", "quality", "embed", "index")
 
@@ -44,9 +45,11 @@ class _Button:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        #: Files being read.
         self._tasks: dict[str, TaskView] = {}
-        #: Job that is not over -> whether it is paused.
-        self._paused: dict[str, bool] = {}
+        #: Jobs since nothing was on its way, also those that are over by now.
+        self._jobs: dict[str, JobView] = {}
+        self._rows: list[_Row] = []
         self._button = ui.button(color=None).classes("rl-quiet rl-hidden").mark("jobs")
         with self._button:
             self._spinner = ui.spinner(size="16px")
@@ -55,57 +58,59 @@ class _Button:
             with ui.menu() as self._menu:
                 self._room = parts.div("rl-col").style("padding: 8px 12px; width: 320px; gap: 10px")
             self._menu.on_value_change(self._list)
-        self._rows: list[_Row] = []
         with self._room:
             self._more = parts.label("", "rl-muted rl-small")
-        live.follow(self._watch, "jobs in the top bar")
-        live.follow(self._watch_jobs, "pauses in the top bar")
+        live.follow(self._watch, "files in the top bar")
+        live.follow(self._watch_jobs, "jobs in the top bar")
 
     async def _watch(self) -> None:
         async for task in self._services.ingest.watch():
-            if task.document_id in self._tasks or task.status in ("queued", "running"):
+            self._tasks.pop(task.document_id, None)
+            if task.status == "running":
                 self._tasks[task.document_id] = task
-                with self._button:
-                    self._show()
+            with self._button:
+                self._show()
 
     async def _watch_jobs(self) -> None:
         async for job in self._services.ingest.watch_jobs():
-            self._paused[job.job_id] = job.status == "paused"
-            if job.status not in ("queued", "running", "paused"):
-                del self._paused[job.job_id]
+            self._jobs[job.job_id] = job
             with self._button:
                 self._show()
 
     def _show(self) -> None:
-        tasks = list(self._tasks.values())
-        open_tasks = [t for t in tasks if t.status in ("queued", "running")]
-        if not open_tasks:
-            self._tasks.clear()
+        going = [job for job in self._jobs.values() if job.status in (*GOING, "paused")]
+        if not going:
+            self._jobs.clear()
             self._button.classes(add="rl-hidden")
             return
         self._button.classes(remove="rl-hidden")
-        waits = bool(self._paused) and all(self._paused.values())
+        waits = all(job.status == "paused" for job in going)
         self._spinner.classes(**{"add" if waits else "remove": "rl-hidden"})
         self._still.classes(**{"remove" if waits else "add": "rl-hidden"})
-        done = len(tasks) - len(open_tasks)
-        several = len(tasks) > 1
-        self._summary.text = f"{done} of {len(tasks)} files" if several else words(open_tasks[0])
+        over, total = self._count()
+        alone = next(iter(self._tasks.values()), None) if total == 1 else None
+        self._summary.text = words(alone) if alone else f"{over} of {text.count(total, 'file')}"
         self._list()
+
+    def _count(self) -> tuple[int, int]:
+        """Files that are through, and all."""
+        each = [job.progress for job in self._jobs.values()]
+        return sum(p.done + p.failed + p.cancelled for p in each), sum(p.total for p in each)
 
     def _list(self) -> None:
         """List the files while somebody looks: they may come by the hundred, on every open page."""
         if not self._menu.value:
             return
-        tasks = [t for t in self._tasks.values() if t.status in ("queued", "running")]
-        tasks.sort(key=lambda task: task.status == "queued")
-        while len(self._rows) < min(len(tasks), _LISTED):
+        tasks = list(self._tasks.values())[:_LISTED]
+        while len(self._rows) < len(tasks):
             with self._room:
                 self._rows.append(_Row())
             self._more.move(self._room)  # stays the last one
         for number, row in enumerate(self._rows):
             row.show(tasks[number] if number < len(tasks) else None)
-        more = len(tasks) - _LISTED
-        self._more.text = f"and {more} more" if more > 0 else ""
+        over, total = self._count()
+        waiting = max(0, total - over - len(tasks))
+        self._more.text = f"{text.count(waiting, 'file')} waiting" if waiting else ""
 
 
 class _Row:

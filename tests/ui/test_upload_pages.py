@@ -44,12 +44,13 @@ async def test_a_paused_job_tells_why_and_goes_on_when_told_to(
     await user.should_see("“gone/no-such-model” is not on this machine")
     await user.should_see("no file counts as failed")
     await user.should_see("0 of 10 files in")
-    # The top bar lists some of them, once somebody looks.
-    await user.should_not_see("and 2 more")
+    # The top bar counts all of them, and says more once somebody looks.
+    await user.should_not_see("10 files waiting")
     (bar,) = user.find(marker="jobs").elements
+    assert "0 of 10 files" in {getattr(child, "text", "") for child in bar.descendants()}
     (menu,) = (child for child in bar.descendants() if isinstance(child, ui.menu))
     menu.open()
-    await user.should_see("and 2 more")
+    await user.should_see("10 files waiting")
     menu.close()
     services.repository.update(kb, config=config)
     user.find(kind=ui.button, content="Go on now").click()

@@ -11,12 +11,11 @@ from nicegui import ui
 from app.engine.problems import RagloomError
 from app.services.clock import duration
 from app.services.container import Services
+from app.services.ingest_watch import GOING
 from app.services.views import JobView
 from app.ui import live, parts, text
 
 Steer = Callable[[str], Awaitable[Any]]
-
-GOING = ("queued", "running")
 
 
 class Jobs:

@@ -108,7 +108,7 @@ def test_each_document_is_what_it_is_on_the_side_that_changed_it(
 
 def test_a_merge_of_many_documents_takes_as_many_statements_as_one_of_few(corpus: Corpus) -> None:
     counts = []
-    for n in (70, 140):
+    for n in (4, 44):
         base = Corpus(corpus.knowledge, name=f"{n} documents")
         for number in range(n):
             base.put(f"{number}", [f"{number} at first"])

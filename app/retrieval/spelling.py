@@ -1,6 +1,6 @@
 """Spelling correction of questions that never harms the documents' own terms.
 
-symspellpy with its bundled English frequency dictionary (82,765 words). Words that occur in the
+By the English frequency dictionary of symspellpy (82,765 words). Words that occur in the
 knowledge base are right by definition, and closer to what a question means than the dictionary:
 "chromdb" becomes "chromadb", not "chrome".
 """
@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from importlib.resources import files
+from string import ascii_lowercase
+from typing import NamedTuple
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 #: A token with any of these around is a name, a path, a number or code; it is left alone.
@@ -104,7 +106,7 @@ def _from_vocabulary(word: str, vocabulary: Mapping[str, int]) -> str | None:
 
 
 def _known(word: str) -> bool:
-    words: Mapping[str, int] = _symspell().words
+    words = _dictionary().words
     return word in words or any(
         word.endswith(suffix) and word[: -len(suffix)] + rest in words
         for suffix, rest in (
@@ -126,29 +128,61 @@ def _known(word: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _from_dictionary(word: str) -> str | None:
-    from symspellpy import Verbosity
+    """The most frequent English word one edit away (two for long words) with its first letter.
 
+    None also where a word that begins with another letter is closer, or as close and more frequent:
+    then it may be either.
+    """
+    words, alike = _dictionary()
+    best: tuple[int, int, str] | None = None
     limit = _DISTANCE if len(word) >= _LONG else 1
-    found = _symspell().lookup(word, Verbosity.TOP, max_edit_distance=limit)
-    if not found or found[0].distance == 0 or found[0].term[0] != word[0]:
+    for length in range(len(word) - limit, len(word) + limit + 1):
+        for candidate in alike.get((word[0], length), ()):
+            # Once one is found, those that are farther are of no interest.
+            within = limit if best is None else best[0]
+            distance = edit_distance(word, candidate, within)
+            if distance <= within and (best is None or (distance, -words[candidate]) < best[:2]):
+                best = (distance, -words[candidate], candidate)
+    if best is None:
         return None
-    return str(found[0].term)
+    distance, rank, found = best
+    others = [words[other] for other in _other_beginnings(word) if other in words]
+    likelier = others if distance > 1 else [count for count in others if count > -rank]
+    return None if likelier else found
+
+
+def _other_beginnings(word: str) -> Iterator[str]:
+    """What is one edit of the first letter away."""
+    yield word[1:]
+    yield word[1] + word[0] + word[2:]
+    for letter in ascii_lowercase:
+        yield letter + word
+        yield letter + word[1:]
+
+
+class _Dictionary(NamedTuple):
+    """English words and how often they are used; and the same words by first letter and length."""
+
+    words: dict[str, int]
+    alike: dict[tuple[str, int], list[str]]
 
 
 @lru_cache(maxsize=1)
-def _load() -> Any:
-    from importlib.resources import files
+def _load() -> _Dictionary:
+    # The list alone: making its index takes seconds and 100 MB, looking through a part of it for a
+    # word that nobody knows some milliseconds.
+    file = files("symspellpy") / "frequency_dictionary_en_82_765.txt"
+    words = {}
+    alike: dict[tuple[str, int], list[str]] = {}
+    for line in file.read_text(encoding="utf-8-sig").splitlines():
+        word, _, count = line.partition(" ")
+        words[word] = int(count)
+        alike.setdefault((word[0], len(word)), []).append(word)
+    return _Dictionary(words, alike)
 
-    from symspellpy import SymSpell
 
-    symspell = SymSpell(max_dictionary_edit_distance=_DISTANCE, prefix_length=7)
-    dictionary = files("symspellpy") / "frequency_dictionary_en_82_765.txt"
-    symspell.load_dictionary(str(dictionary), term_index=0, count_index=1)
-    return symspell
-
-
-def _symspell() -> Any:
-    # Two questions at once must not read the dictionary twice.
+def _dictionary() -> _Dictionary:
+    # Two questions at once must not read it twice.
     with _lock:
         return _load()
 

@@ -83,7 +83,8 @@ class ExpressionField:
             self._line = parts.label("", "rl-small rl-fx-preview")
             self._line.props["role"] = "status"
             self._line.mark(f"preview-{slot.spec.name}")
-            ui.timer(0.01, lambda: self._try(source), once=True)
+            # What stands there by then: somebody may have typed already.
+            ui.timer(0.01, lambda: self._try(self.entry.value or ""), once=True)
 
     def _example(self) -> str:
         """Something one could write here."""

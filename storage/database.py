@@ -17,6 +17,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    inspect,
     literal,
     make_url,
     select,
@@ -115,7 +116,7 @@ class Database:
             return
         statement = self._inserts.get(table)
         if statement is None:
-            target = table.__table__  # type: ignore[attr-defined]
+            target = inspect(table).local_table
             dialect = sqlite if self.is_sqlite else postgresql
             statement = self._inserts[table] = dialect.insert(target).on_conflict_do_nothing()
         session.connection().execute(statement, list(rows))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 from app.services.ingest import IncomingFile
 from app.services.views import JobView
 from app.settings import load_settings
+from tests.services.word_models import Words, given
 
 if TYPE_CHECKING:
     from app.services.container import Services
@@ -58,3 +60,24 @@ def fill(services: Services) -> Fill:
         return await services.ingest.wait(job.job_id, 60)
 
     return fill
+
+
+@pytest.fixture(scope="module")
+def words() -> Iterator[dict[str, Words]]:
+    """Models of other packages, of two lengths."""
+    from app.documents.embed import _embedders, register_embedder
+
+    found = {name: Words(f"{name}-v1", dim) for name, dim in (("words-a", 32), ("words-b", 48))}
+    for name, model in found.items():
+        register_embedder(name, partial(given, model))
+    yield found
+    for name in found:
+        _embedders._items.pop(name)
+
+
+@pytest.fixture
+def forgotten(words: dict[str, Words]) -> None:
+    """The models remember nothing of the tests before."""
+    for model in words.values():
+        model.seen.clear()
+        model.asked.clear()

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import threading
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextvars import ContextVar
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,66 +13,19 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import event
 
-from app.documents.embed import EmbedderOptions, Kind, _embedders, register_embedder
+from app.documents.embed import Kind
 from app.documents.errors import EmbedderError
 from app.engine.problems import ModelUnavailable, RagloomError
-from app.services import reembed, reembed_copies
+from app.services import reembed_copies
 from app.services.container import Services
 from app.services.ingest_pauses import Pauses
 from app.services.views import SearchConfig
 from storage.errors import NotFound
-from storage.merging import MergeConflict
 from tests.services.conftest import Fill, opened, text_files
+from tests.services.word_models import TEXTS, Words, made, names
 
 # Opening the stores takes longer than most of these tests: they share them, and no knowledge base.
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-TEXTS = {
-    "tides.md": "# Tides\n\nThe harbour of Lowick has the highest tide at noon on Fridays, and the "
-    "boats leave two hours before the tide turns.\n",
-    "hafen.md": "# Hafen\n\nDer Hafen von Emden ist bei Ebbe trocken, und die Fischer warten dort "
-    "viele Stunden auf das Wasser der nächsten Flut.\n",
-    "motor.md": "# Motor\n\nDer Motor wiegt elf Kilogramm und verbrennt ein Gemisch aus Öl und "
-    "Benzin, das man vor der Fahrt selbst mischen muss.\n",
-}
-
-
-class Words:
-    """Adds up a direction for each word; remembers what it embedded."""
-
-    max_tokens = 512
-
-    def __init__(self, name: str, dim: int) -> None:
-        self.name = name
-        self.dim = dim
-        self.seen: list[str] = []
-        self.asked: list[str] = []
-
-    def embed(self, texts: Sequence[str], kind: Kind = "passage") -> np.ndarray:
-        (self.asked if kind == "query" else self.seen).extend(texts)
-        return np.stack([self._vector(text) for text in texts])
-
-    def _vector(self, text: str) -> np.ndarray:
-        total = np.full(self.dim, 1e-3, dtype=np.float32)
-        for word in text.lower().split():
-            seed = int.from_bytes(hashlib.sha256(word.strip(".,").encode()).digest()[:8], "big")
-            total += np.random.default_rng(seed).standard_normal(self.dim, dtype=np.float32)
-        return total / np.linalg.norm(total)
-
-
-def _given(model: Words, options: EmbedderOptions) -> Words:
-    return model
-
-
-@pytest.fixture(scope="module")
-def words() -> Iterator[dict[str, Words]]:
-    """Models of other packages, of two lengths."""
-    found = {name: Words(f"{name}-v1", dim) for name, dim in (("words-a", 32), ("words-b", 48))}
-    for name, model in found.items():
-        register_embedder(name, partial(_given, model))
-    yield found
-    for name in found:
-        _embedders._items.pop(name)
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("forgotten")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -84,26 +34,6 @@ async def services(
 ) -> AsyncIterator[Services]:
     async with opened(tmp_path_factory.mktemp("shared") / "data") as services:
         yield services
-
-
-@pytest.fixture(autouse=True)
-def _forgotten(words: dict[str, Words]) -> None:
-    for model in words.values():
-        model.seen.clear()
-        model.asked.clear()
-
-
-async def made(services: Services, fill: Fill, **config: object) -> str:
-    """A knowledge base of its own texts: others' are embedded already."""
-    own = uuid.uuid4().hex
-    kb = (await services.knowledge.create(own, config=config)).knowledge_base_id
-    await fill(kb, {name: f"{text}\n{own}\n" for name, text in TEXTS.items()})
-    return kb
-
-
-async def names(services: Services, kb: str, query: str, **config: Any) -> list[str]:
-    found = await services.search.search(kb, query, SearchConfig(**config))
-    return [chunk.document_name for chunk in found.results]
 
 
 async def test_each_language_has_its_model(
@@ -344,213 +274,6 @@ async def test_what_cannot_be_embedded_anew_is_told(
         await services.reembedding.start(kb, "words-b", "other", start_from="nowhere")
     with pytest.raises(NotFound):
         await services.reembedding.get(kb, "other")
-
-
-async def test_a_branch_is_taken_over_with_what_came_to_main_meanwhile_and_given_back(
-    services: Services, words: dict[str, Words], fill: Fill
-) -> None:
-    kb = await made(services, fill, embedding_model="words-a")
-    await services.reembedding.start(kb, "words-b", "other")
-    await services.reembedding.wait(kb, "other")
-    # Meanwhile a document comes to main and one is corrected there; another comes to the branch.
-    await fill(kb, {"new.md": f"New in {kb}."})
-    document = (await services.knowledge.documents(kb, text="tides")).items[0]
-    chunk = (await services.knowledge.chunks(kb, document.document_id)).items[0]
-    await services.corrections.change(
-        kb, document.document_id, chunk.chunk_id, content=f"The tide of {kb} is corrected."
-    )
-    extra = await services.ingest.submit(
-        kb, text_files({"extra.md": f"More in {kb}."}), branch="other"
-    )
-    await services.ingest.wait(extra.job_id, 60)
-    words["words-b"].seen.clear()
-
-    taken = await services.adoption.adopt(kb, "other", author="ann")
-    assert (taken.commit.author, len(taken.commit.parents)) == ("ann", 2)
-    assert (await services.reembedding.wait(kb, "main")).status == "completed"
-    # Nothing else is embedded again.
-    assert len(words["words-b"].seen) == 2
-    assert (await services.knowledge.get(kb)).config["embedding_model"] == "words-b"
-
-    async def state(query: str) -> tuple[set[str], list[str], str]:
-        config = SearchConfig(search_type="semantic", k=10)
-        found = await services.search.search(kb, query, config)
-        held = {d.filename for d in (await services.knowledge.documents(kb)).items}
-        return held, found.metadata["embedding_models"], found.results[0].content
-
-    everything = {*TEXTS, "new.md", "extra.md"}
-    corrected = f"The tide of {kb} is corrected."
-    assert await state(f"tide of {kb}") == (everything, ["words-b"], corrected)
-    again = await services.adoption.adopt(kb, "other")
-    assert again.commit.commit_id == again.before, "there is nothing left to take over"
-    await services.reembedding.wait(kb, "main")
-
-    back = await services.adoption.restore(kb, taken.before, author="ann")
-    assert await state(f"tide of {kb}") == (everything - {"extra.md"}, ["words-a"], corrected)
-    assert (await services.knowledge.get(kb)).config["embedding_model"] == "words-a"
-    await services.adoption.restore(kb, back.before)
-    assert await state(f"tide of {kb}") == (everything, ["words-b"], corrected)
-    assert words["words-a"].seen.count(corrected) == 1
-
-
-async def test_a_document_that_both_sides_changed_is_asked_about(
-    services: Services, words: dict[str, Words], fill: Fill
-) -> None:
-    kb = await made(services, fill, embedding_model="words-a")
-    with pytest.raises(RagloomError, match="used already"):
-        await services.adoption.adopt(kb, "main")
-    with pytest.raises(NotFound):
-        await services.adoption.adopt(kb, "other")
-    await services.reembedding.start(kb, "words-b", "other")
-    await services.reembedding.wait(kb, "other")
-    for branch in ("main", "other"):
-        files = text_files({"tides.md": f"What {branch} says in {kb}."})
-        job = await services.ingest.submit(kb, files, branch=branch)
-        await services.ingest.wait(job.job_id, 60)
-    with pytest.raises(MergeConflict) as caught:
-        await services.adoption.adopt(kb, "other")
-    assert caught.value.filenames == ["tides.md"]
-    assert "prefer" in caught.value.fix
-    assert (await services.knowledge.get(kb)).config["embedding_model"] == "words-a"
-    taken = await services.adoption.adopt(kb, "other", prefer="branch")
-    assert await names(services, kb, f"What other says in {kb}.", k=1) == ["tides.md"]
-    document = (await services.knowledge.documents(kb, text="tides")).items[0]
-    chunks = (await services.knowledge.chunks(kb, document.document_id)).items
-    assert [chunk.content for chunk in chunks] == [f"What other says in {kb}."]
-    await services.reembedding.wait(kb, "main")
-    # Taken back, it can be taken over once more.
-    await services.adoption.restore(kb, taken.before)
-    assert await names(services, kb, f"What main says in {kb}.", k=1) == ["tides.md"]
-    await services.adoption.adopt(kb, "other", prefer="main")
-    await services.reembedding.wait(kb, "main")
-    chunks = (await services.knowledge.chunks(kb, document.document_id)).items
-    assert [chunk.content for chunk in chunks] == [f"What main says in {kb}."]
-    assert (await services.knowledge.get(kb)).config["embedding_model"] == "words-b"
-    await services.adoption.restore(kb, taken.before)
-    await services.adoption.adopt(kb, "other", prefer="branch")
-    chunks = (await services.knowledge.chunks(kb, document.document_id)).items
-    assert [chunk.content for chunk in chunks] == [f"What other says in {kb}."]
-    await services.reembedding.wait(kb, "main")
-
-
-async def test_a_file_under_way_while_a_branch_is_taken_over_has_its_model(
-    services: Services, words: dict[str, Words], fill: Fill, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kb = await made(services, fill, embedding_model="words-a")
-    await services.reembedding.start(kb, "words-b", "other")
-    await services.reembedding.wait(kb, "other")
-    model, late = words["words-a"], f"Late in {kb}."
-    kept, begun, goes_on = model.embed, threading.Event(), threading.Event()
-
-    def waits(texts: Sequence[str], kind: Kind = "passage") -> np.ndarray:
-        if kind == "passage":
-            begun.set()
-            assert goes_on.wait(60)
-        return kept(texts, kind)
-
-    monkeypatch.setattr(model, "embed", waits)
-    job = await services.ingest.submit(kb, text_files({"late.md": late}))
-    assert await asyncio.to_thread(begun.wait, 60)
-    await services.adoption.adopt(kb, "other")
-    assert (await services.reembedding.wait(kb, "main")).status == "completed"
-    goes_on.set()
-    ended = await services.ingest.wait(job.job_id, 60)
-    assert [result.status for result in ended.results] == ["success"]
-    found = await services.search.search(kb, late, SearchConfig(search_type="semantic", k=9))
-    assert found.metadata["embedding_models"] == ["words-b"]
-    assert found.results[0].content == late
-    assert late in words["words-b"].seen
-
-
-async def test_settings_saved_while_a_branch_is_taken_over_leave_its_model(
-    services: Services, words: dict[str, Words], fill: Fill, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kb = await made(services, fill, embedding_model="words-a")
-    await services.reembedding.start(kb, "words-b", "other")
-    await services.reembedding.wait(kb, "other")
-    kept = services.models.max_tokens
-
-    async def meanwhile(model: str = "default") -> int | None:
-        monkeypatch.setattr(services.models, "max_tokens", kept)
-        await services.adoption.adopt(kb, "other")
-        return await kept(model)
-
-    monkeypatch.setattr(services.models, "max_tokens", meanwhile)
-    await services.knowledge.update(kb, config={"chunk_size": 123})
-    config = (await services.knowledge.get(kb)).config
-    assert (config["chunk_size"], config["embedding_model"]) == (123, "words-b")
-    await services.reembedding.wait(kb, "main")
-
-
-async def test_an_adoption_that_was_broken_off_goes_on_with_the_next_server(
-    services: Services, words: dict[str, Words], fill: Fill
-) -> None:
-    kb = await made(services, fill, embedding_model="words-a")
-    await services.reembedding.start(kb, "words-b", "other")
-    await services.reembedding.wait(kb, "other")
-    await fill(kb, {"new.md": f"New in {kb}."})
-    # The process is gone right after the transaction.
-    noted = reembed.beginning("ann", 1.0)
-    services.repository.adopt(kb, "other", reembedding=noted)
-    assert await names(services, kb, f"New in {kb}.", k=1) == ["new.md"]
-    await services.reembedding.recover()
-    done = await services.reembedding.wait(kb, "main")
-    assert (done.status, done.done, done.documents, done.embedded) == ("completed", 4, 4, 1)
-    config = SearchConfig(search_type="semantic")
-    found = await services.search.search(kb, f"New in {kb}.", config)
-    assert found.metadata["embedding_models"] == ["words-b"]
-
-
-async def test_going_back_ends_what_is_being_embedded(
-    services: Services, words: dict[str, Words], fill: Fill, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kb = await made(services, fill, embedding_model="words-a")
-    await services.reembedding.start(kb, "words-b", "other")
-    await services.reembedding.wait(kb, "other")
-    await fill(kb, {"new.md": f"New in {kb}."})
-    kept = services.models.embed
-
-    async def away(*args: Any, **more: Any) -> np.ndarray:
-        raise ModelUnavailable("It is away.", fix="Wait.")
-
-    monkeypatch.setattr(services.models, "embed", away)
-    taken = await services.adoption.adopt(kb, "other")
-    assert taken.reembedding is not None
-    assert taken.reembedding.status in ("running", "paused")
-    with pytest.raises(RagloomError, match="just now"):
-        await services.adoption.adopt(kb, "other")
-    back = await services.adoption.restore(kb, taken.before)
-    assert back.before == taken.commit.commit_id
-    with pytest.raises(NotFound):
-        await services.reembedding.get(kb, "main")
-    assert services.repository.reembeddings("running") == []
-    monkeypatch.setattr(services.models, "embed", kept)
-    config = SearchConfig(search_type="semantic", k=9)
-    found = await services.search.search(kb, f"New in {kb}.", config)
-    assert found.metadata["embedding_models"] == ["words-a"]
-    # Nothing is moved to a model that is not here.
-    services.repository.create_branch(
-        kb, "nobody", models={"embedding_model": "nobody/nothing", "language_models": {}}
-    )
-    with pytest.raises(ModelUnavailable):
-        await services.adoption.adopt(kb, "nobody")
-    assert (await services.knowledge.head(kb)) == back.commit.commit_id
-
-
-async def test_a_copy_is_in_use_when_its_models_for_languages_are(
-    services: Services, words: dict[str, Words], fill: Fill
-) -> None:
-    kb = await made(services, fill, embedding_model="words-a")
-    await services.reembedding.start(kb, "words-a", "other", language_models={"de": "words-b"})
-    await services.reembedding.wait(kb, "other")
-    assert not await services.adoption.is_used(kb, "other")
-    taken = await services.adoption.adopt(kb, "other")
-    await services.reembedding.wait(kb, "main")
-    assert await services.adoption.is_used(kb, "other")
-    assert (await services.knowledge.get(kb)).config["language_models"] == {"de": "words-b"}
-    await services.adoption.restore(kb, taken.before)
-    assert not await services.adoption.is_used(kb, "other")
-    assert (await services.knowledge.get(kb)).config["language_models"] == {}
 
 
 async def test_a_search_with_one_model_costs_what_it_must(

@@ -248,7 +248,7 @@ async def test_files_that_were_under_way_at_a_crash_come_last_and_alone(tmp_path
 
 
 async def test_a_suspect_is_tried_though_the_others_ended_while_it_was_put_back(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(tmp_path) as services:
         kb = (await services.knowledge.create("Docs")).knowledge_base_id
@@ -262,7 +262,7 @@ async def test_a_suspect_is_tried_though_the_others_ended_while_it_was_put_back(
                 time.sleep(0.005)
             put_back.set()
 
-        jobs.release = late  # type: ignore[method-assign]
+        monkeypatch.setattr(jobs, "release", late)
         job = jobs.create(kb, [{"filename": f"{blob}.txt", "blob": blob} for blob in blobs])
         # As after a crash of a process that had claimed the first one.
         assert jobs.claim() is not None

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from sqlalchemy import event
-from sqlmodel import select
+from sqlmodel import col, select
 
 from storage import tables
 from storage.errors import ModelsMoved, NotFound
@@ -30,7 +30,7 @@ def held(corpus: Corpus) -> set[str]:
         query = select(IndexLog.op, IndexLog.version_id).where(
             IndexLog.knowledge_base_id == corpus.kb
         )
-        for op, version in session.exec(query.order_by(IndexLog.seq)):  # type: ignore[arg-type]
+        for op, version in session.exec(query.order_by(col(IndexLog.seq))):
             (found.add if op == "add" else found.discard)(version)
     return found
 

@@ -11,10 +11,12 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from nicegui import ui
+from nicegui.element import Element
+from nicegui.elements.mixins.text_element import TextElement
 from nicegui.testing import User
 from visitor import visiting
 
@@ -27,6 +29,7 @@ from app.ui.pages.times import choices_of, cron_of, zones
 if TYPE_CHECKING:
     from app.services.container import Services
 
+E = TypeVar("E", bound=Element)
 NASTY = "<script>alert(1)</script>"
 
 
@@ -45,6 +48,12 @@ async def until(check: Callable[[], Awaitable[Any]]) -> None:
             return
         await asyncio.sleep(0.05)
     raise AssertionError("it did not happen")
+
+
+def one(user: User, kind: type[E], marker: str) -> E:
+    """The only element of this kind and marker."""
+    (element,) = user.find(kind=kind, marker=marker).elements
+    return element
 
 
 async def make(services: Services, *, asking: bool = False) -> str:
@@ -112,7 +121,7 @@ async def test_what_somebody_else_changed_meanwhile_is_kept(user: User, services
     user.find(marker="change").click()
     await user.should_see("Change the schedule")
     await services.triggers.change_schedule(made.schedule_id, name="By somebody else")
-    user.find(marker="how-often").elements.pop().value = "hour"  # type: ignore[attr-defined]
+    one(user, ui.select, "how-often").value = "hour"
     user.find(marker="save-schedule").click()
 
     async def changed() -> bool:
@@ -123,7 +132,7 @@ async def test_what_somebody_else_changed_meanwhile_is_kept(user: User, services
     user.find(marker="change").click()
     await user.should_see("Change the schedule")
     await services.triggers.remove_schedule(made.schedule_id)
-    user.find(marker="how-often").elements.pop().value = "day"  # type: ignore[attr-defined]
+    one(user, ui.select, "how-often").value = "day"
     user.find(marker="save-schedule").click()
     await user.should_see("It was deleted meanwhile.")
 
@@ -183,8 +192,7 @@ async def test_a_webhook_is_changed_and_renewed(user: User, services: Services) 
     await until(drawn_anew)
     user.find(kind=ui.button, content="New address").click()
     await user.should_see(marker="new-webhook-url")
-    [label] = user.find(marker="new-webhook-url").elements
-    assert not label.text.endswith(made.url)  # type: ignore[attr-defined]
+    assert not one(user, TextElement, "new-webhook-url").text.endswith(made.url)
     user.find(marker="fresh-done").click()
     await user.should_not_see(marker="new-webhook-url")
 
@@ -200,11 +208,11 @@ async def test_what_is_typed_into_a_question_stays_when_another_one_comes(
     second = await services.runs.start(workflow_id=workflow)
     await services.runs.wait(second, 30, or_asked=True)
     await until(lambda: found(user, "ask", 2))
-    comments = [e.value for e in user.find(marker="ask-comment").elements]  # type: ignore[attr-defined]
+    comments = [e.value for e in user.find(kind=ui.input, marker="ask-comment").elements]
     assert sorted(comments) == ["", "half a thought"]
     await services.runs.cancel(second)
     await until(lambda: found(user, "ask", 1))
-    assert user.find(marker="ask-comment").elements.pop().value == "half a thought"  # type: ignore[attr-defined]
+    assert one(user, ui.input, "ask-comment").value == "half a thought"
     await services.runs.cancel(first)
 
 

@@ -1,0 +1,240 @@
+"""Taking a branch of another model over into `main`, and going back."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from app.documents.embed import Kind
+from app.engine.problems import ModelUnavailable, RagloomError
+from app.services import reembed
+from app.services.container import Services
+from app.services.views import SearchConfig
+from storage.errors import NotFound
+from storage.merging import MergeConflict
+from tests.services.conftest import Fill, opened, text_files
+from tests.services.word_models import TEXTS, Words, made, names
+
+# Opening the stores takes longer than most of these tests: they share them, and no knowledge base.
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("forgotten")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def services(
+    tmp_path_factory: pytest.TempPathFactory, words: dict[str, Words]
+) -> AsyncIterator[Services]:
+    async with opened(tmp_path_factory.mktemp("shared") / "data") as services:
+        yield services
+
+
+async def test_a_branch_is_taken_over_with_what_came_to_main_meanwhile_and_given_back(
+    services: Services, words: dict[str, Words], fill: Fill
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    await services.reembedding.start(kb, "words-b", "other")
+    await services.reembedding.wait(kb, "other")
+    # Meanwhile a document comes to main and one is corrected there; another comes to the branch.
+    await fill(kb, {"new.md": f"New in {kb}."})
+    document = (await services.knowledge.documents(kb, text="tides")).items[0]
+    chunk = (await services.knowledge.chunks(kb, document.document_id)).items[0]
+    await services.corrections.change(
+        kb, document.document_id, chunk.chunk_id, content=f"The tide of {kb} is corrected."
+    )
+    extra = await services.ingest.submit(
+        kb, text_files({"extra.md": f"More in {kb}."}), branch="other"
+    )
+    await services.ingest.wait(extra.job_id, 60)
+    words["words-b"].seen.clear()
+
+    taken = await services.adoption.adopt(kb, "other", author="ann")
+    assert (taken.commit.author, len(taken.commit.parents)) == ("ann", 2)
+    assert (await services.reembedding.wait(kb, "main")).status == "completed"
+    # Nothing else is embedded again.
+    assert len(words["words-b"].seen) == 2
+    assert (await services.knowledge.get(kb)).config["embedding_model"] == "words-b"
+
+    async def state(query: str) -> tuple[set[str], list[str], str]:
+        config = SearchConfig(search_type="semantic", k=10)
+        found = await services.search.search(kb, query, config)
+        held = {d.filename for d in (await services.knowledge.documents(kb)).items}
+        return held, found.metadata["embedding_models"], found.results[0].content
+
+    everything = {*TEXTS, "new.md", "extra.md"}
+    corrected = f"The tide of {kb} is corrected."
+    assert await state(f"tide of {kb}") == (everything, ["words-b"], corrected)
+    again = await services.adoption.adopt(kb, "other")
+    assert again.commit.commit_id == again.before, "there is nothing left to take over"
+    await services.reembedding.wait(kb, "main")
+
+    back = await services.adoption.restore(kb, taken.before, author="ann")
+    assert await state(f"tide of {kb}") == (everything - {"extra.md"}, ["words-a"], corrected)
+    assert (await services.knowledge.get(kb)).config["embedding_model"] == "words-a"
+    await services.adoption.restore(kb, back.before)
+    assert await state(f"tide of {kb}") == (everything, ["words-b"], corrected)
+    assert words["words-a"].seen.count(corrected) == 1
+
+
+async def test_a_document_that_both_sides_changed_is_asked_about(
+    services: Services, words: dict[str, Words], fill: Fill
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    with pytest.raises(RagloomError, match="used already"):
+        await services.adoption.adopt(kb, "main")
+    with pytest.raises(NotFound):
+        await services.adoption.adopt(kb, "other")
+    await services.reembedding.start(kb, "words-b", "other")
+    await services.reembedding.wait(kb, "other")
+    for branch in ("main", "other"):
+        files = text_files({"tides.md": f"What {branch} says in {kb}."})
+        job = await services.ingest.submit(kb, files, branch=branch)
+        await services.ingest.wait(job.job_id, 60)
+    with pytest.raises(MergeConflict) as caught:
+        await services.adoption.adopt(kb, "other")
+    assert caught.value.filenames == ["tides.md"]
+    assert "prefer" in caught.value.fix
+    assert (await services.knowledge.get(kb)).config["embedding_model"] == "words-a"
+    taken = await services.adoption.adopt(kb, "other", prefer="branch")
+    assert await names(services, kb, f"What other says in {kb}.", k=1) == ["tides.md"]
+    document = (await services.knowledge.documents(kb, text="tides")).items[0]
+    chunks = (await services.knowledge.chunks(kb, document.document_id)).items
+    assert [chunk.content for chunk in chunks] == [f"What other says in {kb}."]
+    await services.reembedding.wait(kb, "main")
+    # Taken back, it can be taken over once more.
+    await services.adoption.restore(kb, taken.before)
+    assert await names(services, kb, f"What main says in {kb}.", k=1) == ["tides.md"]
+    await services.adoption.adopt(kb, "other", prefer="main")
+    await services.reembedding.wait(kb, "main")
+    chunks = (await services.knowledge.chunks(kb, document.document_id)).items
+    assert [chunk.content for chunk in chunks] == [f"What main says in {kb}."]
+    assert (await services.knowledge.get(kb)).config["embedding_model"] == "words-b"
+    await services.adoption.restore(kb, taken.before)
+    await services.adoption.adopt(kb, "other", prefer="branch")
+    chunks = (await services.knowledge.chunks(kb, document.document_id)).items
+    assert [chunk.content for chunk in chunks] == [f"What other says in {kb}."]
+    await services.reembedding.wait(kb, "main")
+
+
+async def test_a_file_under_way_while_a_branch_is_taken_over_has_its_model(
+    services: Services, words: dict[str, Words], fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    await services.reembedding.start(kb, "words-b", "other")
+    await services.reembedding.wait(kb, "other")
+    model, late = words["words-a"], f"Late in {kb}."
+    kept, begun, goes_on = model.embed, threading.Event(), threading.Event()
+
+    def waits(texts: Sequence[str], kind: Kind = "passage") -> np.ndarray:
+        if kind == "passage":
+            begun.set()
+            assert goes_on.wait(60)
+        return kept(texts, kind)
+
+    monkeypatch.setattr(model, "embed", waits)
+    job = await services.ingest.submit(kb, text_files({"late.md": late}))
+    assert await asyncio.to_thread(begun.wait, 60)
+    await services.adoption.adopt(kb, "other")
+    assert (await services.reembedding.wait(kb, "main")).status == "completed"
+    goes_on.set()
+    ended = await services.ingest.wait(job.job_id, 60)
+    assert [result.status for result in ended.results] == ["success"]
+    found = await services.search.search(kb, late, SearchConfig(search_type="semantic", k=9))
+    assert found.metadata["embedding_models"] == ["words-b"]
+    assert found.results[0].content == late
+    assert late in words["words-b"].seen
+
+
+async def test_settings_saved_while_a_branch_is_taken_over_leave_its_model(
+    services: Services, words: dict[str, Words], fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    await services.reembedding.start(kb, "words-b", "other")
+    await services.reembedding.wait(kb, "other")
+    kept = services.models.max_tokens
+
+    async def meanwhile(model: str = "default") -> int | None:
+        monkeypatch.setattr(services.models, "max_tokens", kept)
+        await services.adoption.adopt(kb, "other")
+        return await kept(model)
+
+    monkeypatch.setattr(services.models, "max_tokens", meanwhile)
+    await services.knowledge.update(kb, config={"chunk_size": 123})
+    config = (await services.knowledge.get(kb)).config
+    assert (config["chunk_size"], config["embedding_model"]) == (123, "words-b")
+    await services.reembedding.wait(kb, "main")
+
+
+async def test_an_adoption_that_was_broken_off_goes_on_with_the_next_server(
+    services: Services, words: dict[str, Words], fill: Fill
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    await services.reembedding.start(kb, "words-b", "other")
+    await services.reembedding.wait(kb, "other")
+    await fill(kb, {"new.md": f"New in {kb}."})
+    # The process is gone right after the transaction.
+    noted = reembed.beginning("ann", 1.0)
+    services.repository.adopt(kb, "other", reembedding=noted)
+    assert await names(services, kb, f"New in {kb}.", k=1) == ["new.md"]
+    await services.reembedding.recover()
+    done = await services.reembedding.wait(kb, "main")
+    assert (done.status, done.done, done.documents, done.embedded) == ("completed", 4, 4, 1)
+    config = SearchConfig(search_type="semantic")
+    found = await services.search.search(kb, f"New in {kb}.", config)
+    assert found.metadata["embedding_models"] == ["words-b"]
+
+
+async def test_going_back_ends_what_is_being_embedded(
+    services: Services, words: dict[str, Words], fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    await services.reembedding.start(kb, "words-b", "other")
+    await services.reembedding.wait(kb, "other")
+    await fill(kb, {"new.md": f"New in {kb}."})
+    kept = services.models.embed
+
+    async def away(*args: Any, **more: Any) -> np.ndarray:
+        raise ModelUnavailable("It is away.", fix="Wait.")
+
+    monkeypatch.setattr(services.models, "embed", away)
+    taken = await services.adoption.adopt(kb, "other")
+    assert taken.reembedding is not None
+    assert taken.reembedding.status in ("running", "paused")
+    with pytest.raises(RagloomError, match="just now"):
+        await services.adoption.adopt(kb, "other")
+    back = await services.adoption.restore(kb, taken.before)
+    assert back.before == taken.commit.commit_id
+    with pytest.raises(NotFound):
+        await services.reembedding.get(kb, "main")
+    assert services.repository.reembeddings("running") == []
+    monkeypatch.setattr(services.models, "embed", kept)
+    config = SearchConfig(search_type="semantic", k=9)
+    found = await services.search.search(kb, f"New in {kb}.", config)
+    assert found.metadata["embedding_models"] == ["words-a"]
+    # Nothing is moved to a model that is not here.
+    services.repository.create_branch(
+        kb, "nobody", models={"embedding_model": "nobody/nothing", "language_models": {}}
+    )
+    with pytest.raises(ModelUnavailable):
+        await services.adoption.adopt(kb, "nobody")
+    assert (await services.knowledge.head(kb)) == back.commit.commit_id
+
+
+async def test_a_copy_is_in_use_when_its_models_for_languages_are(
+    services: Services, words: dict[str, Words], fill: Fill
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    await services.reembedding.start(kb, "words-a", "other", language_models={"de": "words-b"})
+    await services.reembedding.wait(kb, "other")
+    assert not await services.adoption.is_used(kb, "other")
+    taken = await services.adoption.adopt(kb, "other")
+    await services.reembedding.wait(kb, "main")
+    assert await services.adoption.is_used(kb, "other")
+    assert (await services.knowledge.get(kb)).config["language_models"] == {"de": "words-b"}
+    await services.adoption.restore(kb, taken.before)
+    assert not await services.adoption.is_used(kb, "other")
+    assert (await services.knowledge.get(kb)).config["language_models"] == {}

@@ -35,6 +35,8 @@ class Section:
             await work
         except Exception as error:
             self.failed(error)
+            if not hasattr(error, "fix"):
+                raise  # nobody expected it: the log shall have it
             return False
         finally:
             await self._refresh()

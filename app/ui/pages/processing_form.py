@@ -96,11 +96,13 @@ class ProcessingForm:
         self._choices = choices
         self._special: list[tuple[ui.element, tuple[str, ...]]] = []
         schema = model.model_json_schema()
-        for title, names, ways in _SECTIONS:
-            shown = [name for name in names if name in known]
-            if not shown:
-                continue
-            if title:
+        sections = [
+            (title, shown, ways)
+            for title, names, ways in _SECTIONS
+            if (shown := [name for name in names if name in known])
+        ]
+        for title, shown, ways in sections:
+            if title and len(sections) > 1:
                 parts.tag("h2", title, "rl-strong rl-form-part")
             with parts.div() as room:
                 self._section(schema, shown)

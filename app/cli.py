@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli_common import AsJson, Data, exits, finish, settings_of
-from app.cli_jobs import ingest, jobs_cli
-from app.cli_keys import keys_cli
-from app.cli_sources import sources_cli
-from app.cli_workflows import workflows_cli
+from app.commands.common import AsJson, Data, exits, finish, settings_of
+from app.commands.jobs import ingest, jobs_cli
+from app.commands.keys import keys_cli
+from app.commands.sources import sources_cli
+from app.commands.workflows import workflows_cli
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -125,8 +125,8 @@ def run_workflow(
 async def _run(
     workflow: str, given: dict[str, Any], settings: Settings, *, as_json: bool, fresh: bool
 ) -> int:
-    from app import cli_show
-    from app.cli_backend import open_backend, read_workflow_file
+    from app.commands import show
+    from app.commands.backend import open_backend, read_workflow_file
 
     async with open_backend(settings) as backend:
         what: str | dict[str, Any] | None
@@ -137,12 +137,12 @@ async def _run(
         async for event in backend.execute(what, given, use_cache=not fresh):
             run_id = event.run_id
             if not as_json:
-                cli_show.step(event)
+                show.step(event)
         run = await backend.execution(run_id)
     if as_json:
-        cli_show.as_json(run)
+        show.as_json(run)
     else:
-        cli_show.execution(run)
+        show.execution(run)
     return 0 if run["status"] == "completed" else 1
 
 
@@ -170,15 +170,15 @@ def search(
 
 
 async def _search(kb: str, query: str, config: Any, settings: Settings, *, as_json: bool) -> int:
-    from app import cli_show
-    from app.cli_backend import open_backend
+    from app.commands import show
+    from app.commands.backend import open_backend
 
     async with open_backend(settings) as backend:
         found = await backend.search(kb, query, config)
     if as_json:
-        cli_show.as_json(found)
+        show.as_json(found)
     else:
-        cli_show.search_results(found)
+        show.search_results(found)
     return 0
 
 
@@ -200,15 +200,15 @@ def doctor(
 ) -> None:
     """Check that everything needed is here: data folder, disk, port, models."""
     with exits():
-        from app import cli_show
+        from app.commands import show
         from app.services.doctor import examine
 
         findings = []
         for finding in examine(settings_of(host=host, port=port, data=data)):
             findings.append(finding)
             if not as_json:
-                cli_show.finding(finding.name, finding.state, finding.message, finding.fix)
+                show.finding(finding.name, finding.state, finding.message, finding.fix)
         if as_json:
-            cli_show.as_json([finding.model_dump() for finding in findings])
+            show.as_json([finding.model_dump() for finding in findings])
         if any(finding.state == "error" for finding in findings):
             raise typer.Exit(1)

@@ -23,7 +23,7 @@ from sqlmodel import func, select
 from app.documents.embed_onnx import BgeSmallEmbedder
 from app.main import collect_rarely, settle
 from app.services.container import Services
-from app.services.ingest import IncomingFile
+from app.services.ingestion.service import IncomingFile
 from app.services.models import ModelService
 from app.services.threads import call
 from app.settings import load_settings

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from app.services.container import Services
-from app.services.uploads import IncomingFile
+from app.services.ingestion.uploads import IncomingFile
 from app.services.views import SearchConfig
 from app.settings import load_settings
 from benchmarks.formats import DATA

@@ -11,8 +11,8 @@ from app.documents.chunk import ChunkConfig, chunk
 from app.documents.embed_onnx import BgeSmallEmbedder
 from app.documents.extract import extract
 from app.services.container import Services
-from app.services.ingest import IncomingFile
-from app.services.processing import Processing
+from app.services.ingestion.processing import Processing
+from app.services.ingestion.service import IncomingFile
 from app.settings import load_settings
 from benchmarks.corpus import documents
 

@@ -46,7 +46,7 @@ class VersionMoved(Conflict):
 class Corrections:
     """The edits of a version and what follows from them. Ordinals count all chunks."""
 
-    #: As `app.services.chunk_edits` writes them, in the order in which they were made.
+    #: As `app.services.knowledge.chunk_edits` writes them, in the order in which they were made.
     edits: list[dict[str, Any]] = field(default_factory=list)
     #: Chunks that are left out, by ordinal.
     disabled: Mapping[int, Chunk] = field(default_factory=dict)

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.deps import Key, Limit, Offset, Svc, preferred_wait, wants_async
 from app.api.problems import Door
 from app.api.workflows import Execution, execution, followed
-from app.services.approvals import ApprovalView
-from app.services.batches import MAX_CONCURRENCY, BatchView
+from app.services.automation.triggers import MAX_HOOK_BYTES, ScheduleView, WebhookView
 from app.services.container import Services
-from app.services.triggers import MAX_HOOK_BYTES, ScheduleView, WebhookView
+from app.services.runs.approvals import ApprovalView
+from app.services.runs.batches import MAX_CONCURRENCY, BatchView
 from app.services.views import Page, StepView
 from storage.errors import NotFound
 

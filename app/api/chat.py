@@ -19,7 +19,8 @@ from app.api.deps import Key, Limit, Offset, Svc, wants_events
 from app.api.problems import Door
 from app.api.sse import event_stream
 from app.engine.graph import Graph
-from app.services.chat_views import (
+from app.services.chats.service import MAX_COMMENT_CHARS, MAX_QUESTION_CHARS, Visitor
+from app.services.chats.views import (
     MAX_ORIGINS,
     ChatLinkView,
     ChatView,
@@ -27,7 +28,6 @@ from app.services.chat_views import (
     RatedAnswer,
     sample_question,
 )
-from app.services.chats import MAX_COMMENT_CHARS, MAX_QUESTION_CHARS, Visitor
 from app.services.problems import explain
 from app.services.views import Page
 

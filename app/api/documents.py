@@ -14,7 +14,7 @@ from app.api.multipart import Form, read_form
 from app.api.problems import Door, error_body
 from app.engine.problems import RagloomError
 from app.services.container import Services
-from app.services.ingest import IncomingFile
+from app.services.ingestion.service import IncomingFile
 from app.services.problems import explain
 from app.services.threads import call
 from app.services.views import (

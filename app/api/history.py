@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.deps import MAX_COUNT, Key, Limit, Offset, Revision, Svc
 from app.api.problems import Door
-from app.services.compare import NodeComparison, RunComparison
-from app.services.exports import Format
-from app.services.history import RevisionDiff, RevisionGraph, RevisionView
+from app.services.exports.service import Format
+from app.services.runs.compare import NodeComparison, RunComparison
 from app.services.views import Page
+from app.services.workflows.history import RevisionDiff, RevisionGraph, RevisionView
 
 router = APIRouter(tags=["Workflows"], route_class=Door)
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.deps import Limit, Offset, Ref, Svc
 from app.api.problems import Door
-from app.services.outputs import search_result
+from app.services.runs.outputs import search_result
 from app.services.views import (
     ChunkView,
     CommitView,

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.deps import Key, Svc
 from app.api.problems import Door
-from app.services.adoption import Adoption, Side
-from app.services.reembed import ReembeddingView
+from app.services.ingestion.reembed import ReembeddingView
+from app.services.knowledge.adoption import Adoption, Side
 
 router = APIRouter(prefix="/knowledge_bases/{kb}", tags=["Knowledge bases"], route_class=Door)
 

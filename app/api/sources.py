@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.deps import Key, Limit, Offset, Svc, preferred_wait, wants_async
 from app.api.problems import Door
-from app.services.sources_views import (
+from app.services.sources.views import (
     Kind,
     RefreshView,
     SourceItemView,

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from app.api.deps import Svc, services_of
 from app.api.problems import Door, Unauthorized
 from app.engine.describe import node_type, port_types
-from app.services.processing_options import processing_options as options_here
+from app.services.ingestion.processing_options import processing_options as options_here
 from app.services.threads import call
 
 #: Answered to anybody: they tell nothing about what is kept here.

@@ -26,7 +26,7 @@ from app.api.sse import event_stream
 from app.engine.options import RunOptions
 from app.engine.problems import InvalidWorkflow, Problem
 from app.services.container import Services
-from app.services.outputs import execution_data
+from app.services.runs.outputs import execution_data
 from app.services.views import ExecutionView, Page, StepView, WorkflowView
 
 router = APIRouter(tags=["Workflows"], route_class=Door)

@@ -11,36 +11,36 @@ from pathlib import Path
 
 from app.engine.registry import Registry
 from app.nodes import register_all
-from app.services.adoption import AdoptionService
-from app.services.batches import BatchService
-from app.services.chats import ChatService
-from app.services.compare import CompareService
-from app.services.corrections import CorrectionService
-from app.services.durable import Durability
-from app.services.exports import ExportService
-from app.services.files import FileService
-from app.services.history import HistoryService, summarise
-from app.services.indexer import Indexer
-from app.services.ingest import IngestLimits, IngestService
-from app.services.kb_pipeline import PipelineChecks
-from app.services.kb_workflows import PipelineService
+from app.services.automation.triggers import TriggerService
+from app.services.chats.service import ChatService
+from app.services.exports.service import ExportService
+from app.services.ingestion.kb_pipeline import PipelineChecks
+from app.services.ingestion.kb_workflows import PipelineService
+from app.services.ingestion.reembed import ReembedService
+from app.services.ingestion.service import IngestLimits, IngestService
 from app.services.keys import KeyService, page_secret
-from app.services.knowledge import KnowledgeService
-from app.services.memory import few_heaps
+from app.services.knowledge.adoption import AdoptionService
+from app.services.knowledge.corrections import CorrectionService
+from app.services.knowledge.files import FileService
+from app.services.knowledge.indexer import Indexer
+from app.services.knowledge.passages import PassageService
+from app.services.knowledge.search import SearchService
+from app.services.knowledge.service import KnowledgeService
 from app.services.models import ModelService
-from app.services.passages import PassageService
 from app.services.problems import Report, explain
-from app.services.reembed import ReembedService
-from app.services.runs import RunLimits, RunService
-from app.services.search import SearchService
-from app.services.sources import SourceService
-from app.services.sources_folder import Roots
-from app.services.sources_pages import WebPages
+from app.services.runs.batches import BatchService
+from app.services.runs.compare import CompareService
+from app.services.runs.durable import Durability
+from app.services.runs.memory import few_heaps
+from app.services.runs.service import RunLimits, RunService
+from app.services.runs.world import ServiceWorld, WorldKnowledge
+from app.services.sources.folder import Roots
+from app.services.sources.pages import WebPages
+from app.services.sources.service import SourceService
 from app.services.threads import call
-from app.services.triggers import TriggerService
 from app.services.web import WebService
-from app.services.workflows import WorkflowService
-from app.services.world import ServiceWorld, WorldKnowledge
+from app.services.workflows.history import HistoryService, summarise
+from app.services.workflows.service import WorkflowService
 from app.settings import Settings
 from storage.automation import TriggerRepository
 from storage.batches import BatchRepository

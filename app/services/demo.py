@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.engine.problems import RagloomError
-from app.services.uploads import IncomingFile, UploadLimits, store
+from app.services.ingestion.uploads import IncomingFile, UploadLimits, store
 
 if TYPE_CHECKING:
     from app.services.container import Services

@@ -9,9 +9,9 @@ from typing import Any
 from nicegui import ui
 
 from app.documents.media import page_word
-from app.services.compare_values import ChunkRank, ValueDiff
-from app.services.diff import DrawnDiff, GraphDiff, NodeDiff
-from app.services.json_diff import Change, TextPart
+from app.services.runs.compare_values import ChunkRank, ValueDiff
+from app.services.workflows.diff import DrawnDiff, GraphDiff, NodeDiff
+from app.services.workflows.json_diff import Change, TextPart
 from app.ui import parts, text, theme
 
 #: Icon and word of each mark; the canvas uses the same.

@@ -12,7 +12,7 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from app.services.container import Services
-from app.services.corrections import CorrectionService
+from app.services.knowledge.corrections import CorrectionService
 from app.services.views import CorrectionView, PassageView, PassageWindow
 from app.ui import answer, parts, passage_parts
 from storage.ids import chunk_id

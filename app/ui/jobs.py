@@ -5,7 +5,7 @@ from __future__ import annotations
 from nicegui import ui
 
 from app.services.container import Services
-from app.services.ingest_watch import GOING
+from app.services.ingestion.watch import GOING
 from app.services.views import JobView, TaskView
 from app.ui import live, parts, text
 

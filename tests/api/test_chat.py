@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.services.chat_views import checked_origins, conversation, outcome
+from app.services.chats.views import checked_origins, conversation, outcome
 from app.services.container import Services
-from app.services.ingest import IncomingFile
+from app.services.ingestion.service import IncomingFile
 from tests.api.test_rest_workflows import GRAPH, changed, make
 
 WF = "/api/v1/workflows"

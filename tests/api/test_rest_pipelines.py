@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from app.services import templates
+from app.services.workflows import templates
 
 
 def filling(knowledge_base: str) -> dict[str, Any]:

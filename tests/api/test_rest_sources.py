@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli import cli
-from app.cli_sources import kind_of
+from app.commands.sources import kind_of
 from app.main import serve
 from app.services.container import Services
 from app.settings import Settings, load_settings
@@ -177,7 +177,7 @@ def test_sources_from_the_command_line(docs: Path, tmp_path: Path, site: Site) -
 async def test_the_command_line_through_a_server(
     services: Services, client: httpx.AsyncClient, docs: Path
 ) -> None:
-    from app.cli_remote import RemoteBackend
+    from app.commands.remote import RemoteBackend
 
     async with RemoteBackend("http://localhost", "unused") as backend:
         await backend._client.aclose()

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from app.documents.embed import EmbedderOptions, Kind, register_embedder
-from app.services import reembed_copies
 from app.services.container import Services
-from app.services.ingest import IncomingFile
+from app.services.ingestion import reembed_copies
+from app.services.ingestion.service import IncomingFile
 from app.services.views import SearchConfig
 from app.settings import load_settings
 from storage.errors import NotFound

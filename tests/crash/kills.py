@@ -43,7 +43,7 @@ def text_of(number: int) -> str:
 
 def prepare(folder: Path, files: int) -> None:
     """Make a data folder with a job of so many files that nobody has worked on yet."""
-    from app.services.processing import KnowledgeConfig, Processing
+    from app.services.ingestion.processing import KnowledgeConfig, Processing
     from storage.database import Database
     from storage.folder import DataFolder
     from storage.jobs import JobRepository
@@ -179,7 +179,7 @@ def _reach(process: Life, data: Path, files: int) -> None:
 async def main(say: Say, data: Path, ledger: Path) -> None:
     """Open the data folder, and close it once nothing is left to do."""
     from app.services.container import Services
-    from app.services.files import FileService
+    from app.services.knowledge.files import FileService
     from app.services.models import ModelService
     from app.settings import load_settings
     from storage.ids import text_hash

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from app.services.container import Services
-from app.services.ingest import IncomingFile
-from app.services.ingest_pauses import Pauses
+from app.services.ingestion.pauses import Pauses
+from app.services.ingestion.service import IncomingFile
 from app.settings import load_settings
 
 #: Left for the upload itself, and too little for its chunks with their vectors.

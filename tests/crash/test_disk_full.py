@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import event, text
 
 from app.services.container import Services
-from app.services.ingest import IncomingFile
-from app.services.ingest_pauses import Pauses
+from app.services.ingestion.pauses import Pauses
+from app.services.ingestion.service import IncomingFile
 from app.services.problems import explain
 from app.services.views import JobView
 from storage.errors import StorageFull, StorageReadOnly

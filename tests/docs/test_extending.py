@@ -17,8 +17,8 @@ import asyncio, json, sys
 from pathlib import Path
 
 from app.services.container import Services
-from app.services.ingest import IncomingFile
-from app.services.processing_options import processing_options
+from app.services.ingestion.service import IncomingFile
+from app.services.ingestion.processing_options import processing_options
 from app.services.views import SearchConfig
 from app.settings import load_settings
 

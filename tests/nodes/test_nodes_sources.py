@@ -13,7 +13,7 @@ from nodes_world import SmallWorld
 from app.engine.registry import Registry
 from app.nodes import register_all
 from app.nodes.sources import FetchPages, addresses
-from app.services.sources_pages import WebPages
+from app.services.sources.pages import WebPages
 from app.services.web import WebService
 from storage.blobs import Blobs
 from tests.services.source_server import Site

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from app.services.ingest import IncomingFile
+from app.services.ingestion.service import IncomingFile
 from app.services.views import JobView
 from app.settings import load_settings
 from tests.services.word_models import Words, given

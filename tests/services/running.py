@@ -13,10 +13,10 @@ from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import NodeFailed
 from app.engine.registry import Registry
 from app.engine.values import Flag, PortValue, Text
-from app.services.batches import BatchService
-from app.services.runs import RunLimits, RunService
-from app.services.triggers import TriggerService
-from app.services.workflows import WorkflowService
+from app.services.automation.triggers import TriggerService
+from app.services.runs.batches import BatchService
+from app.services.runs.service import RunLimits, RunService
+from app.services.workflows.service import WorkflowService
 from storage.automation import TriggerRepository
 from storage.batches import BatchRepository
 from storage.blobs import Blobs

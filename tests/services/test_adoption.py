@@ -13,8 +13,8 @@ import pytest_asyncio
 
 from app.documents.embed import Kind
 from app.engine.problems import ModelUnavailable, RagloomError
-from app.services import reembed
 from app.services.container import Services
+from app.services.ingestion import reembed
 from app.services.views import SearchConfig
 from storage.errors import NotFound
 from storage.merging import MergeConflict

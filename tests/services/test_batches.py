@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from app.engine.problems import RagloomError
-from app.services.batch_tables import read_csv
-from app.services.runs import RunLimits
+from app.services.runs.batch_tables import read_csv
+from app.services.runs.service import RunLimits
 from tests.services.running import LOUD, Place, Say, chain, until
 
 ASKING = chain(("say", "say", {}), ("ask", "ask", {}))

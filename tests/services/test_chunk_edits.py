@@ -11,9 +11,9 @@ import pytest_asyncio
 
 from app.engine.problems import RagloomError
 from app.engine.values import Box, Chunk
-from app.services.chunk_changes import Passage, merged, split
-from app.services.chunk_edits import apply, carry, edit_of
 from app.services.container import Services
+from app.services.knowledge.chunk_changes import Passage, merged, split
+from app.services.knowledge.chunk_edits import apply, carry, edit_of
 from app.services.views import ChunkView, SearchConfig
 from storage.errors import Conflict, NotFound
 from tests.services.conftest import opened, text_files

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from app.services.compare import MAX_DETAIL_CHARS, compare_runs
-from app.services.compare_values import MAX_CHUNKS, value_diff
+from app.services.runs.compare import MAX_DETAIL_CHARS, compare_runs
+from app.services.runs.compare_values import MAX_CHUNKS, value_diff
 from app.services.views import ExecutionView, StepView
 
 GRAPH: dict[str, Any] = {

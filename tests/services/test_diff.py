@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.engine.graph import Graph
-from app.services.diff import GraphDiff, diff_graphs, edge_id, union
-from app.services.json_diff import MAX_VALUE_CHARS, changes, clip, equal, text_diff
+from app.services.workflows.diff import GraphDiff, diff_graphs, edge_id, union
+from app.services.workflows.json_diff import MAX_VALUE_CHARS, changes, clip, equal, text_diff
 from app.ui.canvas.view import edge_id as canvas_edge_id
 
 FILE: dict[str, Any] = {

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from app.services.container import Services
-from app.services.ingest import IncomingFile
+from app.services.ingestion.service import IncomingFile
 from storage.errors import NotFound
 from tests.documents.pdfs import line, simple_pdf
 from tests.services.conftest import FACTS, Fill, opened

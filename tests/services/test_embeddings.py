@@ -16,9 +16,9 @@ from sqlalchemy import event
 from app.documents.embed import Kind
 from app.documents.errors import EmbedderError
 from app.engine.problems import ModelUnavailable, RagloomError
-from app.services import reembed_copies
 from app.services.container import Services
-from app.services.ingest_pauses import Pauses
+from app.services.ingestion import reembed_copies
+from app.services.ingestion.pauses import Pauses
 from app.services.views import SearchConfig
 from storage.errors import NotFound
 from tests.services.conftest import Fill, opened, text_files

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from app.engine.context import SearchRequest
 from app.services.container import Services
-from app.services.expand import text_of
+from app.services.knowledge.expand import text_of
 from app.services.views import SearchConfig
 from tests.services.conftest import opened, text_files
 

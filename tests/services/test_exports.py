@@ -23,11 +23,11 @@ from app.engine.graph import Graph
 from app.engine.problems import RagloomError
 from app.engine.registry import Registry
 from app.nodes import register_all
-from app.services.export_png import MAX_PIXELS, MAX_SIDE, png_of
-from app.services.export_python import inputs_of
-from app.services.export_svg import svg_and_size
-from app.services.export_text import fit, width, wrap
-from app.services.exports import ExportService
+from app.services.exports.png import MAX_PIXELS, MAX_SIDE, png_of
+from app.services.exports.python import inputs_of
+from app.services.exports.service import ExportService
+from app.services.exports.svg import svg_and_size
+from app.services.exports.text import fit, width, wrap
 
 ROOT = Path(__file__).resolve().parents[2]
 SVG = "{http://www.w3.org/2000/svg}"

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from app.engine.problems import RagloomError
 from app.engine.values import Document
-from app.services.files import FileService
+from app.services.knowledge.files import FileService
 from app.settings import load_settings
 from storage.blobs import Blobs
 

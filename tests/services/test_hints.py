@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.services.hints import MAX_VALUES, HintService, _flat, _Seen, filter_problems
-from app.services.uploads import IncomingFile
+from app.services.ingestion.uploads import IncomingFile
 
 if TYPE_CHECKING:
     from app.services.container import Services

@@ -11,9 +11,9 @@ import pytest
 
 from app.engine.registry import Registry
 from app.nodes import register_all
-from app.services.history import HistoryService, RevisionView, stretches, summarise
-from app.services.run_search import search_runs
-from app.services.workflows import WorkflowService
+from app.services.runs.search import search_runs
+from app.services.workflows.history import HistoryService, RevisionView, stretches, summarise
+from app.services.workflows.service import WorkflowService
 from storage.blobs import Blobs
 from storage.database import Database
 from storage.errors import Conflict, NotFound

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from app.engine.problems import RagloomError
 from app.services.container import Services
-from app.services.ingest import IncomingFile
+from app.services.ingestion.service import IncomingFile
 from app.services.views import SearchConfig
 from storage.database import Database
 from storage.errors import DataFolderInUse, NotFound

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.services.ingest_pace import Pace
+from app.services.ingestion.pace import Pace
 
 
 class Clock:

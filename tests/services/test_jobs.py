@@ -21,8 +21,8 @@ from app.documents.extract.options import ExtractOptions
 from app.documents.model import Block, ExtractedDocument
 from app.engine.problems import RagloomError
 from app.services.container import Services
-from app.services.ingest import IncomingFile
-from app.services.ingest_pauses import Pauses
+from app.services.ingestion.pauses import Pauses
+from app.services.ingestion.service import IncomingFile
 from app.services.views import JobView, TaskView
 from storage.errors import NotFound
 from tests.services.conftest import FACTS, Fill, opened, text_files

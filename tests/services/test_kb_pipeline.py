@@ -12,9 +12,9 @@ import pytest_asyncio
 from app.engine.graph import EdgeSpec, Graph, NodeSpec
 from app.engine.problems import InvalidWorkflow, RagloomError
 from app.services.container import Services
-from app.services.kb_pipeline import check_pipeline, graph_for, identity_of
-from app.services.pipeline import ingestion_graph, stage_of
-from app.services.processing import KnowledgeConfig, Processing
+from app.services.ingestion.kb_pipeline import check_pipeline, graph_for, identity_of
+from app.services.ingestion.pipeline import ingestion_graph, stage_of
+from app.services.ingestion.processing import KnowledgeConfig, Processing
 from storage import tables
 from tests.services.conftest import Fill, opened
 

@@ -8,14 +8,14 @@ import pytest
 
 from app.documents.language import _VARIANTS, _all_languages
 from app.engine.problems import RagloomError
-from app.services.languages import check_languages, unknown_languages
-from app.services.processing import (
+from app.services.ingestion.processing import (
     KnowledgeConfig,
     Processing,
     read_knowledge_config,
     read_processing,
     stored_processing,
 )
+from app.services.languages import check_languages, unknown_languages
 
 
 def test_engines_that_are_not_here_are_replaced_and_said_so() -> None:

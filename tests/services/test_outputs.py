@@ -22,7 +22,7 @@ from app.engine.values import (
     Text,
     Verdict,
 )
-from app.services.outputs import shape_outputs, type_of
+from app.services.runs.outputs import shape_outputs, type_of
 
 ANSWER = Answer(
     text="Yes.",

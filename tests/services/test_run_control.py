@@ -12,7 +12,7 @@ import pytest
 from app.engine.events import NodeFinished, NodeWaiting
 from app.engine.options import RunOptions
 from app.engine.problems import InvalidWorkflow, RagloomError
-from app.services.runs import RunLimits
+from app.services.runs.service import RunLimits
 from app.services.views import ExecutionView
 from storage.errors import NotFound
 from tests.services.running import LOUD, Pass, Place, Say, Shout, chain, until

@@ -12,9 +12,9 @@ import psutil
 import pytest
 from running import Place, until
 
-from app.services import run_watch
-from app.services.run_watch import MB, _Memory, default_cap_mb
-from app.services.runs import RunLimits
+from app.services.runs import watch as run_watch
+from app.services.runs.service import RunLimits
+from app.services.runs.watch import MB, _Memory, default_cap_mb
 from app.services.views import ExecutionView, StepView
 from tests.crash.bad_nodes import Bad, Wait, workflow
 

@@ -15,7 +15,7 @@ from app.engine.events import NodeFinished, NodeStarted, RunFinished, TokenEvent
 from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import InvalidWorkflow, NodeFailed, RagloomError
 from app.engine.values import Text
-from app.services.runs import RunLimits
+from app.services.runs.service import RunLimits
 from storage.errors import NotFound, StorageFull
 from storage.run_writes import RunChange
 from tests.services.running import Place

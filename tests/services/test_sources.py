@@ -15,7 +15,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from app.engine.problems import RagloomError
-from app.services.sources_views import RefreshView, SourceView
+from app.services.sources.views import RefreshView, SourceView
 from app.services.views import SearchConfig
 from storage.errors import Conflict, NotFound
 from storage.source_tables import Source

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from app.engine.problems import RagloomError
-from app.services.sources_folder import Globs, Listing, Roots, file_sha, find_files
-from app.services.sources_robots import Robots
-from app.services.sources_sitemap import MAX_BYTES, read_sitemap
-from app.services.sources_web import bounded_name, marked_name, on_hosts, page_name
+from app.services.sources.folder import Globs, Listing, Roots, file_sha, find_files
+from app.services.sources.robots import Robots
+from app.services.sources.sitemap import MAX_BYTES, read_sitemap
+from app.services.sources.web import bounded_name, marked_name, on_hosts, page_name
 from app.services.web_address import WebError
 from app.settings import load_settings
 

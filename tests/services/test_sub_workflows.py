@@ -10,7 +10,7 @@ from app.engine.graph import Graph
 from app.engine.problems import RagloomError
 from app.engine.registry import Registry
 from app.nodes import register_all
-from app.services.sub_workflows import SubWorkflows
+from app.services.workflows.sub_workflows import SubWorkflows
 
 
 def runs(*bodies: dict[str, Any], **node: Any) -> dict[str, Any]:

@@ -10,10 +10,10 @@ import pytest
 import pytest_asyncio
 
 from app.engine.problems import RagloomError
-from app.services import templates
 from app.services.container import Services
 from app.services.demo import KNOWLEDGE_BASE, _references
-from app.services.uploads import IncomingFile
+from app.services.ingestion.uploads import IncomingFile
+from app.services.workflows import templates
 from app.settings import load_settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

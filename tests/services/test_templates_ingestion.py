@@ -12,12 +12,12 @@ import pytest
 import pytest_asyncio
 
 from app.engine.graph import Graph
-from app.services import templates
 from app.services.container import Services
-from app.services.kb_pipeline import check_pipeline
-from app.services.trials import can_try
-from app.services.uploads import IncomingFile
+from app.services.ingestion.kb_pipeline import check_pipeline
+from app.services.ingestion.trials import can_try
+from app.services.ingestion.uploads import IncomingFile
 from app.services.views import ChunkView
+from app.services.workflows import templates
 from tests.services.conftest import opened
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -12,8 +12,8 @@ import pytest_asyncio
 from app.engine.graph import Graph
 from app.engine.options import RunOptions
 from app.services.container import Services
-from app.services.index_preview import counts
-from app.services.trials import can_try, fills, trial
+from app.services.ingestion.index_preview import counts
+from app.services.ingestion.trials import can_try, fills, trial
 from app.services.views import ExecutionView
 from tests.services.conftest import Fill, opened
 

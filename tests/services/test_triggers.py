@@ -16,8 +16,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from app.engine.problems import RagloomError
-from app.services.cron import BadSchedule, check_cron, in_words, moment_in_words, next_time
-from app.services.triggers import MAX_HOOK_BYTES, ScheduleView
+from app.services.automation.cron import (
+    BadSchedule,
+    check_cron,
+    in_words,
+    moment_in_words,
+    next_time,
+)
+from app.services.automation.triggers import MAX_HOOK_BYTES, ScheduleView
 from storage.automation import TriggerRepository
 from storage.automation_tables import Schedule
 from storage.errors import NotFound

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from app.engine.problems import RagloomError
+from app.services.ingestion.uploads import IncomingFile, UploadLimits, safe_filename, store
 from app.services.threads import call
-from app.services.uploads import IncomingFile, UploadLimits, safe_filename, store
 from storage.blobs import Blobs
 
 

@@ -14,7 +14,7 @@ from app.engine.problems import InvalidWorkflow, ModelUnavailable
 from app.engine.registry import Registry
 from app.nodes import register_all
 from app.services.models import ModelService
-from app.services.workflows import WorkflowService
+from app.services.workflows.service import WorkflowService
 from storage.blobs import Blobs
 from storage.database import Database
 from storage.errors import Conflict, NotFound

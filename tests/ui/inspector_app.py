@@ -16,8 +16,8 @@ from app.nodes import register_all
 from app.services.views import StepView
 from app.ui import parts, theme
 from app.ui.forms import Choices
-from app.ui.pages.inspector import Inspector
-from app.ui.pages.inspector_facts import Actions, NodeFacts
+from app.ui.pages.canvas.inspector import Inspector
+from app.ui.pages.canvas.inspector_facts import Actions, NodeFacts
 from app.ui.run_state import RunState
 
 NASTY = "<img src=x onerror=\"document.title='owned'\">"

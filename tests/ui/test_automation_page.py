@@ -20,11 +20,11 @@ from nicegui.elements.mixins.text_element import TextElement
 from nicegui.testing import User
 from visitor import visiting
 
-from app.services.cron import moment_in_words
-from app.services.triggers import ScheduleView
-from app.ui.pages.automation import local_words
-from app.ui.pages.automation_webhooks import example_body, example_call
-from app.ui.pages.times import choices_of, cron_of, zones
+from app.services.automation.cron import moment_in_words
+from app.services.automation.triggers import ScheduleView
+from app.ui.pages.automation.page import local_words
+from app.ui.pages.automation.times import choices_of, cron_of, zones
+from app.ui.pages.automation.webhooks import example_body, example_call
 
 if TYPE_CHECKING:
     from app.services.container import Services

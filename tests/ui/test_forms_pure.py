@@ -13,7 +13,7 @@ from app.engine.registry import Registry
 from app.engine.values import Chunks, Text
 from app.nodes import register_all
 from app.services.hints import FieldHint, Fields, filter_problems
-from app.services.names import example_of, names_of, template_names
+from app.services.workflows.names import example_of, names_of, template_names
 from app.ui.forms import config_errors, filters_of
 from app.ui.forms.checks import secret_in, secret_name
 from app.ui.forms.jsons import read_json, schema_of, schema_problem, schema_rows

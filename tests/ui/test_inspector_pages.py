@@ -12,7 +12,7 @@ from nicegui.element import Element
 from nicegui.testing import User
 from visitor import visiting
 
-from app.services.uploads import IncomingFile
+from app.services.ingestion.uploads import IncomingFile
 from app.ui.canvas.flow import FlowCanvas
 from app.ui.forms.entry import CodeEntry
 

@@ -11,10 +11,10 @@ from nicegui import ui
 from nicegui.testing import User, UserInteraction
 from visitor import visiting
 
-from app.services import templates
-from app.services.uploads import IncomingFile
+from app.services.ingestion.uploads import IncomingFile
+from app.services.workflows import templates
 from app.ui.canvas.flow import FlowCanvas
-from app.ui.pages.pickers import branches_of
+from app.ui.pages.canvas.pickers import branches_of
 from app.ui.pages.workflows import blank
 
 if TYPE_CHECKING:

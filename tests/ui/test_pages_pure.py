@@ -20,8 +20,8 @@ from app.engine.events import (
 from app.engine.problems import Problem
 from app.engine.registry import Registry
 from app.nodes import register_all
-from app.services import templates
 from app.services.views import TaskView
+from app.services.workflows import templates
 from app.ui import jobs, text
 from app.ui.forms import filter_rows, filters_of
 from app.ui.passage_parts import markup, parts_of

@@ -28,10 +28,10 @@ from app.services.views import ExecutionView, StepView
 from app.ui import downloads
 from app.ui.batch_table import MAX_ROWS, read_table
 from app.ui.output_search import LIMIT, search
-from app.ui.pages import asking, run_request
-from app.ui.pages.freshness import Freshness
-from app.ui.pages.pace import Pace
-from app.ui.pages.run_list import differences
+from app.ui.pages.canvas import asking, run_request
+from app.ui.pages.canvas.freshness import Freshness
+from app.ui.pages.canvas.pace import Pace
+from app.ui.pages.canvas.run_list import differences
 from app.ui.port_data import Slot, input_slots, output_slots, pinnable, pins_of, read_all
 from app.ui.port_values import port_values, short
 from app.ui.run_state import RunState

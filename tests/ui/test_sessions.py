@@ -14,7 +14,7 @@ from app.services.container import Services
 from app.settings import load_settings
 from app.ui.canvas.ops import SetInfo
 from app.ui.canvas.presence import Author
-from app.ui.pages.sessions import Sessions
+from app.ui.pages.canvas.sessions import Sessions
 from tests.crash.test_disk_full import little_room_for_files, little_room_for_rows
 
 GRAPH: dict[str, Any] = {

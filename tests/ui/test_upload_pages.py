@@ -12,10 +12,10 @@ from nicegui import ui
 from nicegui.testing import User
 from visitor import visiting
 
-from app.services.ingest_pauses import Pauses
-from app.services.uploads import IncomingFile
+from app.services.ingestion.pauses import Pauses
+from app.services.ingestion.uploads import IncomingFile
 from app.services.views import JobProgress, JobView
-from app.ui.pages.upload_jobs import words
+from app.ui.pages.knowledge.upload_jobs import words
 
 if TYPE_CHECKING:
     from app.services.container import Services

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from app.services.views import StepView
-from app.ui.pages.inspector_data import incoming_chunks
-from app.ui.pages.inspector_facts import inner_steps
+from app.ui.pages.canvas.inspector_data import incoming_chunks
+from app.ui.pages.canvas.inspector_facts import inner_steps
 from app.ui.viewers.passages import moves, stage_ranks
 from app.ui.viewers.pictures import is_image
 from app.ui.viewers.tables import as_csv, ordered

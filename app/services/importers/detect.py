@@ -7,7 +7,7 @@ import math
 from typing import Any, Literal
 
 from app.engine.problems import InvalidWorkflow
-from app.services import seed_form
+from app.services.workflows import seed_form
 
 #: Most values and deepest nesting of a file, aliases counted as often as they are used.
 MAX_VALUES = 600_000

@@ -9,11 +9,11 @@ from typing import Any
 from app.engine.graph import Graph, migrate
 from app.engine.problems import InvalidWorkflow, RagloomError
 from app.engine.registry import Registry
-from app.services import seed_form
 from app.services.importers import dify, flowise, langflow, ragflow
 from app.services.importers.build import ImportReport, build
 from app.services.importers.detect import NAMES, check, decode, detect
 from app.services.importers.source import Source
+from app.services.workflows import seed_form
 
 log = logging.getLogger(__name__)
 MAX_BYTES = 10 * 1024 * 1024

@@ -13,17 +13,10 @@ def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
     """Add every page and the static files they need; `app` is the server they run in."""
     from app.ui import theme
     from app.ui.pages import (
-        automation,
-        batch,
         begin,
-        canvas,
         chat,
         compare,
-        document,
-        files,
         history,
-        knowledge,
-        knowledge_base,
         lost,
         runs,
         settings,
@@ -31,7 +24,13 @@ def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
         templates,
         workflows,
     )
-    from app.ui.pages.sessions import Sessions
+    from app.ui.pages.automation import page as automation
+    from app.ui.pages.batch import page as batch
+    from app.ui.pages.canvas import page as canvas
+    from app.ui.pages.canvas.sessions import Sessions
+    from app.ui.pages.knowledge import base as knowledge_base
+    from app.ui.pages.knowledge import bases as knowledge
+    from app.ui.pages.knowledge import document, files
 
     theme.install()
     sessions = Sessions(get_services)

@@ -8,10 +8,10 @@ from pathlib import PurePosixPath
 from nicegui import events, ui
 
 from app.engine.problems import RagloomError
-from app.services import templates
 from app.services.container import Services
-from app.services.uploads import IncomingFile
+from app.services.ingestion.uploads import IncomingFile
 from app.services.views import TaskView
+from app.services.workflows import templates
 from app.ui import jobs, live, parts
 from app.ui.frame import Crumb, frame
 from app.ui.person import person_name

@@ -10,7 +10,7 @@ from nicegui import ui
 
 from app.engine.graph import Graph
 from app.engine.problems import RagloomError
-from app.services.chat_views import ChatLinkView, sample_question
+from app.services.chats.views import ChatLinkView, sample_question
 from app.services.container import Services
 from app.services.views import WorkflowView
 from app.ui import parts, text

@@ -10,17 +10,17 @@ from typing import Any
 from nicegui import ui
 
 from app.engine.graph import Graph
-from app.services.compare import NodeComparison, RunComparison, RunFacts, StepFacts
 from app.services.container import Services
-from app.services.diff import union
+from app.services.runs.compare import NodeComparison, RunComparison, RunFacts, StepFacts
 from app.services.threads import call
 from app.services.views import ExecutionView
+from app.services.workflows.diff import union
 from app.ui import differences, parts, text, viewers
 from app.ui.canvas.editor import GraphEditor
 from app.ui.canvas.flow import FlowCanvas, Selection
 from app.ui.frame import Crumb, frame
+from app.ui.pages.canvas.run_list import TRIGGERS, compare_href, run_href
 from app.ui.pages.common import answered, asked, missing, run_badge
-from app.ui.pages.run_list import TRIGGERS, compare_href, run_href
 
 _SIDES = ("First run", "Second run")
 _ORDER = ("config", "input", "output", "missing", "same")

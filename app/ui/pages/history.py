@@ -13,16 +13,16 @@ from nicegui import ui
 from app.engine.graph import Graph
 from app.engine.problems import RagloomError
 from app.services.container import Services
-from app.services.diff import GraphDiff, diff_graphs, union
-from app.services.history import RevisionGraph, RevisionView, stretches
 from app.services.threads import call
 from app.services.views import WorkflowView
+from app.services.workflows.diff import GraphDiff, diff_graphs, union
+from app.services.workflows.history import RevisionGraph, RevisionView, stretches
 from app.ui import differences, parts, text
 from app.ui.canvas.editor import GraphEditor
 from app.ui.canvas.flow import FlowCanvas, Selection
 from app.ui.frame import Crumb, Frame, frame
+from app.ui.pages.canvas.sessions import Sessions
 from app.ui.pages.common import missing, workflow_choices
-from app.ui.pages.sessions import Sessions
 from app.ui.person import person_name
 
 _PAGE = 100

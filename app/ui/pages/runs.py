@@ -8,12 +8,12 @@ from typing import Any
 from nicegui import ui
 
 from app.services.container import Services
-from app.services.run_search import search_runs
+from app.services.runs.search import search_runs
 from app.services.views import ExecutionView
 from app.ui import differences, parts, text
 from app.ui.frame import frame
+from app.ui.pages.canvas.run_list import TRIGGERS, compare_href, run_href
 from app.ui.pages.common import RUN_TONES, MoreList, answered, asked, run_badge
-from app.ui.pages.run_list import TRIGGERS, compare_href, run_href
 
 _COLUMNS = "grid-template-columns: 118px minmax(0, 2.2fr) minmax(0, 1.2fr) 92px 84px 104px"
 

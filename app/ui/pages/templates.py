@@ -12,11 +12,11 @@ from nicegui import ui
 from app.engine.graph import Graph
 from app.engine.problems import RagloomError
 from app.engine.registry import Registry
-from app.services import templates
 from app.services.container import Services
-from app.services.templates import Template
 from app.services.threads import call
 from app.services.views import KnowledgeBaseView
+from app.services.workflows import templates
+from app.services.workflows.templates import Template
 from app.ui import parts, text
 from app.ui.frame import Crumb, frame
 from app.ui.pages.importing import import_file
@@ -193,7 +193,7 @@ def _picture(template: Template, classes: str = "rl-preview") -> None:
 @lru_cache(maxsize=128)
 def picture(template_id: str, theme: Theme, registry: Registry) -> str:
     """SVG of a template, drawn once. Blocks (CPU)."""
-    from app.services.export_svg import svg_of
+    from app.services.exports.svg import svg_of
 
     data = dict(templates.get(template_id).graph)
     # The note is what the preview says in words.

@@ -10,14 +10,14 @@ from typing import Any
 from nicegui import ui
 
 from app.engine.problems import RagloomError
-from app.services import templates
 from app.services.container import Services
 from app.services.views import WorkflowView
+from app.services.workflows import templates
 from app.ui import parts, text
 from app.ui.frame import frame
+from app.ui.pages.canvas.sessions import Sessions
 from app.ui.pages.common import MoreList, run_badge
 from app.ui.pages.importing import import_file
-from app.ui.pages.sessions import Sessions
 from app.ui.pages.templates import preview
 from app.ui.person import person_name
 from app.ui.thumbnail import thumbnail

@@ -295,7 +295,7 @@ def _page(chunk: Mapping[str, Any], kb: str, commit: str | None) -> None:
     button = parts.tag("button", f"Show page {page}", "rl-more")
 
     def show() -> None:
-        from app.ui.pages.files import page_href
+        from app.ui.pages.knowledge.files import page_href
 
         button.delete()
         with room:

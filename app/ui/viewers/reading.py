@@ -174,7 +174,7 @@ class _Blocks:
             self._show_page(page, boxes)
 
     def _show_page(self, page: int, boxes: Sequence[Mapping[str, Any]] | None) -> None:
-        from app.ui.pages.files import blob_page_href
+        from app.ui.pages.knowledge.files import blob_page_href
 
         if boxes is None:
             boxes = [

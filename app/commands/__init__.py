@@ -1,0 +1,1 @@
+"""The commands of `ragloom`, by what they are about."""

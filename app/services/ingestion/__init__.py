@@ -1,0 +1,1 @@
+"""Files on their way into knowledge bases: settings, pipelines, jobs, and embedding."""

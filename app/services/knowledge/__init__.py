@@ -1,0 +1,1 @@
+"""Knowledge bases: documents and their chunks, corrections, search."""

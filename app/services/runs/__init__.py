@@ -1,0 +1,1 @@
+"""Runs of workflows: started, followed, written down, taken up again, compared."""

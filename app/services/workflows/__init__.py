@@ -1,0 +1,1 @@
+"""Workflows as they are kept: revisions, differences, templates, what they call."""

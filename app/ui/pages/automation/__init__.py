@@ -1,0 +1,1 @@
+"""The automation page of a workflow."""

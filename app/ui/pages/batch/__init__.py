@@ -1,0 +1,1 @@
+"""The batch page of a workflow."""

@@ -1,0 +1,1 @@
+"""The canvas page: palette, canvas, inspector, drawer and run bar."""

@@ -81,7 +81,7 @@ def explain(error: BaseException) -> Report:
         return _report(error.code, error.message, error.fix, details)
     if isinstance(error, ValidationError):
         return _validation(error)
-    if _speaks_for_itself(error):
+    if speaks_for_itself(error):
         return _own_words(error)
     for kind, (code, message, fix) in _BUILT_IN.items():
         if isinstance(error, kind):
@@ -116,14 +116,15 @@ def in_own_words() -> Iterator[None]:
     except RagloomError:
         raise
     except Exception as error:
-        if not _speaks_for_itself(error):
+        if not speaks_for_itself(error):
             raise
         report = explain(error)
         raise RagloomError(report.message, code=report.code, fix=report.fix) from error
 
 
-def _speaks_for_itself(error: BaseException) -> bool:
-    """Storage and document errors carry code, message and fix without sharing a base class."""
+def speaks_for_itself(error: BaseException) -> bool:
+    """Whether it says what happened and what to do: errors of storage, documents and services carry
+    code, message and fix without sharing a base class."""
     return all(isinstance(getattr(error, name, None), str) for name in ("code", "message", "fix"))
 
 

@@ -15,6 +15,7 @@ from app.services.container import Services
 from app.services.knowledge.corrections import CorrectionService
 from app.services.views import CorrectionView, PassageView, PassageWindow
 from app.ui import answer, parts, passage_parts
+from app.ui.expecting import Expecting
 from storage.ids import chunk_id
 
 #: Chunks that are read at once, at most; and those in front of the one that is looked for.
@@ -65,14 +66,13 @@ class DocumentView(ui.element, component="document_view.js"):
         """Say what was done, with the way back."""
 
         async def back() -> None:
-            try:
+            with Expecting() as met:
                 await self.corrections.restore(
                     self._kb, self._document_id, done.previous_version_id,
                     expected=done.version_id, author=await self._author(), message=f"Undo: {what}",
                 )  # fmt: skip
-            except Exception as error:
-                _known(error)
-                parts.failed(error)
+            if met.error:
+                parts.failed(met.error)
             await self.go(number)
             await self._corrected()
 
@@ -99,11 +99,10 @@ class DocumentView(ui.element, component="document_view.js"):
         self, offset: int, count: int, *, at: int | None = None, fresh: bool = False,
         quiet: bool = False,
     ) -> None:  # fmt: skip
-        try:
+        with Expecting() as met:
             found = await self._services.passages.window(self._kb, self._document_id, offset, count)
-        except Exception as error:
-            _known(error)
-            parts.failed(error)
+        if met.error:
+            parts.failed(met.error)
             return
         self._put(found, at=at, fresh=fresh, quiet=quiet)
 
@@ -128,19 +127,19 @@ class DocumentView(ui.element, component="document_view.js"):
         number, op = int(event.args["n"]), str(event.args["op"])
         self.busy = True
         try:
-            done = await self._do(op, number, event.args)
-            await self.go(number)
-            await self._corrected()
-        except Exception as error:
-            _known(error)
-            parts.failed(error)
-            if parts.code_of(error) not in ("conflict", "not_found"):
-                self.run_method("free")
+            with Expecting() as met:
+                done = await self._do(op, number, event.args)
+                await self.go(number)
+                await self._corrected()
+            if met.error:
+                parts.failed(met.error)
+                if met.code not in ("conflict", "not_found"):
+                    self.run_method("free")
+                    return
+                await self.go(number)
+                if "text" in event.args:  # what was typed is not lost
+                    self.run_method("again", {"n": number, "text": str(event.args["text"])})
                 return
-            await self.go(number)
-            if "text" in event.args:  # what was typed is not lost
-                self.run_method("again", {"n": number, "text": str(event.args["text"])})
-            return
         finally:
             self.busy = False
         self.undo(done, _DONE[op].format(number + 1, number + 2), number)
@@ -169,15 +168,14 @@ class DocumentView(ui.element, component="document_view.js"):
         lead = len(draft) - len(draft.lstrip())
         written = await self.corrections.change(*place, id_, content=draft, author=author)
         now = written.chunks[0].chunk_id
-        try:
+        with Expecting() as met:
             done = await self.corrections.split(
                 *place, now, max(0, len(before) - lead), author=author
             )
-        except Exception as error:
-            _known(error)
+        if met.error:
             if written.version_id == written.previous_version_id:
-                raise
-            parts.failed(error)
+                raise met.error
+            parts.failed(met.error)
             return written
         return done.model_copy(update={"previous_version_id": written.previous_version_id})
 
@@ -213,9 +211,3 @@ def _data(chunk: PassageView) -> dict[str, Any]:
         "disabled": chunk.disabled,
         "edited": bool(chunk.metadata.get("edited")),
     }
-
-
-def _known(error: Exception) -> None:
-    """Let through what nobody foresaw."""
-    if not hasattr(error, "fix"):
-        raise error

@@ -213,11 +213,6 @@ def drop_zone(title: str, hint: str, upload: ui.upload) -> ui.element:
     return zone
 
 
-def code_of(error: BaseException) -> str:
-    """The stable code of an error of any layer; empty where it has none."""
-    return str(getattr(error, "code", ""))
-
-
 async def confirm(title: str, hint: str, action: str, *, undoable: bool = False) -> bool:
     """Ask before something that cannot be undone, or, being large, should not come as a surprise."""
     with dialog(title) as box:

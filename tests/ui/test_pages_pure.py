@@ -17,18 +17,20 @@ from app.engine.events import (
     RunStarted,
     TokenEvent,
 )
-from app.engine.problems import Problem
+from app.engine.problems import Problem, RagloomError
 from app.engine.registry import Registry
 from app.nodes import register_all
 from app.services.views import TaskView
 from app.services.workflows import templates
 from app.ui import jobs, text
+from app.ui.expecting import Expecting
 from app.ui.forms import filter_rows, filters_of
 from app.ui.passage_parts import markup, parts_of
 from app.ui.run_state import RunState
 from app.ui.schema import fields
 from app.ui.thumbnail import thumbnail
 from app.ui.viewers import condensed
+from storage.errors import Conflict, NotFound
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
@@ -247,3 +249,25 @@ def test_a_passage_is_told_apart_into_words_tables_code_and_headings() -> None:
     # A part of a long table begins with any row.
     (rest,) = parts_of("| x | 1 |\n| y |", {"kinds": ["table"]})
     assert (rest["head"], [row["cells"] for row in rest["rows"]]) == (False, [["x", "1"], ["y"]])
+
+
+@pytest.mark.parametrize("gone", [NotFound("run", "r"), RagloomError("Gone.", code="not_found")])
+def test_a_page_foresees_errors_of_every_layer_by_their_code(gone: Exception) -> None:
+    with Expecting("not_found") as met:
+        raise gone
+    assert (met.error, met.code) == (gone, "not_found")
+    with pytest.raises(Conflict), Expecting("not_found"):
+        raise Conflict("Somebody was first.")
+    with Expecting() as met:
+        raise Conflict("Somebody was first.")
+    assert met.code == "conflict"
+
+
+def test_what_nobody_foresaw_passes_through() -> None:
+    error = ConnectionError("broken")
+    error.code = None  # type: ignore[attr-defined]  # as errors of the database have it
+    with pytest.raises(ConnectionError), Expecting():
+        raise error
+    with Expecting() as met:
+        pass
+    assert met.error is None and met.code == ""

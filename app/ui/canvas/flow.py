@@ -246,9 +246,9 @@ class FlowCanvas(
         """Show no differences any more."""
         self.set_marks({})
 
-    def select(self, nodes: Iterable[str], *, centred: bool = False) -> None:
-        """Select nodes; `centred` also brings them into view."""
-        self.run_method("select", list(nodes), centred)
+    def select(self, nodes: Iterable[str], *, shown: bool = False) -> None:
+        """Select nodes; `shown` also moves the view where the first of them is out of sight."""
+        self.run_method("select", list(nodes), shown)
 
     def centre_on(self, node: str) -> None:
         """Bring a node to the middle of the canvas."""

@@ -9,6 +9,7 @@ from nicegui import ui
 
 from app.engine.body import steps_inside
 from app.ui import parts, text
+from app.ui.expecting import Expecting
 from app.ui.forms.base import Slot, WorkflowFacts
 from app.ui.forms.pickers import fill_workflows, pick
 from app.ui.schema import FieldSpec
@@ -100,12 +101,9 @@ class BodyField:
         read = self._slot.form.choices.workflow
         if read is None:
             return None
-        try:
+        with Expecting("not_found"):
             return await read(workflow, revision)
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
-            return None
+        return None
 
     async def _show_state(self) -> None:
         workflow, revision = str(self.value.get("workflow") or ""), self.value.get("revision")

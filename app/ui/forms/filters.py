@@ -10,6 +10,7 @@ from nicegui import ui
 
 from app.services.hints import ALWAYS, FieldHint, Fields, filter_problems
 from app.ui import parts
+from app.ui.expecting import Expecting
 from app.ui.forms.base import Slot
 
 OPERATORS = {
@@ -111,11 +112,9 @@ class FilterBuilder:
         if read is None or not isinstance(kb, str) or not kb or not isinstance(ref, str):
             self.known = None
         else:
-            try:
+            with Expecting("not_found", "conflict") as met:
                 self.known = await read(kb, ref)
-            except Exception as error:
-                if parts.code_of(error) not in ("not_found", "conflict"):
-                    raise
+            if met.error:
                 self.known = None
         if not self.element.is_deleted:
             self.draw()

@@ -14,6 +14,7 @@ from app.services.chats.views import ChatLinkView, sample_question
 from app.services.container import Services
 from app.services.views import WorkflowView
 from app.ui import parts, text
+from app.ui.expecting import Expecting
 from app.ui.frame import Crumb, frame
 from app.ui.pages.common import missing, workflow_choices
 
@@ -24,12 +25,10 @@ def register(get_services: Callable[[], Services]) -> None:
     @ui.page("/workflows/{workflow_id}/chat", response_timeout=30)
     async def chat_page(workflow_id: str) -> None:
         services = get_services()
-        try:
+        with Expecting("not_found") as met:
             workflow = await services.workflows.get(workflow_id)
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
-            missing(services, "Workflows", error)
+        if met.error:
+            missing(services, "Workflows", met.error)
             return
         crumbs = [
             Crumb(workflow.name, f"/workflows/{workflow_id}", lambda: workflow_choices(services)),

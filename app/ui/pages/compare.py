@@ -18,6 +18,7 @@ from app.services.workflows.diff import union
 from app.ui import differences, parts, text, viewers
 from app.ui.canvas.editor import GraphEditor
 from app.ui.canvas.flow import FlowCanvas, Selection
+from app.ui.expecting import Expecting
 from app.ui.frame import Crumb, frame
 from app.ui.pages.canvas.run_list import TRIGGERS, compare_href, run_href
 from app.ui.pages.common import answered, asked, missing, run_badge
@@ -39,13 +40,11 @@ def register(get_services: Callable[[], Services]) -> None:
             ):
                 parts.primary("Choose two runs", lambda: ui.navigate.to("/runs"))
             return
-        try:
+        with Expecting("not_found") as met:
             runs = [await services.runs.get(run) for run in (a, b)]
             found = await services.compare.compare(a, b)
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
-            missing(services, "Runs", error)
+        if met.error:
+            missing(services, "Runs", met.error)
             return
         with frame(services, "Runs", [Crumb("Compare")], full=True):
             differences.head()
@@ -171,7 +170,7 @@ class Comparison:
             row.props["aria-current"] = "true" if id_ == node_id else "false"
             row.update()
         if point:
-            self._canvas.select([node_id], centred=True)
+            self._canvas.select([node_id], shown=True)
         detail = self._details.get(node_id)
         if detail is None or detail.clipped:
             detail = await self._services.compare.node(

@@ -11,7 +11,6 @@ from urllib.parse import quote
 from nicegui import ui
 
 from app.engine.graph import Graph
-from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.threads import call
 from app.services.views import WorkflowView
@@ -20,6 +19,7 @@ from app.services.workflows.history import RevisionGraph, RevisionView, stretche
 from app.ui import differences, parts, text
 from app.ui.canvas.editor import GraphEditor
 from app.ui.canvas.flow import FlowCanvas, Selection
+from app.ui.expecting import Expecting
 from app.ui.frame import Crumb, Frame, frame
 from app.ui.pages.canvas.sessions import Sessions
 from app.ui.pages.common import missing, workflow_choices
@@ -42,12 +42,10 @@ def register(get_services: Callable[[], Services], sessions: Sessions) -> None:
     @ui.page("/workflows/{workflow_id}/history", response_timeout=30)
     async def history_page(workflow_id: str, to: int = 0, against: str = "") -> None:
         services = get_services()
-        try:
+        with Expecting("not_found") as met:
             workflow = await services.workflows.get(workflow_id)
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
-            missing(services, "Workflows", error)
+        if met.error:
+            missing(services, "Workflows", met.error)
             return
         crumbs = [
             Crumb(
@@ -181,12 +179,10 @@ class History:
     # ---- one revision ----
     async def show(self, number: int) -> None:
         """Show a revision beside what it is compared with."""
-        try:
+        with Expecting("not_found") as met:
             self._shown = await self._services.history.get(self._id, number)
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
-            parts.failed(error)
+        if met.error:
+            parts.failed(met.error)
             return
         self._mark_row()
         self._fill_against(number)
@@ -267,7 +263,7 @@ class History:
             self._boxes = differences.graph_diff(diff, self._point, titles)
 
     def _point(self, node_id: str) -> None:
-        self._canvas.select([node_id], centred=True)
+        self._canvas.select([node_id], shown=True)
 
     def _selected(self, selection: Selection) -> None:
         for node_id, box in self._boxes.items():
@@ -303,18 +299,13 @@ class History:
             await self._bring_back(self._shown.number)
 
     async def _bring_back(self, number: int) -> None:
-        try:
+        with Expecting() as met:
             before = await self._sessions.settle(self._id)
             restored = await self._services.history.restore(
                 self._id, number, await person_name(), before
             )
-        except RagloomError as error:
-            parts.failed(error)
-            return
-        except Exception as error:
-            if parts.code_of(error) not in ("conflict", "not_found"):
-                raise
-            parts.failed(error)
+        if met.error:
+            parts.failed(met.error)
             return
         self._sessions.adopt(self._id, restored.graph, restored.number)
         undo_to = self._newest if before is None else before

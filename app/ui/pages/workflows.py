@@ -14,6 +14,7 @@ from app.services.container import Services
 from app.services.views import WorkflowView
 from app.services.workflows import templates
 from app.ui import parts, text
+from app.ui.expecting import Expecting
 from app.ui.frame import frame
 from app.ui.pages.canvas.sessions import Sessions
 from app.ui.pages.common import MoreList, run_badge
@@ -144,12 +145,10 @@ class WorkflowList:
 
     def _offer_undo(self, name: str, workflow_id: str) -> None:
         async def back() -> None:
-            try:
+            with Expecting("not_found") as met:
                 await self._sessions.bring_back(workflow_id)
-            except Exception as error:
-                if parts.code_of(error) != "not_found":
-                    raise
-                parts.failed(error)
+            if met.error:
+                parts.failed(met.error)
             await self._refresh()
 
         parts.toast(f"{name} was deleted.", undo=back)

@@ -17,6 +17,7 @@ from app.services.container import Services
 from app.services.runs.approvals import ApprovalView
 from app.services.views import WorkflowView
 from app.ui import live, parts, text, theme
+from app.ui.expecting import Expecting
 from app.ui.frame import Crumb, frame
 from app.ui.pages.automation.forms import ask_schedule
 from app.ui.pages.automation.section import Section, nothing
@@ -43,12 +44,10 @@ def register(get_services: Callable[[], Services]) -> None:
     @ui.page("/workflows/{workflow_id}/automation", response_timeout=30)
     async def automation_page(workflow_id: str) -> None:
         services = get_services()
-        try:
+        with Expecting("not_found") as met:
             workflow = await services.workflows.get(workflow_id)
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
-            missing(services, "Workflows", error)
+        if met.error:
+            missing(services, "Workflows", met.error)
             return
         crumbs = [
             Crumb(
@@ -122,13 +121,11 @@ class Automation:
         await self._refresh()
 
     async def _refresh(self) -> None:
-        try:
+        with Expecting("not_found") as met:
             schedules = await self._triggers.schedules(self._id)
             webhooks = await self._triggers.webhooks(self._id)
             asked = await self._services.runs.approvals.list(workflow_id=self._id, limit=20)
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
+        if met.error:
             return  # the workflow was deleted while the page was open
         shown = (schedules, webhooks, [(a.execution_id, a.node_id) for a in asked.items])
         # Words such as “in 5 minutes” change with time, so equal lists are equal on the page.

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from nicegui import ui
 
 from app.services.container import Services
+from app.services.problems import speaks_for_itself
 from app.ui import parts
 from app.ui.pages.canvas.runbar import RunInput
 
@@ -35,7 +36,7 @@ class Section:
             await work
         except Exception as error:
             self.failed(error)
-            if not hasattr(error, "fix"):
+            if not speaks_for_itself(error):
                 raise  # nobody expected it: the log shall have it
             return False
         finally:
@@ -45,7 +46,7 @@ class Section:
     def failed(self, error: Exception) -> None:
         """Say what went wrong, in the words of somebody who looks at the page."""
         with self.room:
-            if parts.code_of(error) == "not_found":
+            if getattr(error, "code", "") == "not_found":
                 parts.toast(
                     "It was deleted meanwhile. Add a new one if it is needed.", tone="danger"
                 )

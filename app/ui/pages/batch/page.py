@@ -12,6 +12,7 @@ from app.services.container import Services
 from app.services.runs.batches import BatchView
 from app.services.views import WorkflowView
 from app.ui import parts, text
+from app.ui.expecting import Expecting
 from app.ui.frame import Crumb, frame
 from app.ui.pages.batch.inputs import InputsForm
 from app.ui.pages.batch.results import STATUSES, Results
@@ -31,13 +32,11 @@ def register(get_services: Callable[[], Services]) -> None:
     @ui.page("/workflows/{workflow_id}/batch", response_timeout=30)
     async def batch_page(workflow_id: str, batch: str = "") -> None:
         services = get_services()
-        try:
+        with Expecting("not_found") as met:
             workflow = await services.workflows.get(workflow_id)
             shown = await services.batches.get(batch, limit=0) if batch else None
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
-            missing(services, "Workflows", error)
+        if met.error:
+            missing(services, "Workflows", met.error)
             return
         crumbs = [
             Crumb(

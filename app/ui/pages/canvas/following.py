@@ -10,8 +10,9 @@ from typing import Any
 from app.engine.events import NodeFailedEvent, RunStarted
 from app.engine.graph import Graph
 from app.services.views import ExecutionView
-from app.ui import live, parts
+from app.ui import live
 from app.ui.canvas.board import RunBoard, statuses_of_steps
+from app.ui.expecting import Expecting
 from app.ui.pages.canvas.bench import Bench
 from app.ui.pages.canvas.pace import Pace
 from app.ui.pages.canvas.run_request import RunRequest
@@ -84,7 +85,7 @@ class Following:
             statuses_of_steps([step.model_dump() for step in shown.values()]), replace=True
         )
         if not past and run.graph:
-            bench.freshness.start(Graph.parse(run.graph))
+            bench.freshness.start(Graph.parse(run.graph), run.input_data)
             bench.canvas.mark_stale(bench.find_stale())
         bench.canvas.set_port_values(port_values(shown))
         await bench.drawer.show_run(bench.run, bench.titles())
@@ -107,11 +108,9 @@ class Following:
         """Of a run of single nodes, show the others as they were in the run it built on."""
         if not run.parent_run or not run.options.get("only"):
             return
-        try:
+        with Expecting("not_found") as met:
             parent = await self._bench.services.runs.get(run.parent_run)
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
+        if met.error:
             return
         ran = {step.node_id for step in run.steps}
         self._bench.run.kept = {s.node_id: s for s in parent.steps if s.node_id not in ran}
@@ -126,6 +125,11 @@ class Following:
         """Show a live run from its beginning until it ends."""
         bench = self._bench
         before = bench.run
+        bench.freshness.start(
+            bench.editor.graph,
+            input_data or {},
+            behind=bench.stale if self.request.partial else (),
+        )
         self.busy = True
         self.run_id = run_id
         bench.bar.running(True)
@@ -134,9 +138,6 @@ class Following:
         if self.request.dry:
             bench.run.options = {"dry": True}
         bench.board = RunBoard()
-        bench.freshness.start(
-            bench.editor.graph, behind=bench.stale if self.request.partial else ()
-        )
         if not self.request.partial:
             before = RunState()
             bench.stale = set()
@@ -200,7 +201,7 @@ class Following:
                 self._next = paused
                 if paused:
                     bench.bar.stepping()
-                    bench.canvas.select([paused], centred=True)
+                    bench.canvas.select([paused], shown=True)
                     bench.canvas.set_statuses({paused: {"state": "waiting", "message": "Next"}})
                 await self.draw()
             await asyncio.sleep(_LOOK_S)

@@ -10,8 +10,8 @@ from app.engine.body import interface_of
 from app.engine.graph import Graph
 from app.services.container import Services
 from app.services.hints import Fields, HintService
-from app.ui import parts
 from app.ui.canvas.ops import SetDisabled
+from app.ui.expecting import Expecting
 from app.ui.forms import Choices, WorkflowFacts
 from app.ui.pages.canvas.inspector_facts import Actions
 
@@ -27,12 +27,9 @@ def extend(choices: Choices, services: Services) -> Choices:
     hints = HintService(services.repository)
 
     async def refs(kb: str) -> dict[str, str]:
-        try:
+        with Expecting("not_found"):
             return await hints.refs(kb)
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
-            return {"main": "main"}
+        return {"main": "main"}
 
     async def fields(kb: str, ref: str) -> Fields:
         return await hints.fields(kb, ref)

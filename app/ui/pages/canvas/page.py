@@ -15,6 +15,7 @@ from app.ui import live, parts
 from app.ui.canvas.editor import GraphEditor
 from app.ui.canvas.flow import FlowCanvas, MenuEntry
 from app.ui.canvas.saving import Autosave
+from app.ui.expecting import Expecting
 from app.ui.frame import Crumb, Frame, frame
 from app.ui.pages.canvas import palette
 from app.ui.pages.canvas.drawer import Drawer, DrawerActions
@@ -44,14 +45,12 @@ def register(get_services: Callable[[], Services], sessions: Sessions) -> None:
     @ui.page("/workflows/{workflow_id}", response_timeout=30)
     async def canvas_page(workflow_id: str, run: str = "", pin: str = "") -> None:
         services = get_services()
-        try:
+        with Expecting("not_found") as met:
             past = await services.runs.get(run) if run else None
             pinned = await services.runs.get(pin) if pin and not run else None
             workflow = await _workflow(services, workflow_id, past)
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
-            missing(services, "Workflows", error)
+        if met.error:
+            missing(services, "Workflows", met.error)
             return
         crumb = Crumb(workflow.name, choices=lambda: workflow_choices(services))
         with frame(services, "Workflows", [crumb], full=True) as bar:
@@ -71,15 +70,14 @@ async def _workflow(
     services: Services, workflow_id: str, past: ExecutionView | None
 ) -> WorkflowView:
     """The workflow; of a past run whose workflow is gone, what the run knows of it."""
-    try:
+    if past is None:
         return await services.workflows.get(workflow_id)
-    except Exception as error:
-        if past is None or parts.code_of(error) != "not_found":
-            raise
-        return WorkflowView(
-            workflow_id=workflow_id, name=past.workflow_name or "Deleted workflow", revision=0,
-            created_at=past.started_at, updated_at=past.started_at,
-        )  # fmt: skip
+    with Expecting("not_found"):
+        return await services.workflows.get(workflow_id)
+    return WorkflowView(
+        workflow_id=workflow_id, name=past.workflow_name or "Deleted workflow", revision=0,
+        created_at=past.started_at, updated_at=past.started_at,
+    )  # fmt: skip
 
 
 async def _build(

@@ -9,7 +9,7 @@ from app.engine.graph import Graph
 from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.ingestion.uploads import IncomingFile, UploadLimits, store
-from app.ui import parts
+from app.ui.expecting import Expecting
 from app.ui.forms import Choices
 from app.ui.pages.canvas.runbar import RunInput
 
@@ -26,12 +26,9 @@ async def keep_file(services: Services, filename: str, data: bytes) -> dict[str,
 
 async def branches_of(services: Services, kb: str) -> list[str]:
     """The branches of a knowledge base; of one that is not here, the one every base has."""
-    try:
+    with Expecting("not_found"):
         return list(await services.knowledge.branches(kb))
-    except Exception as error:
-        if parts.code_of(error) != "not_found":
-            raise
-        return ["main"]
+    return ["main"]
 
 
 async def picker_choices(services: Services) -> Choices:

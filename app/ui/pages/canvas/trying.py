@@ -13,6 +13,7 @@ from app.engine.problems import RagloomError
 from app.services.ingestion.trials import can_try, fills, trial
 from app.services.views import DocumentView
 from app.ui import parts, text
+from app.ui.expecting import Expecting
 from app.ui.pages.canvas.bench import Bench
 from app.ui.pages.canvas.pickers import keep_file
 from app.ui.pages.canvas.run_request import RunRequest
@@ -150,13 +151,11 @@ class _Dialog:
         row.on("click", partial(self._pick, document))
 
     async def _pick(self, document: DocumentView) -> None:
-        try:
+        with Expecting("not_found") as met:
             path, filename, media_type = await self._services.knowledge.original(
                 self._kb, document.document_id
             )
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
+        if met.error:
             parts.toast("The original of this document is not there any more.", tone="danger")
             return
         file = {

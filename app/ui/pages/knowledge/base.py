@@ -16,6 +16,7 @@ from app.services.views import (
     KnowledgeBaseView,
 )
 from app.ui import parts, text
+from app.ui.expecting import Expecting
 from app.ui.frame import Crumb, frame
 from app.ui.pages.common import MoreList, health_badges, knowledge_choices, missing
 from app.ui.pages.knowledge import settings as knowledge_settings
@@ -34,12 +35,10 @@ def register(get_services: Callable[[], Services]) -> None:
     @ui.page("/knowledge/{kb}", response_timeout=30)
     async def knowledge_base_page(kb: str, tab: str = "Documents", q: str = "") -> None:
         services = get_services()
-        try:
+        with Expecting("not_found") as met:
             view = await services.knowledge.get(kb)
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
-            missing(services, "Knowledge", error)
+        if met.error:
+            missing(services, "Knowledge", met.error)
             return
         crumb = Crumb(view.name, choices=lambda: knowledge_choices(services))
         with frame(services, "Knowledge", [crumb]):
@@ -97,11 +96,9 @@ class _Base:
 
     async def _look(self) -> None:
         """Follow what anybody changes: in another tab, over REST, on the command line."""
-        try:
+        with Expecting("not_found") as met:
             head = await self._services.knowledge.head(self._kb)
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
+        if met.error:
             return  # it was deleted; what is shown can still be read
         if head == self._head:
             return

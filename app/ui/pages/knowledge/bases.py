@@ -7,10 +7,10 @@ from typing import Any
 
 from nicegui import ui
 
-from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.views import KnowledgeBaseHealth, KnowledgeBaseView
 from app.ui import parts, text
+from app.ui.expecting import Expecting
 from app.ui.frame import frame
 from app.ui.pages.common import MoreList, health_badges
 
@@ -35,13 +35,11 @@ async def create_dialog(services: Services) -> None:
                 with room:
                     parts.label("Give it a name.", "rl-danger rl-small")
                 return
-            try:
+            with Expecting() as met:
                 made = await services.knowledge.create(name.value.strip(), description.value or "")
-            except Exception as error:
-                if not isinstance(error, RagloomError) and not hasattr(error, "fix"):
-                    raise
+            if met.error:
                 with room:
-                    parts.error_notice(error)
+                    parts.error_notice(met.error)
                 return
             ui.navigate.to(f"/knowledge/{made.knowledge_base_id}")
             box.submit(True)

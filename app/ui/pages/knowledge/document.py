@@ -10,6 +10,7 @@ from app.documents.media import DRAWN, page_word
 from app.services.container import Services
 from app.services.views import DocumentView, KnowledgeBaseView
 from app.ui import document_view, parts, person, text
+from app.ui.expecting import Expecting
 from app.ui.frame import Crumb, Frame, frame
 from app.ui.pages.common import missing
 from app.ui.pages.knowledge import document_panels as panels
@@ -26,13 +27,11 @@ def register(get_services: Callable[[], Services]) -> None:
     @ui.page("/knowledge/{kb}/documents/{document_id}", response_timeout=30)
     async def document_page(kb: str, document_id: str, chunk: str = "") -> None:
         services = get_services()
-        try:
+        with Expecting("not_found") as met:
             base = await services.knowledge.get(kb)
             document = await services.knowledge.document(kb, document_id)
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
-            missing(services, "Knowledge", error)
+        if met.error:
+            missing(services, "Knowledge", met.error)
             return
         crumbs = [
             Crumb(base.name, f"/knowledge/{base.knowledge_base_id}"),
@@ -112,11 +111,9 @@ class DocumentPage:
     async def _look(self) -> None:
         """Show what somebody else changed meanwhile; an edit that is begun stays as it is."""
         known = self._document.version_id
-        try:
+        with Expecting("not_found") as met:
             now = await self._services.knowledge.document(self._kb, self._document.document_id)
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
+        if met.error:
             return  # it was removed; what is shown can still be read
         if now.version_id == known or self._document.version_id != known or self._view.busy:
             return
@@ -201,15 +198,13 @@ class DocumentPage:
         await self._settle(position, "drop", conflict)
 
     async def _settle(self, position: int, action: str, conflict: dict[str, object]) -> None:
-        try:
+        with Expecting() as met:
             done = await self._services.corrections.settle(
                 self._kb, self._document.document_id, position,
                 "apply" if action == "apply" else "drop", author=await self._author(),
             )  # fmt: skip
-        except Exception as error:
-            if not hasattr(error, "fix"):
-                raise
-            parts.failed(error)
+        if met.error:
+            parts.failed(met.error)
             return
         await self._corrected()
         number = done.chunks[0].ordinal if done.chunks else None
@@ -224,15 +219,13 @@ class DocumentPage:
         self._view.undo(done, words, number or 0)
 
     async def _restore(self, version_id: str, when: str) -> None:
-        try:
+        with Expecting() as met:
             done = await self._services.corrections.restore(
                 self._kb, self._document.document_id, version_id,
                 expected=self._document.version_id, author=await self._author(),
             )  # fmt: skip
-        except Exception as error:
-            if not hasattr(error, "fix"):
-                raise
-            parts.failed(error)
+        if met.error:
+            parts.failed(met.error)
             await self._corrected()
             return
         await self._corrected()
@@ -247,14 +240,12 @@ class DocumentPage:
         )
         if config is None:
             return
-        try:
+        with Expecting() as met:
             job = await self._services.ingest.reprocess(
                 self._kb, [self._document.document_id], config, await self._author()
             )
-        except Exception as error:
-            if not hasattr(error, "fix"):
-                raise
-            parts.failed(error)
+        if met.error:
+            parts.failed(met.error)
             return
         await self._wait(job.job_id)
 

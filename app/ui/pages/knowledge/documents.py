@@ -10,6 +10,7 @@ from nicegui import events, ui
 from app.services.container import Services
 from app.services.views import DocumentView, KnowledgeBaseStats
 from app.ui import parts, person, text
+from app.ui.expecting import Expecting
 from app.ui.pages.common import MoreList
 from app.ui.pages.knowledge.files import original_href
 from app.ui.pages.knowledge.processing_form import ask_processing
@@ -189,12 +190,10 @@ class Documents:
         """Do it to each; the first that cannot be done is told, the others are done."""
         problems = []
         for document in documents:
-            try:
+            with Expecting() as met:
                 await do(document)
-            except Exception as error:
-                if not hasattr(error, "fix"):
-                    raise
-                problems.append(error)
+            if met.error:
+                problems.append(met.error)
         if problems:
             parts.failed(problems[0])
         self._untick()
@@ -220,16 +219,14 @@ class Documents:
     ) -> None:
         author = await person.person_name()
         there = [d.document_id for d in documents if d.version_id is not None]
-        try:
+        with Expecting() as met:
             if there:
                 await self._services.ingest.reprocess(self._kb, there, config, author)
             for document in documents:
                 if document.version_id is None and document.status in ("error", "cancelled"):
                     await self._services.ingest.retry(self._kb, document.document_id, config)
-        except Exception as error:
-            if not hasattr(error, "fix"):
-                raise
-            parts.failed(error)
+        if met.error:
+            parts.failed(met.error)
         self._untick()
         await self.refresh()
 

@@ -10,8 +10,9 @@ from urllib.parse import quote
 from fastapi import FastAPI, HTTPException, Response
 from fastapi.responses import FileResponse
 
-from app.engine.problems import RagloomError
 from app.services.container import Services
+from app.ui.expecting import Expecting
+from app.ui.parts import error_words
 
 T = TypeVar("T")
 #: Pixels across a page picture: sharp at the width it is shown.
@@ -63,9 +64,6 @@ def register(app: FastAPI, get_services: Callable[[], Services]) -> None:
 
 
 async def _or_404(work: Awaitable[T]) -> T:
-    try:
+    with Expecting() as met:
         return await work
-    except Exception as error:
-        if isinstance(error, RagloomError) or hasattr(error, "fix"):
-            raise HTTPException(404, str(getattr(error, "message", error))) from error
-        raise
+    raise HTTPException(404, error_words(met.error)[0]) from met.error

@@ -15,6 +15,7 @@ from app.services.ingestion.reembed import ReembeddingView
 from app.services.knowledge.adoption import MAIN, Adoption, Side
 from app.services.views import KnowledgeBaseView
 from app.ui import live, parts, person, text
+from app.ui.expecting import Expecting
 from app.ui.forms import Choices
 from app.ui.pages.knowledge.processing_form import ProcessingForm, said_in_place
 
@@ -80,12 +81,9 @@ async def build(services: Services, kb: KnowledgeBaseView, choices: Choices) -> 
 
 
 async def _found(services: Services, kb: str, branch: str) -> ReembeddingView | None:
-    try:
+    with Expecting("not_found"):
         return await services.reembedding.get(kb, branch)
-    except Exception as error:
-        if parts.code_of(error) != "not_found":
-            raise
-        return None
+    return None
 
 
 class _Copy:
@@ -158,17 +156,15 @@ class _Copy:
 
     async def _adopt(self, prefer: Side | None) -> None:
         author = await person.person_name()
-        try:
+        with Expecting() as met:
             done = await self._services.adoption.adopt(
                 self._kb, self._branch, prefer=prefer, author=author
             )
-        except Exception as error:
-            if parts.code_of(error) == "merge_conflict" and prefer is None:
-                await self._choose(parts.error_words(error)[0])
-                return
-            if not hasattr(error, "fix"):
-                raise
-            parts.failed(error)
+        if met.error:
+            if met.code == "merge_conflict" and prefer is None:
+                await self._choose(parts.error_words(met.error)[0])
+            else:
+                parts.failed(met.error)
             return
         with self._row:
             parts.toast(f"“{self._branch}” is in use.", undo=lambda: self._back(done))
@@ -194,10 +190,8 @@ class _Copy:
 
 async def go_back(services: Services, kb: str, commit: str) -> Adoption | None:
     """Bring an earlier state back; what is wrong with that is said in a toast."""
-    try:
+    with Expecting() as met:
         return await services.adoption.restore(kb, commit, author=await person.person_name())
-    except Exception as error:
-        if not hasattr(error, "fix"):
-            raise
-        parts.failed(error)
-        return None
+    if met.error:
+        parts.failed(met.error)
+    return None

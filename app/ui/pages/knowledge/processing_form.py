@@ -13,6 +13,7 @@ from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.ingestion.processing import KnowledgeConfig, Processing, read_processing
 from app.ui import parts, text
+from app.ui.expecting import Expecting
 from app.ui.forms import Choices, SchemaForm
 from app.ui.pages.canvas.pickers import picker_choices
 
@@ -199,12 +200,10 @@ async def ask_processing(
 async def said_in_place(room: ui.element, do: Callable[[], Awaitable[Any]]) -> bool:
     """Do something; what is wrong with it is said in place."""
     room.clear()
-    try:
+    with Expecting() as met:
         await do()
-    except Exception as error:
-        if not hasattr(error, "fix"):
-            raise
+    if met.error:
         with room:
-            told(error)
+            told(met.error)
         return False
     return True

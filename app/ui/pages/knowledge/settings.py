@@ -8,6 +8,7 @@ from app.services.container import Services
 from app.services.ingestion.processing import KnowledgeConfig
 from app.services.views import KnowledgeBaseView
 from app.ui import parts, person, text
+from app.ui.expecting import Expecting
 from app.ui.pages.canvas.pickers import picker_choices
 from app.ui.pages.knowledge import models as knowledge_models
 from app.ui.pages.knowledge import pipeline as knowledge_pipeline
@@ -58,14 +59,12 @@ def _names(services: Services, kb: KnowledgeBaseView) -> None:
         description = ui.textarea(value=kb.description).props('aria-label="What it holds"')
 
     async def save() -> None:
-        try:
+        with Expecting() as met:
             await services.knowledge.update(
                 kb.knowledge_base_id, name=name.value.strip(), description=description.value or ""
             )
-        except Exception as error:
-            if not hasattr(error, "fix"):
-                raise
-            parts.failed(error)
+        if met.error:
+            parts.failed(met.error)
             return
         parts.toast("Saved.")
 
@@ -83,12 +82,10 @@ async def _all_again(services: Services, kb: str) -> None:
         "Process again",
     ):
         return
-    try:
+    with Expecting() as met:
         await services.ingest.reprocess(kb, None, None, await person.person_name())
-    except Exception as error:
-        if not hasattr(error, "fix"):
-            raise
-        parts.failed(error)
+    if met.error:
+        parts.failed(met.error)
         return
     parts.toast("They are on their way; the list of documents shows how far.")
 

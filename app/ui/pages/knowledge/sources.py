@@ -12,6 +12,7 @@ from nicegui import ui
 from app.services.container import Services
 from app.services.sources.views import OUTCOMES, RefreshView, SourceItemView, SourceView
 from app.ui import live, parts, text, theme
+from app.ui.expecting import Expecting
 from app.ui.pages.common import MoreList
 from app.ui.pages.knowledge.sources_forms import KINDS, ask_source
 
@@ -123,11 +124,9 @@ class SourcesPanel:
                 telling = asyncio.create_task(tell())
 
     async def _refresh(self) -> None:
-        try:
+        with Expecting("not_found") as met:
             found = await self._sources.list(self._kb)
-        except Exception as error:
-            if parts.code_of(error) != "not_found":
-                raise
+        if met.error:
             return  # the knowledge base was deleted while the page was open
         if self._list.is_deleted:
             return
@@ -202,11 +201,11 @@ class SourcesPanel:
         await parts.ask(box)
 
     async def _do(self, work: Any) -> None:
-        try:
+        with Expecting() as met:
             await work
-        except Exception as error:
+        if met.error:
             with self.room:
-                parts.failed(error)
+                parts.failed(met.error)
         await self._refresh()
 
 

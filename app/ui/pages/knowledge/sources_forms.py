@@ -7,10 +7,10 @@ from typing import Any
 from nicegui import ui
 from pydantic import ValidationError
 
-from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.sources.views import SourceView
 from app.ui import parts
+from app.ui.expecting import Expecting
 from app.ui.pages.automation.times import Times, browser_zone, named
 
 #: Kind -> (word, icon, words of the button that adds one)
@@ -155,22 +155,19 @@ class SourceForm:
             "timezone": self._times.zone,
         }
         try:
-            if self._known is None:
-                kind: Any = self._kind
-                await self._sources.add(self._kb, kind, location, trigger="page", **values)
-            else:
-                id_ = self._known.source_id
-                await self._sources.change(self._kb, id_, location=location, **values)
+            with Expecting() as met:
+                if self._known is None:
+                    kind: Any = self._kind
+                    await self._sources.add(self._kb, kind, location, trigger="page", **values)
+                else:
+                    id_ = self._known.source_id
+                    await self._sources.change(self._kb, id_, location=location, **values)
         except ValidationError:
             self._say("A setting is out of bounds.", "Name 1 to 50,000 files or pages.")
-        except Exception as error:
-            # Errors of every layer that say what to do belong beside the fields.
-            if not isinstance(error, RagloomError) and not parts.code_of(error):
-                raise
-            self._say(*parts.error_words(error))
-        else:
-            return True
-        return False
+            return False
+        if met.error:
+            self._say(*parts.error_words(met.error))
+        return not met.error
 
     def _say(self, message: str, fix: str) -> None:
         with self._problem, parts.notice("danger", message, fix):

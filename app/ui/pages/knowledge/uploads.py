@@ -10,6 +10,7 @@ from nicegui import background_tasks, events, ui
 from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.ingestion.service import LOCKED, IncomingFile
+from app.services.problems import speaks_for_itself
 from app.services.views import TaskView
 from app.ui import jobs, live, parts, person, text
 from app.ui.pages.knowledge.upload_jobs import Jobs
@@ -110,8 +111,8 @@ class Uploads:
             if not self._list.is_deleted:
                 with self._list:
                     parts.failed(error)
-            if not isinstance(error, RagloomError) and not parts.code_of(error):
-                raise
+            if not speaks_for_itself(error):
+                raise  # nobody expected it: the log shall have it
             return
         if any(result.status == "error" for result in job.results):
             self._refresh_soon()  # refused at once: it never was on its way

@@ -1,6 +1,6 @@
 import { onBeforeUnmount, shallowRef } from 'vue'
 import { accepts, fittingPorts, reachable, refusal } from './fit.js'
-import { fromFlow, idOf, isCard } from './ids.js'
+import { idOf, isCard } from './ids.js'
 
 // The small search box of the canvas, and what it offers: node types to add, ports to connect to,
 // things to find.
@@ -131,8 +131,8 @@ export function usePick({ root, flow, types, catalog, editable, ops, emit, flowP
       heading: 'Find on the canvas',
       none: 'Nothing here has that name.',
       chosen: ({ id }) => {
-        select([flow.findNode(id)].filter(Boolean), true)
-        if (!id.startsWith('note:')) centreOn(fromFlow(id))
+        select([flow.findNode(id)].filter(Boolean))
+        centreOn(id)
       },
     })
   }

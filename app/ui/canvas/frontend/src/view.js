@@ -1,7 +1,6 @@
 // What part of the graph is on the screen: fitting it in, keeping it in sight when room is lost.
 
 import { onBeforeUnmount } from 'vue'
-import { toFlow } from './ids.js'
 import { fitted, freeRoom, onScreen, overlap, shiftInto } from './room.js'
 
 // No graph is shown larger than it is. Asked to fit, all of it is shown; by itself the view stays
@@ -46,7 +45,7 @@ export function useView(flow, root) {
   }
 
   function centreOn(id) {
-    const node = flow.findNode(toFlow(id))
+    const node = flow.findNode(id)
     if (!node) return
     const box = rect(root.value)
     const room = freeRoom(box, bars())

@@ -270,4 +270,5 @@ def test_what_nobody_foresaw_passes_through() -> None:
         raise error
     with Expecting() as met:
         pass
-    assert met.error is None and met.code == ""
+    assert met.error is None
+    assert met.code == ""

@@ -243,6 +243,8 @@ def _piece(source: ChunkInput, part: ChunkInput, cut: Cut, shift: int) -> Piece 
     }
     if code := [_code(source, i, start, end) for i in inside if source.blocks[i].kind == "code"]:
         metadata["code"] = code
+    if time := next((b.info for b in blocks if b.info and b.kind == "paragraph"), ""):
+        metadata["time"] = time
     if titles := [_title(source, i, start, end) for i in inside if blocks[i - first].level]:
         metadata["titles"] = titles
     if parent := cut.metadata.get("parent"):

@@ -19,6 +19,10 @@ _HTML_START = re.compile(
 )
 _JSON_START = re.compile(r"\{\s*\"[^\"\n]*\"\s*:|\[\s*[\[{\"]")
 _NOTEBOOK = re.compile(r"\"(?:cell_type|nbformat_minor)\"\s*:")
+#: How subtitles begin: the signature of WebVTT, the first cue of SubRip.
+_SUBTITLES = re.compile(
+    r"(?P<vtt>WEBVTT(?:\s|$))|\d{1,6}[ \t]*\r?\n\d{1,3}:\d\d:\d\d[,.]\d{1,3}[ \t]*-->"
+)
 _MAIL_FIELD = re.compile(r"([A-Za-z][A-Za-z-]{1,40}):[ \t]")
 #: Header fields that letters in plain text do not have.
 _MAIL_ONLY = frozenset({"message-id", "mime-version", "received", "return-path", "content-type"})
@@ -99,6 +103,8 @@ def _text_type(head: bytes, name: str, extension: str) -> str:
         return media.HTML
     if named in (None, media.TEXT) and _is_mail(text):
         return media.EMAIL
+    if named in (None, media.TEXT, media.SRT, media.VTT) and (found := _SUBTITLES.match(text)):
+        return media.VTT if found["vtt"] else media.SRT
     if named in (None, media.JSON) and text.startswith("{") and _NOTEBOOK.search(text):
         return media.NOTEBOOK
     if named is None and _JSON_START.match(text):

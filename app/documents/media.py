@@ -22,6 +22,8 @@ RTF = "application/rtf"
 ODT = "application/vnd.oasis.opendocument.text"
 ODS = "application/vnd.oasis.opendocument.spreadsheet"
 ODP = "application/vnd.oasis.opendocument.presentation"
+VTT = "text/vtt"
+SRT = "application/x-subrip"
 PNG = "image/png"
 JPEG = "image/jpeg"
 TIFF = "image/tiff"
@@ -49,6 +51,8 @@ NAMES = {
     ODT: "an OpenDocument text",
     ODS: "an OpenDocument spreadsheet",
     ODP: "an OpenDocument presentation",
+    VTT: "WebVTT subtitles",
+    SRT: "SubRip subtitles",
     PNG: "a PNG image",
     JPEG: "a JPEG image",
     TIFF: "a TIFF image",
@@ -74,6 +78,7 @@ EXTENSIONS = {
     ".eml": EMAIL,
     ".rtf": RTF,
     ".odt": ODT, ".ott": ODT, ".ods": ODS, ".odp": ODP,
+    ".vtt": VTT, ".srt": SRT,
     ".png": PNG, ".jpg": JPEG, ".jpeg": JPEG, ".tif": TIFF, ".tiff": TIFF,
     ".webp": WEBP, ".bmp": BMP, ".gif": GIF,
 }  # fmt: skip
@@ -96,7 +101,7 @@ BINARY = frozenset({PDF, DOCX, PPTX, XLSX, EPUB, ODT, ODS, ODP, *IMAGES})
 #: For messages: what can be read.
 SUPPORTED = (
     "pdf, docx, pptx, xlsx, odt, ods, odp, rtf, epub, html, md, rst, ipynb, txt, csv, json, jsonl, "
-    "eml, images (png, jpg, tiff, webp, bmp, gif) and zip archives of these"
+    "eml, vtt, srt, images (png, jpg, tiff, webp, bmp, gif) and zip archives of these"
 )
 
 #: First bytes -> type, of formats that begin with them.

@@ -45,7 +45,8 @@ class Block(Frozen):
     cells: tuple[tuple[str, ...], ...] = ()
     #: Natural language (ISO 639-1), where it was found paragraph by paragraph.
     language: str | None = None
-    #: Of code: the language's name as the source gives it.
+    #: Of code: the language's name as the source gives it; of what is said in subtitles: the time
+    #: (hh:mm:ss) at which it begins.
     info: str = ""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from app.documents.chunk import ChunkConfig, chunk
 from app.documents.errors import DocumentError
 from app.documents.extract.metadata import iso_date
 from app.documents.model import ExtractedDocument
@@ -202,3 +203,91 @@ def test_a_file_without_words_is_refused(read: Read, name: str, content: str) ->
     with pytest.raises(DocumentError) as caught:
         read(name, content)
     assert caught.value.code == "no_text"
+
+
+WEBVTT = """WEBVTT - A talk
+Language: en
+
+NOTE nobody hears this
+
+STYLE
+::cue { color: lime }
+
+1
+00:01.000 --> 00:03.500 align:start
+<v.loud Ada Lovelace>It weaves <i>algebraic</i> patterns</v>
+
+2
+00:03.500 --> 00:05.000
+<v Ada Lovelace>as the loom weaves flowers &amp; leaves.</v> <i>laughter</i>
+
+00:05.000 --> 00:06.000
+<v Charles>Does 3 < 5 hold? <v Ada Lovelace>Yes.
+
+00:01:06.000 --> 00:01:07.000
+<ruby>明日<rt>あした</rt></ruby>
+"""
+
+
+def test_subtitles_are_what_is_said_and_by_whom(read: Read) -> None:
+    document = read("a.vtt", WEBVTT)
+    assert document.media_type == "text/vtt"
+    assert document.title == "A talk"
+    assert [(b.info, b.text) for b in document.blocks] == [
+        (
+            "00:00:01",
+            "Ada Lovelace: It weaves algebraic patterns as the loom weaves flowers & leaves. laughter",
+        ),
+        ("00:00:05", "Charles: Does 3 < 5 hold?"),
+        ("00:00:05", "Ada Lovelace: Yes."),
+        ("00:01:06", "明日(あした)"),
+    ]
+    assert document.metadata == {
+        "encoding": "utf-8",
+        "declared_language": "en",
+        "speakers": ["Ada Lovelace", "Charles"],
+        "duration": "00:01:07",
+    }
+    pieces = chunk(document, ChunkConfig(chunk_size=32, chunk_overlap=0))
+    assert (pieces[0].metadata["time"], len(pieces) > 1) == ("00:00:01", True)
+    assert all(p.content == document.text[p.start : p.end] for p in pieces)
+
+
+def test_subrip_loses_numbers_and_styles_but_no_word(read: Read) -> None:
+    text = (
+        "1\r\n00:00:01,000 --> 00:00:02,000\r\n{\\an8}<font color=red>In 1815</font>\r\n"
+        "2\r\n00:00:02,000 --> 00:00:03,000\r\n42\r\n\r\nit began.\r\n\r\n"
+        "3\r\n00:00:09,000 --> 00:00:10,000\r\n- Where?\r\n- In <London>.\r\n"
+    )
+    for name in ("a.srt", "a.txt"):  # its content tells what it is
+        document = read(name, text)
+        assert document.media_type == "application/x-subrip"
+        assert [(b.info, b.text) for b in document.blocks] == [
+            ("00:00:01", "In 1815 42 it began."),
+            ("00:00:09", "- Where?\n- In <London>."),
+        ]
+
+
+def test_captions_that_roll_up_say_each_line_once(read: Read) -> None:
+    document = read(
+        "a.vtt",
+        "WEBVTT\n\n00:00.000 --> 00:02.000\n \nwe<00:00:00.500><c> begin</c>\n\n"
+        "00:02.000 --> 00:02.010\nwe begin\n \n\n"
+        "00:02.010 --> 00:04.000\nwe begin\nno,<00:00:03.000><c> no</c>\n",
+    )
+    assert document.text == "we begin no, no"
+    said_twice = "1\n00:00:00,000 --> 00:00:01,000\nNo.\n\n2\n00:00:01,000 --> 00:00:02,000\nNo.\n"
+    assert read("a.srt", said_twice).text == "No. No."
+
+
+def test_long_subtitles_are_cut_at_ends_of_sentences(read: Read) -> None:
+    cues = [
+        f"{i}\n00:{i // 60:02d}:{i % 60:02d},000 --> 00:{i // 60:02d}:{i % 60:02d},900\n"
+        f"the sentence of number {i}{'.' if i % 3 == 0 else ''}"
+        for i in range(1, 200)
+    ]
+    blocks = read("a.srt", "\n\n".join(cues)).blocks
+    assert len(blocks) > 5
+    assert all(b.text.endswith(".") and len(b.text) < 800 for b in blocks[:-1])
+    said = " ".join(b.text for b in blocks).split()
+    assert said == " ".join(cue.split("\n")[2] for cue in cues).split()

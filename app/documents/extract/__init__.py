@@ -36,6 +36,8 @@ _MODULES = {
     media.ODT: "odf",
     media.ODS: "odf",
     media.ODP: "odf",
+    media.VTT: "subtitles",
+    media.SRT: "subtitles",
     **dict.fromkeys(media.IMAGES, "image"),
 }
 

@@ -16,6 +16,7 @@ import typer
 from app.commands.common import AsJson, Data, exits, finish, settings_of
 from app.commands.jobs import ingest, jobs_cli
 from app.commands.keys import keys_cli
+from app.commands.knowledge import kb_cli
 from app.commands.sources import sources_cli
 from app.commands.workflows import workflows_cli
 
@@ -45,6 +46,7 @@ cli.add_typer(jobs_cli, name="jobs")
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(workflows_cli, name="workflows")
 cli.add_typer(sources_cli, name="sources")
+cli.add_typer(kb_cli, name="kb")
 
 
 def run(serve: Serve) -> None:

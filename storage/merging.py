@@ -1,11 +1,13 @@
-"""Taking a branch over into `main`, and going back to an earlier commit: nothing of either is lost.
+"""Taking a branch over into `main`, going back to an earlier commit, and deleting a branch: nothing
+of them is lost.
 
-Both are commits on `main`, so that history tells what was where, and each can be taken back. Each
-is one transaction: whoever reads meets either what was there before, or all of it.
+The first two are commits on `main`, so that history tells what was where; each can be taken back.
+Each is one transaction: whoever reads meets either what was there before, or all of it.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -94,6 +96,27 @@ class Merging(ModelUse):
             theirs = commits.require_head(session, kb_id, branch)
             used, own = (commits.models_of(session, kb_id, name) for name in (MAIN, branch))
             return used == own and theirs.id in self._past(session, kb_id, ours.id)
+
+    def delete_branch(self, kb_id: str, name: str) -> Ref:
+        """Take a branch away; its commits, versions and vectors stay, so that one that starts at
+        its last commit holds all of it again. Raises NotFound, and Conflict for `main`."""
+        if name == MAIN:
+            raise Conflict(
+                "main is what search, workflows and pages use; it cannot be deleted.",
+                fix="Name a copy. What main holds goes with its documents, or with the whole "
+                "knowledge base.",
+            )
+        with self._db.write() as session:
+            commits.lock_base(session, kb_id)
+            head = commits.require_head(session, kb_id, name)
+            ref = session.get_one(Ref, (kb_id, name))
+            gone = Ref(**ref.model_dump())
+            session.delete(ref)
+            session.flush()
+            now = time.time()
+            for version in sorted(self._held_by_no_branch(session, kb_id, head)):
+                commits.log_line(session, kb_id, "remove", version, now)
+        return gone
 
     def go_back(
         self,

@@ -11,8 +11,10 @@ from app.api.deps import Limit, Offset, Ref, Svc
 from app.api.problems import Door
 from app.services.runs.outputs import search_result
 from app.services.views import (
+    BranchView,
     ChunkView,
     CommitView,
+    DeletedBranch,
     KnowledgeBaseStats,
     KnowledgeBaseView,
     Page,
@@ -117,6 +119,22 @@ async def list_commits(
 ) -> Page[CommitView]:
     """History of a branch, newest first."""
     return await services.knowledge.commits(kb, ref, limit, offset)
+
+
+@router.get("/{kb}/branches")
+async def list_branches(kb: str, services: Svc) -> Page[BranchView]:
+    """All branches of a knowledge base, `main` first: the one that is used."""
+    return await services.branches.list(kb)
+
+
+@router.delete("/{kb}/branches/{branch:path}")
+async def delete_branch(kb: str, branch: str, services: Svc) -> DeletedBranch:
+    """Delete a branch; what only it held is searched no more, except by the id of its commit.
+
+    That it is being embedded anew ends. `main`, and a branch that a workflow names or that files
+    are on their way to, stay: 409.
+    """
+    return await services.branches.delete(kb, branch)
 
 
 @router.get("/{kb}/chunks/{chunk_id}")

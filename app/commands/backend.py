@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from app.engine.events import Event
 from app.engine.problems import RagloomError
 from app.services.sources.views import SourceView
-from app.services.views import JobView, SearchConfig, TaskView
+from app.services.views import BranchView, DeletedBranch, JobView, SearchConfig, TaskView
 
 if TYPE_CHECKING:
     from app.services.container import Services
@@ -46,6 +46,12 @@ class Backend(Protocol):
 
     async def ensure_knowledge_base(self, kb: str) -> tuple[str, bool]:
         """Id of a knowledge base by id or name, and whether it was made now."""
+
+    async def branches(self, kb: str) -> list[BranchView]:
+        """Branches of a knowledge base, `main` first."""
+
+    async def delete_branch(self, kb: str, branch: str) -> DeletedBranch:
+        """Take a branch away."""
 
     async def submit(
         self, kb: str, files: Sequence[tuple[str, Path]], processing: dict[str, Any]
@@ -167,6 +173,14 @@ class LocalBackend:
             if kb.startswith("kb_"):
                 raise
         return (await self._services.knowledge.create(kb)).knowledge_base_id, True
+
+    async def branches(self, kb: str) -> list[BranchView]:
+        """Branches of a knowledge base, `main` first."""
+        return (await self._services.branches.list(kb)).items
+
+    async def delete_branch(self, kb: str, branch: str) -> DeletedBranch:
+        """Take a branch away."""
+        return await self._services.branches.delete(kb, branch)
 
     async def sources(self, kb: str) -> list[SourceView]:
         """Sources of a knowledge base."""

@@ -15,7 +15,7 @@ from app.commands.backend import choose
 from app.engine.events import Event
 from app.engine.problems import RagloomError
 from app.services.sources.views import SourceView
-from app.services.views import JobView, SearchConfig, TaskView
+from app.services.views import BranchView, DeletedBranch, JobView, SearchConfig, TaskView
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 _STREAM = {"Accept": "text/event-stream"}
@@ -113,6 +113,16 @@ class RemoteBackend:
             found = await self._json("POST", "/knowledge_bases", json={"name": kb})
             return str(found["knowledge_base_id"]), True
         return str(found["knowledge_base_id"]), False
+
+    async def branches(self, kb: str) -> list[BranchView]:
+        """Branches of a knowledge base, `main` first."""
+        found = await self._json("GET", f"/knowledge_bases/{_quoted(kb)}/branches")
+        return [BranchView.model_validate(item) for item in found["items"]]
+
+    async def delete_branch(self, kb: str, branch: str) -> DeletedBranch:
+        """Take a branch away."""
+        path = f"/knowledge_bases/{_quoted(kb)}/branches/{_quoted(branch)}"
+        return DeletedBranch.model_validate(await self._json("DELETE", path))
 
     async def sources(self, kb: str) -> list[SourceView]:
         """Sources of a knowledge base."""

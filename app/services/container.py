@@ -20,6 +20,7 @@ from app.services.ingestion.reembed import ReembedService
 from app.services.ingestion.service import IngestLimits, IngestService
 from app.services.keys import KeyService, page_secret
 from app.services.knowledge.adoption import AdoptionService
+from app.services.knowledge.branches import BranchService
 from app.services.knowledge.corrections import CorrectionService
 from app.services.knowledge.files import FileService
 from app.services.knowledge.indexer import Indexer
@@ -83,6 +84,7 @@ class Services:
     ingest: IngestService
     reembedding: ReembedService
     adoption: AdoptionService
+    branches: BranchService
     search: SearchService
     passages: PassageService
     world: ServiceWorld
@@ -267,6 +269,7 @@ def _wire(
         ingest=ingest,
         reembedding=reembedding,
         adoption=AdoptionService(repository, reembedding, models, indexer),
+        branches=BranchService(repository, jobs, revisions, reembedding, indexer),
         search=search,
         world=world,
         workflows=workflows,

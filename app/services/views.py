@@ -126,6 +126,30 @@ class DocumentText(View):
     chunks: list[ChunkView]
 
 
+class BranchView(View):
+    """A branch: pages call every one but `main` a copy."""
+
+    branch: str
+    commit: str = Field(description="Its newest commit.")
+    updated_at: str
+    embedding_model: str = Field(description="What comes to it is embedded by this model.")
+    language_models: dict[str, str] = {}
+    document_count: int
+    in_use: bool = Field(description="Whether search, workflows and pages use it: `main`.")
+    taken_over: bool = Field(
+        description="Whether `main` holds all that it does, so that deleting it loses nothing."
+    )
+
+
+class DeletedBranch(View):
+    """A branch that is gone; one that starts at its commit holds all of it again."""
+
+    branch: str
+    commit: str = Field(description="Its last commit, which can still be searched by its id.")
+    models: dict[str, Any] | None = Field(None, exclude=True)
+    reembedding: dict[str, Any] | None = Field(None, exclude=True)
+
+
 class CommitView(View):
     """A commit of a knowledge base."""
 

@@ -62,5 +62,16 @@ async def test_a_branch_with_another_model(client: httpx.AsyncClient, services: 
     assert (await client.get(f"{KB}/{kb}/reembed/nowhere")).status_code == 404
     for wrong in ({}, {**body, "more": 1}, {**body, "language_models": {"Deutsch": "default"}}):
         assert (await client.post(f"{KB}/{kb}/reembed", json=wrong)).status_code == 422
+    listed = (await client.get(f"{KB}/{kb}/branches")).json()
+    assert [(b["branch"], b["in_use"]) for b in listed["items"]] == [
+        ("main", True), ("try/languages", False),
+    ]  # fmt: skip
+    refused = await client.delete(f"{KB}/{kb}/branches/main")
+    assert refused.status_code == 409
+    assert "main is what search, workflows and pages use" in refused.json()["error"]["message"]
+    gone = await client.delete(f"{KB}/{kb}/branches/try/languages")
+    assert gone.json() == {"branch": "try/languages", "commit": listed["items"][1]["commit"]}
+    assert (await client.delete(f"{KB}/{kb}/branches/try/languages")).status_code == 404
+    assert (await client.get(f"{KB}/{kb}/branches")).json()["total"] == 1
     body["embedding_model"] = "nobody/nothing"
     assert (await client.post(f"{KB}/{kb}/reembed", json=body)).status_code == 422

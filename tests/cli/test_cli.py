@@ -194,6 +194,32 @@ def test_jobs_are_listed_shown_and_tried_again(
     assert "cannot be resumed" in over.stderr
 
 
+def test_branches_are_listed_and_deleted(place: tuple[Path, Server | None]) -> None:
+    def kb(*more: object) -> Result:
+        return ragloom("kb", "branch", "Notes", *more, "--data", place[0])
+
+    listed = kb()
+    assert listed.exit_code == 0, listed.stderr
+    (line,) = listed.stdout.splitlines()
+    assert line.startswith("main  ")
+    assert line.endswith("in use")
+    assert [branch["branch"] for branch in json.loads(kb("--json").stdout)] == ["main"]
+    refused = kb("--delete", "main")
+    assert refused.exit_code == 1
+    assert "main is what search, workflows and pages use" in refused.stderr
+    assert kb("--delete", "nowhere").exit_code == 4
+    if place[1] is None:
+        return  # a branch is made by embedding anew, which only a server offers
+    with httpx.Client(base_url=f"{place[1].url}/api/v1", headers=place[1].headers) as client:
+        found = client.get("/knowledge_bases/Notes").json()["knowledge_base_id"]
+        body = {"embedding_model": "default", "branch": "try/it"}
+        assert client.post(f"/knowledge_bases/{found}/reembed", json=body).status_code == 202
+    gone = kb("--delete", "try/it")
+    assert gone.exit_code == 0, gone.stderr
+    assert "Deleted “try/it”; its last commit was " in gone.stderr
+    assert len(kb().stdout.splitlines()) == 1
+
+
 def test_what_goes_wrong_has_an_exit_code_of_its_own(
     place: tuple[Path, Server | None], folder: Path, tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from app.engine.problems import ModelUnavailable, RagloomError
 from app.services.container import Services
 from app.services.ingestion import reembed
 from app.services.views import SearchConfig
-from storage.errors import NotFound
+from storage.errors import Conflict, NotFound
 from storage.merging import MergeConflict
 from tests.services.conftest import Fill, opened, text_files
 from tests.services.word_models import TEXTS, Words, made, names
@@ -238,3 +238,61 @@ async def test_a_copy_is_in_use_when_its_models_for_languages_are(
     await services.adoption.restore(kb, taken.before)
     assert not await services.adoption.is_used(kb, "other")
     assert (await services.knowledge.get(kb)).config["language_models"] == {}
+
+
+async def test_a_copy_is_deleted_and_brought_back_and_what_is_in_use_stays(
+    services: Services, words: dict[str, Words], fill: Fill
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    await services.reembedding.start(kb, "words-b", "other")
+    await services.reembedding.wait(kb, "other")
+    extra = await services.ingest.submit(
+        kb, text_files({"extra.md": f"More in {kb}."}), branch="other"
+    )
+    with pytest.raises(RagloomError, match="on their way"):
+        await services.branches.delete(kb, "other")
+    await services.ingest.wait(extra.job_id, 60)
+
+    async def told() -> list[tuple[str, str, int, bool, bool]]:
+        return [
+            (b.branch, b.embedding_model, b.document_count, b.in_use, b.taken_over)
+            for b in (await services.branches.list(kb)).items
+        ]
+
+    both = [
+        ("main", "words-a", len(TEXTS), True, False),
+        ("other", "words-b", len(TEXTS) + 1, False, False),
+    ]
+    assert await told() == both
+    # A workflow that searches it, naming the knowledge base.
+    name = (await services.knowledge.get(kb)).name
+    asks = {"id": "a", "type": "retrieve", "config": {"knowledge_base": name, "ref": "other"}}
+    about = {"format": "ragloom/1", "name": "Ask the copy"}
+    graph = {"directed": True, "multigraph": True, "graph": about, "nodes": [asks], "edges": []}
+    workflow = await services.workflows.create(graph)
+    with pytest.raises(RagloomError, match="searched or filled by “Ask the copy”"):
+        await services.branches.delete(kb, "other")
+    await services.workflows.delete(workflow.workflow_id)
+    for branch, error in (("main", Conflict), ("nowhere", NotFound)):
+        with pytest.raises(error):
+            await services.branches.delete(kb, branch)
+
+    words["words-b"].seen.clear()
+    gone = await services.branches.delete(kb, "other")
+    assert await told() == both[:1]
+    with pytest.raises(NotFound):
+        await services.reembedding.get(kb, "other")
+    assert "extra.md" in await names(services, kb, f"More in {kb}.", ref=gone.commit)
+    await services.branches.bring_back(kb, gone)
+    assert await told() == both
+    assert (await services.reembedding.get(kb, "other")).status == "completed"
+    assert (await names(services, kb, f"More in {kb}.", k=1, ref="other")) == ["extra.md"]
+    assert not words["words-b"].seen, "nothing is embedded again"
+    with pytest.raises(Conflict):
+        await services.branches.bring_back(kb, gone)
+    # Once main holds all of it, deleting it loses nothing.
+    await services.adoption.adopt(kb, "other")
+    await services.reembedding.wait(kb, "main")
+    assert [row[3:] for row in await told()] == [(True, False), (False, True)]
+    await services.branches.delete(kb, "other")
+    assert (await names(services, kb, f"More in {kb}.", k=1)) == ["extra.md"]

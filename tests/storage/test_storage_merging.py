@@ -10,7 +10,7 @@ from sqlalchemy import event
 from sqlmodel import col, select
 
 from storage import tables
-from storage.errors import ModelsMoved, NotFound
+from storage.errors import Conflict, ModelsMoved, NotFound
 from storage.knowledge import KnowledgeRepository
 from storage.merging import MergeConflict, Side
 from storage.tables import IndexLog
@@ -188,3 +188,23 @@ def test_what_was_embedded_before_another_model_came_is_not_committed(corpus: Co
     models = knowledge.models_of(corpus.kb, "main")
     knowledge.commit_document(corpus.kb, "main", version, [], {}, MODEL, models=models)
     assert corpus.head() != head
+
+
+def test_a_deleted_branch_leaves_nothing_in_the_indexes_and_can_be_had_again(
+    corpus: Corpus,
+) -> None:
+    apart(corpus)
+    knowledge = corpus.knowledge
+    on_main, on_other = texts(corpus), texts(corpus, "other")
+    gone = knowledge.delete_branch(corpus.kb, "other")
+    assert [ref.name for ref in knowledge.branches(corpus.kb)] == ["main"]
+    assert held(corpus) == heads(corpus) == knowledge.version_ids(corpus.head())
+    assert texts(corpus) == on_main
+    with pytest.raises(NotFound):
+        knowledge.delete_branch(corpus.kb, "other")
+    with pytest.raises(Conflict, match="cannot be deleted"):
+        knowledge.delete_branch(corpus.kb, "main")
+    knowledge.create_branch(corpus.kb, gone.name, gone.commit_id, gone.models)
+    assert texts(corpus, "other") == on_other
+    assert knowledge.branch_models(corpus.kb, "other") == OTHER
+    assert held(corpus) == heads(corpus)

@@ -27,12 +27,12 @@ from app.services.knowledge.indexer import Indexer
 from app.services.knowledge.passages import PassageService
 from app.services.knowledge.search import SearchService
 from app.services.knowledge.service import KnowledgeService
+from app.services.memory import few_heaps
 from app.services.models import ModelService
 from app.services.problems import Report, explain
 from app.services.runs.batches import BatchService
 from app.services.runs.compare import CompareService
 from app.services.runs.durable import Durability
-from app.services.runs.memory import few_heaps
 from app.services.runs.service import RunLimits, RunService
 from app.services.runs.world import ServiceWorld, WorldKnowledge
 from app.services.sources.folder import Roots

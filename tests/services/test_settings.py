@@ -115,7 +115,7 @@ def test_threads_share_few_heaps() -> None:
     """What documents leave in the heaps of many threads would never be given back."""
     code = """
 import ctypes, os, re, tempfile, threading
-from app.services.runs.memory import few_heaps
+from app.services.memory import few_heaps
 few_heaps()
 c = ctypes.CDLL(None)
 c.malloc.restype, c.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]

@@ -135,6 +135,7 @@ class BranchView(View):
     embedding_model: str = Field(description="What comes to it is embedded by this model.")
     language_models: dict[str, str] = {}
     document_count: int
+    only_here: int = Field(description="Documents on it that `main` does not have.")
     in_use: bool = Field(description="Whether search, workflows and pages use it: `main`.")
     taken_over: bool = Field(
         description="Whether `main` holds all that it does, so that deleting it loses nothing."

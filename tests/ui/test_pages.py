@@ -205,6 +205,18 @@ async def test_a_branch_of_another_model_is_put_to_use_and_taken_back(
     user.find(kind=ui.button, content="Undo").click()
     await until(lambda: uses(before))
     await user.should_see("Use this copy")
+    user.find(marker="delete-copy").click()
+    await user.should_see("What multilingual made of 1 document can no longer be searched")
+    user.find(marker="confirm").click()
+    await user.should_see("The copy “other” is deleted.")
+    assert "other" not in await services.knowledge.branches(kb)
+    user.find(kind=ui.button, content="Undo").click()
+
+    async def there() -> bool:
+        return "other" in await services.knowledge.branches(kb)
+
+    await until(there)
+    await user.should_see("“other” is embedded by multilingual: 1 of 1 document.")
     await user.open(f"/knowledge/{kb}?tab=History")
     await user.should_see("Use “other” from now on")
     # Every state but the one that is there can be gone back to, in any order.

@@ -52,6 +52,13 @@ class BranchService:
 
         return await call(read)
 
+    async def get(self, kb: str, branch: str) -> BranchView:
+        """One branch. Raises NotFound."""
+        for view in (await self.list(kb)).items:
+            if view.branch == branch:
+                return view
+        raise NotFound("branch", branch)
+
     async def delete(self, kb: str, branch: str) -> DeletedBranch:
         """Take a branch away; if it is being embedded anew, that is stopped.
 
@@ -86,12 +93,15 @@ class BranchService:
         self._indexer.touch(row.id)
 
     def _view(self, kb_id: str, ref: tables.Ref) -> BranchView:
+        documents = self._repository.manifest(ref.commit_id)
+        main = self._repository.manifest(self._repository.resolve(kb_id, MAIN).id)
         return BranchView(
             branch=ref.name,
             commit=ref.commit_id,
             updated_at=iso(ref.updated_at),
             **self._repository.models_of(kb_id, ref.name),
-            document_count=len(self._repository.manifest(ref.commit_id)),
+            document_count=len(documents),
+            only_here=len(documents.keys() - main.keys()),
             in_use=ref.name == MAIN,
             taken_over=ref.name != MAIN and self._repository.is_taken_over(kb_id, ref.name),
         )

@@ -13,7 +13,7 @@ from app.services.container import Services
 from app.services.ingestion.processing import KnowledgeConfig
 from app.services.ingestion.reembed import ReembeddingView
 from app.services.knowledge.adoption import MAIN, Adoption, Side
-from app.services.views import KnowledgeBaseView
+from app.services.views import BranchView, DeletedBranch, KnowledgeBaseView
 from app.ui import live, parts, person, text
 from app.ui.expecting import Expecting
 from app.ui.forms import Choices
@@ -96,8 +96,12 @@ class _Copy:
             self._words = parts.label("", "rl-small rl-grow").style("min-width: min(100%, 240px)")
             self._stop = parts.bare("Stop", self._break_off)
             self._use = parts.quiet("Use this copy", self._ask).mark("adopt")
-            self._used = parts.badge("in use", "ok")
-        for element in (self._stop, self._use, self._used):
+            self._used = parts.badge("taken over", "ok")
+            with self._used:
+                ui.tooltip("This knowledge base holds all of it by now.")
+            self._delete = parts.icon_button("delete_outline", "Delete this copy", self._ask_delete)
+            self._delete.mark("delete-copy")
+        for element in (self._stop, self._use, self._used, self._delete):
             element.classes("rl-hidden")
         self.follow()
 
@@ -137,6 +141,7 @@ class _Copy:
         self._row.classes(remove="rl-hidden")
         for element, there in (
             (self._stop, going), (self._use, whole and not used), (self._used, used),
+            (self._delete, self._branch != MAIN),
         ):  # fmt: skip
             element.classes(**{"remove" if there else "add": "rl-hidden"})
 
@@ -170,6 +175,31 @@ class _Copy:
             parts.toast(f"“{self._branch}” is in use.", undo=lambda: self._back(done))
             self.follow()
 
+    async def _ask_delete(self) -> None:
+        with Expecting() as met:
+            copy = await self._services.branches.get(self._kb, self._branch)
+            if await parts.confirm(
+                f"Delete the copy “{self._branch}”?", _what_is_lost(copy), "Delete the copy"
+            ):
+                deleted = await self._services.branches.delete(self._kb, self._branch)
+                with self._row:
+                    self._row.classes("rl-hidden")
+                    parts.toast(
+                        f"The copy “{self._branch}” is deleted.",
+                        undo=lambda: self._bring_back(deleted),
+                    )
+        if met.error:
+            parts.failed(met.error)
+
+    async def _bring_back(self, deleted: DeletedBranch) -> None:
+        with Expecting() as met:
+            await self._services.branches.bring_back(self._kb, deleted)
+        if met.error:
+            parts.failed(met.error)
+            return
+        with self._row:
+            self.follow()
+
     async def _choose(self, changed: str) -> None:
         """Both sides changed a document: ask whose version to take."""
         with parts.dialog("Some documents were changed both here and in the copy") as box:
@@ -186,6 +216,18 @@ class _Copy:
     async def _back(self, done: Adoption) -> None:
         if await go_back(self._services, self._kb, done.before):
             self.follow()
+
+
+def _what_is_lost(copy: BranchView) -> str:
+    if copy.taken_over:
+        return "Nothing is lost: this knowledge base holds all of it by now."
+    lost = "what was corrected only there"
+    if copy.only_here:
+        lost = f"{text.count(copy.only_here, 'document')} that only it has, and {lost}"
+    return (
+        f"What {copy.embedding_model} made of {text.count(copy.document_count, 'document')} can no "
+        f"longer be searched, nor {lost}. What is in use stays as it is."
+    )
 
 
 async def go_back(services: Services, kb: str, commit: str) -> Adoption | None:

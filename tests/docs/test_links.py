@@ -58,6 +58,20 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_paths_in_the_documents_exist() -> None:
+    """What stands as a path of the repository's folders leads to a file or folder."""
+    wrong = [
+        f"{page.relative_to(ROOT)}: {path}"
+        for page in PAGES
+        if page.name != "CHANGELOG.md"  # tells of what was, too
+        for path in re.findall(
+            r"`((?:app|storage|benchmarks|deploy)/[\w/.-]+)`", page.read_text("utf-8")
+        )
+        if not (ROOT / path).exists()
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_headings_have_the_anchors_that_github_gives_them(tmp_path: Path) -> None:
     """What the test above relies on: words, dashes, code, repeated headings, headings in code."""
     page = tmp_path / "page.md"

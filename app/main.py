@@ -70,6 +70,7 @@ def _mount_pages(app: FastAPI, settings: Settings) -> None:
     from nicegui import app as pages_app
     from nicegui import ui
 
+    from app.api.problems import note_departures
     from app.api.server import session_cookie
     from app.services.keys import page_secret
     from app.ui.pages import register
@@ -77,6 +78,7 @@ def _mount_pages(app: FastAPI, settings: Settings) -> None:
 
     pages_app.storage.path = settings.data / "pages"
     register(app, lambda: app.state.services)
+    note_departures(pages_app)  # the pages are an application of their own
     ui.run_with(
         app,
         title="Ragloom",

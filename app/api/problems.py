@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -10,12 +11,16 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from app.api.guard import BodyTooLarge
 from app.engine.problems import RagloomError
 from app.services.problems import explain
+
+log = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -28,6 +33,14 @@ _CODES = {
     413: "too_large",
     415: "unsupported_media_type",
 }
+
+
+#: Whoever opens the address of a webhook in a browser wants to know what it is for.
+_HOOK_USE = (
+    ": this is the address of a webhook. Send the inputs as a JSON object in the body, such as "
+    '{"question": "…"}, with the header “Content-Type: application/json”; '
+    "the answer is 202 with the run that it started."
+)
 
 
 class Unauthorized(RagloomError):
@@ -107,7 +120,7 @@ class Door(APIRoute):
         async def handle(request: Request) -> Response:
             try:
                 return await inner(_StrictRequest(request.scope, request.receive))
-            except RequestValidationError:
+            except (RequestValidationError, ClientDisconnect):
                 raise
             except StarletteHTTPException as error:
                 # FastAPI wraps what reading the body raises.
@@ -122,11 +135,28 @@ class Door(APIRoute):
 
 async def nothing_here(request: Request) -> Response:
     """Answer whatever else is asked of the API: the pages are no place to look for it."""
+    methods: set[str] = set()
     for route in request.app.routes:
         match, _ = route.matches(request.scope)
         if match is Match.PARTIAL:
-            raise StarletteHTTPException(405, f"{request.method} is not possible here.")
-    raise StarletteHTTPException(404)
+            methods |= getattr(route, "methods", None) or set()
+    if not methods:
+        raise StarletteHTTPException(404)
+    allowed = ", ".join(sorted(methods))
+    said = f"{request.method} is not possible here. Use {allowed.replace(', ', ' or ')}"
+    said += _HOOK_USE if request.url.path.startswith("/hooks/") else "; /docs says what to send."
+    raise StarletteHTTPException(405, said, {"Allow": allowed})
+
+
+def note_departures(app: Starlette) -> None:
+    """A tab that is closed in the middle of an upload is no fault: one line tells of it."""
+
+    async def gone(request: Request, error: Exception) -> Response:
+        said = "%s %s: the client went away before its request was whole"
+        log.info(said, request.method, request.url.path)
+        return Response(status_code=400)  # nobody is there to read it
+
+    app.add_exception_handler(ClientDisconnect, gone)
 
 
 def install(app: FastAPI) -> None:
@@ -158,4 +188,5 @@ def install(app: FastAPI) -> None:
         return JSONResponse(error_body(code, detail), status, headers)
 
     app.add_exception_handler(RequestValidationError, invalid)
+    note_departures(app)
     app.add_exception_handler(StarletteHTTPException, refused)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -141,6 +144,60 @@ def test_a_client_that_sends_too_much_gets_to_read_why(server: Server) -> None:
             refused = client.post("/api/v1/workflows", content=pieces)
             assert refused.status_code == 413
         assert client.get("/api/v1/workflows").status_code == 200
+
+
+def test_an_upload_that_is_broken_off_is_one_line_in_the_log_and_leaves_nothing(
+    server: Server,
+) -> None:
+    with httpx.Client(base_url=server.url, trust_env=False) as browser:
+        made = browser.post(
+            "/api/v1/knowledge_bases", json={"name": "Half"}, headers=server.headers
+        ).json()["knowledge_base_id"]
+        opened = browser.post("/login", data={"api_key": server.key})
+        cookie = {"Cookie": opened.headers["set-cookie"].partition(";")[0]}
+        page = browser.get(f"/knowledge/{made}", headers=cookie).text
+        place = re.search(r"/_nicegui/client/[^/]+/upload/\d+", page)
+        assert place is not None, page[:500]
+        rest = f"/api/v1/knowledge_bases/{made}/documents"
+        for path, sent in ((rest, server.headers), (place[0], cookie)):
+            before = len(server.lines)
+            _half_an_upload(server.url, path, sent)
+            lines = _lines_that_tell(server, before, path)
+            assert len(lines) == 1, lines
+            said = f"POST {path}: the client went away before its request was whole"
+            assert lines[0].endswith(said)
+        stats = browser.get(f"/api/v1/knowledge_bases/{made}/stats", headers=server.headers).json()
+        assert (stats["document_count"], stats["pending_documents"]) == (0, 0)
+    assert not list(server.data.rglob("upload-*"))
+
+
+def _half_an_upload(url: str, path: str, headers: dict[str, str]) -> None:
+    """The first megabyte of ten, and then the tab is closed."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    head = {
+        "Host": f"{host}:{port}",
+        "Origin": url,
+        "Content-Type": "multipart/form-data; boundary=rim",
+        "Content-Length": "10000000",
+        **headers,
+    }
+    part = (
+        b'--rim\r\nContent-Disposition: form-data; name="files"; filename="half.txt"\r\n'
+        b"Content-Type: text/plain\r\n\r\n"
+    )
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
+    with socket.create_connection((host, int(port)), timeout=20) as tab:
+        tab.sendall("\r\n".join([*lines, "", ""]).encode() + part + b"half " * 200_000)
+
+
+def _lines_that_tell(server: Server, start: int, path: str) -> list[str]:
+    """What the log says from a line on, once it tells of a path."""
+    for _ in range(300):
+        found = server.lines[start:]
+        if any(path in line for line in found):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"nothing about {path} in {server.lines[start:]}")
 
 
 def test_a_second_server_on_the_data_folder_is_refused_with_the_way_out(server: Server) -> None:

@@ -47,7 +47,8 @@ async def run_inside(
             code="too_deep",
             fix="Put steps of the inner workflows side by side instead.",
         )
-    plan, stored = await _plan(visit, body)
+    plan = await _plan(visit, body)
+    stored = body.workflow if isinstance(body, Body) and body.graph is None else ""
     visit.inner_runs += 1
     told = (
         outer.payloads
@@ -125,17 +126,21 @@ class _Teller:
         return isinstance(event, NodeWaiting)
 
 
-async def _plan(visit: Visit, body: Body | Graph | Mapping[str, Any]) -> tuple[Plan, str]:
-    """The plan of a body, made once per run, and the stored workflow's id if it is one."""
+async def _plan(visit: Visit, body: Body | Graph | Mapping[str, Any]) -> Plan:
+    """The plan of a body, made once per run."""
     inner = visit.context.inner
-    source: Any = body
-    stored = ""
-    if isinstance(body, Body):
-        stored = "" if body.graph is not None else body.workflow
-        source = body.graph if body.graph is not None else await _stored(visit, body)
+    source: Any = body.graph if isinstance(body, Body) else body
     known = inner.plans.get(id(source))
-    if known is not None:
-        return known[1], stored
+    if known is None:
+        async with inner.planning:
+            if isinstance(body, Body) and body.graph is None:
+                source = await _stored(visit, body)
+            known = inner.plans.get(id(source)) or await _make_plan(visit, source)
+    return known[1]
+
+
+async def _make_plan(visit: Visit, source: Any) -> tuple[object, Plan]:
+    inner = visit.context.inner
     try:
         graph = source if isinstance(source, Graph) else Graph.parse(source)
         if len(graph.nodes) > _LARGE_GRAPH:
@@ -153,7 +158,7 @@ async def _plan(visit: Visit, body: Body | Graph | Mapping[str, Any]) -> tuple[P
     if len(inner.plans) >= _MAX_PLANS:
         inner.plans.clear()
     inner.plans[id(source)] = (source, plan)
-    return plan, stored
+    return source, plan
 
 
 async def _stored(visit: Visit, body: Body) -> Mapping[str, Any]:

@@ -49,6 +49,8 @@ class Inner:
     stored: dict[tuple[str, int | None], tuple[Mapping[str, Any], int]] = field(
         default_factory=dict
     )
+    #: Of many items that begin at once, one reads and plans what is inside, for all.
+    planning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(slots=True)

@@ -180,6 +180,8 @@ class Visit:
 
     def _is_stuck(self) -> None:
         self.slot.close()
+        # The run goes on without it: whenever it does end, nobody waits for another attempt.
+        self.verdict = self.took_too_long()
         self.stuck(self)
 
     async def _attempt(self, attempt: int) -> Outcome:

@@ -253,6 +253,7 @@ class Shelf:
 
     async def graph(self, workflow_id: str, revision: int | None = None):
         self.asked.append((workflow_id, revision))
+        await asyncio.sleep(0)  # as a database does
         if workflow_id not in self.graphs:
             raise RagloomError("There is no such workflow.", code="not_found")
         return self.graphs[workflow_id].dump(), revision or 7

@@ -8,7 +8,7 @@ import pytest
 from toy_bodies import BodyBench
 from toy_nodes import make_graph
 
-from app.engine import slots
+from app.engine import slots, visit
 from app.engine.cache import MemoryCache
 from app.engine.slots import Limit, Slot
 from app.engine.values import Chunk, Chunks, Json, Text
@@ -96,6 +96,31 @@ async def test_a_node_that_does_not_end_gives_its_slot_and_its_place_up(monkeypa
         await asyncio.sleep(0.01)
     await asyncio.sleep(0)
     assert len(bench.events) == events
+
+
+async def test_a_node_that_was_given_up_is_not_tried_again(monkeypatch):
+    monkeypatch.setattr(slots, "GRACE_S", 0.05)
+    monkeypatch.setattr(visit, "BACKOFF_S", 0.001)
+    bench = BodyBench()
+    bad = {
+        "type": "work",
+        "config": {"seconds": 0.5, "stubborn": True, "failures": 9},
+        "timeout_s": 0.05,
+        "retries": 3,
+        "on_error": "skip",
+    }
+    # The other branch keeps the run going long after the first attempt has come to its end.
+    graph = make_graph({"bad": bad, "slow": {"type": "work", "config": {"seconds": 30}}})
+    run = asyncio.create_task(bench.go(graph))
+    async with asyncio.timeout(25):
+        while bench.world.working < 2:
+            await asyncio.sleep(0.01)
+        [attempt] = [t for t in asyncio.all_tasks() if t.get_name() == "node bad"]
+        await asyncio.wait([attempt])
+    assert bench.world.runs["bad"] == 1
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
 
 
 async def test_a_node_cannot_stream_without_end():

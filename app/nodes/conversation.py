@@ -76,7 +76,7 @@ class ChatHistory(Node["ChatHistory.Config"]):
             "",
             max_length=300,
             description="Language model that rewrites follow-up questions.",
-            json_schema_extra={"widget": "llm_model"},
+            json_schema_extra={"widget": "llm_model", "used_with": {"follow_ups": "model"}},
         )
         timeout: Timeout = 30.0
 

@@ -127,6 +127,69 @@ async def test_a_model_without_a_key_is_refused_with_the_way_out(
     assert (await workflows.list()).total == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "config", "told"),
+    [
+        ("enrich", {"add": ["questions"]}, "error"),
+        ("generate", {}, "error"),
+        ("ask_model", {}, "error"),
+        ("chat_history", {"follow_ups": "model"}, "error"),
+        ("chat_history", {"follow_ups": "complete"}, None),
+        ("generate", {"on_error": "skip"}, "warning"),
+        ("generate", {"disabled": True}, None),
+    ],
+)
+async def test_validation_says_which_model_has_no_key(
+    workflows: WorkflowService,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    config: dict[str, Any],
+    told: str | None,
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    about = {key: config[key] for key in ("on_error", "disabled") if key in config}
+    settings = {key: value for key, value in config.items() if key not in about}
+
+    async def said(model: str) -> list[tuple[str, str, str]]:
+        node = {"id": "it", "type": kind, "config": {**settings, "model": model}, **about}
+        graph = {
+            "directed": True, "multigraph": True, "graph": {"format": "ragloom/1", "name": "Asks"},
+            "nodes": [node], "edges": [],
+        }  # fmt: skip
+        found = await workflows.validate(graph)
+        return [
+            (p.severity, p.field or "", p.message) for p in found if p.code == "model_unavailable"
+        ]
+
+    needs = "The model “gpt-4o-mini” needs OPENAI_API_KEY, which is not set."
+    found = await said("gpt-4o-mini")
+    assert [(severity, field) for severity, field, _ in found] == (
+        [(told, "model")] if told else []
+    )
+    assert all(message.endswith(needs) for *_, message in found)
+    assert await said("ollama/llama3.1") == []
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-something")
+    assert await said("gpt-4o-mini") == []
+
+
+async def test_a_model_of_a_workflow_inside_a_node_is_looked_at_too(
+    workflows: WorkflowService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+    def graph(*nodes: dict[str, Any]) -> dict[str, Any]:
+        about = {"format": "ragloom/1", "name": "Asks"}
+        return {
+            "directed": True, "multigraph": True, "graph": about, "nodes": [*nodes], "edges": [],
+        }  # fmt: skip
+
+    asks = {"id": "a", "type": "ask_model", "config": {"model": "gpt-4o-mini"}}
+    each = {"id": "each", "type": "map", "config": {"body": {"graph": graph(asks)}}}
+    found = await workflows.validate(graph(each))
+    unavailable = [p for p in found if p.code == "model_unavailable"]
+    assert [(p.node, p.field) for p in unavailable] == [("each", "body.graph")]
+
+
 async def test_an_unknown_step_is_kept_and_reported(workflows: WorkflowService) -> None:
     steps = copy.deepcopy(STEPS)
     steps["steps"].insert(2, {"name": "magic", "type": "crystal_ball", "config": {"size": 3}})

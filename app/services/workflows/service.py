@@ -14,6 +14,7 @@ from app.services.clock import iso
 from app.services.threads import call
 from app.services.views import Page, WorkflowView
 from app.services.workflows import seed_form
+from app.services.workflows.model_problems import model_problems
 from app.services.workflows.sub_workflows import SubWorkflows
 from storage.errors import NotFound
 
@@ -149,7 +150,10 @@ class WorkflowService:
             graph_data, _ = await self.parse(workflow)
         graph = Graph.parse(graph_data)
         inside = await SubWorkflows(self._registry, self.graph).problems(graph, own)
-        return [*await call(validate, graph, self._registry), *inside]
+        found = [*await call(validate, graph, self._registry), *inside]
+        if self._models is not None:
+            found += await model_problems(graph, self._registry, self._models)
+        return found
 
     def _read_file(self, data: Any) -> tuple[Graph, Notes]:
         graph = Graph.parse(data)

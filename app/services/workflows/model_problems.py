@@ -1,0 +1,82 @@
+"""Whether the language models that the nodes of a graph ask can be had here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from app.engine import expressions
+from app.engine.graph import Graph, NodeSpec
+from app.engine.problems import InvalidWorkflow, ModelUnavailable, Problem
+from app.engine.registry import Registry
+from app.engine.validation_inside import MAX_DEPTH, bodies_in
+
+if TYPE_CHECKING:
+    from app.services.models import ModelService
+
+
+async def model_problems(graph: Graph, registry: Registry, models: ModelService) -> list[Problem]:
+    """One problem for each setting whose model is unknown or has no key.
+
+    Where a node may fail, it is a warning.
+    """
+    found: list[Problem] = []
+    refused: dict[str, ModelUnavailable | None] = {}
+    for spec in graph.nodes.values():
+        for field, model in _asked(spec, registry, 0):
+            if model not in refused:
+                refused[model] = await _refusal(model, models)
+            error = refused[model]
+            if error is None:
+                continue
+            title = spec.title or spec.type
+            found.append(
+                Problem(
+                    code=error.code,
+                    message=f"“{title}”: {error.message}",
+                    fix=error.fix,
+                    node=spec.id,
+                    field=field,
+                    found=model,
+                    severity="error" if spec.on_error == "fail" else "warning",
+                )
+            )
+    return found
+
+
+async def _refusal(model: str, models: ModelService) -> ModelUnavailable | None:
+    try:
+        await models.check(model, "llm")
+    except ModelUnavailable as error:
+        return error
+    return None
+
+
+def _asked(spec: NodeSpec, registry: Registry, depth: int) -> Iterator[tuple[str, str]]:
+    """Setting and name of each model that a node asks, those of the workflows inside it too."""
+    cls = registry.get(spec.type)
+    if cls is None or spec.disabled or spec.pinned is not None:
+        return
+    for name, field in cls.Config.model_fields.items():
+        extra = field.json_schema_extra
+        if not isinstance(extra, Mapping) or extra.get("widget") != "llm_model":
+            continue
+        value = spec.config.get(name, field.default)
+        # The default needs no provider.
+        if value == field.default or not isinstance(value, str) or not value.strip():
+            continue
+        if not expressions.is_expression(value) and _is_used(spec.config, extra.get("used_with")):
+            yield name, value.strip()
+    if cls.has_body and depth < MAX_DEPTH:
+        for name, data in bodies_in(spec.config).items():
+            try:
+                inside = Graph.parse(data)
+            except InvalidWorkflow:
+                continue  # said of the node already
+            for inner in inside.nodes.values():
+                for _, model in _asked(inner, registry, depth + 1):
+                    yield f"{name}.graph", model
+
+
+def _is_used(config: Mapping[str, Any], needed: Any) -> bool:
+    return not isinstance(needed, Mapping) or all(config.get(k) == v for k, v in needed.items())

@@ -84,11 +84,22 @@ def moment(iso: str | None, classes: str = "rl-muted rl-small") -> None:
     """A relative time with the exact one on hover."""
     if not iso:
         return
-    element = tag("time", text.ago(iso), classes)
-    parsed = text.parse_time(iso)
-    element.props["data-rl-time"] = parsed.isoformat() if parsed else iso
-    with element:
-        ui.tooltip(text.exact(iso))
+    with _time(iso, "ago", classes), ui.tooltip():
+        exact(iso)
+
+
+def exact(iso: str, *, clock: bool = False) -> None:
+    """A full time, or only that of day, in the time zone of whoever looks."""
+    _time(iso, "clock" if clock else "exact")
+
+
+def _time(iso: str, kind: str, classes: str = "") -> TextElement:
+    """Filled in by the browser, which knows its zone; a relative one has its words at once."""
+    element = tag("rl-time", text.ago(iso) if kind == "ago" else "", classes)
+    moment = text.parse_time(iso)
+    element.props["datetime"] = moment.isoformat() if moment else iso
+    element.props["kind"] = kind
+    return element
 
 
 def score(value: float | None, top: float | None = None) -> None:

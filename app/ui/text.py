@@ -34,12 +34,6 @@ def ago(iso: str, now: datetime | None = None) -> str:
     return f"{moment.day} {moment:%b %Y}"
 
 
-def exact(iso: str) -> str:
-    """The full time, for hovering."""
-    moment = parse_time(iso)
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}" if moment else iso
-
-
 def size(number: int) -> str:
     """Bytes as kB, MB or GB."""
     if number < 1000:

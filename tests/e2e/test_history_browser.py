@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -27,8 +29,12 @@ GRAPH: dict[str, Any] = {
 @pytest.fixture
 def rest(server: Server) -> Iterator[httpx.Client]:
     key = (server.data / "api_key").read_text().strip()
+    # No connection is kept: the server closes those that rest while the browser is at work.
     with httpx.Client(
-        base_url=f"{server.url}/api/v1", headers={"Authorization": f"Bearer {key}"}, timeout=30
+        base_url=f"{server.url}/api/v1",
+        headers={"Authorization": f"Bearer {key}"},
+        limits=httpx.Limits(max_keepalive_connections=0),
+        timeout=30,
     ) as client:
         yield client
 
@@ -138,6 +144,23 @@ def test_two_runs_are_ticked_and_compared(desk: Desk, rest: httpx.Client, workfl
     expect(side.locator(".rl-textdiff ins").first).to_have_text("two")
     page.get_by_role("button", name="Swap the two").click()
     expect(verdict).to_contain_text("default “two” → “one”")
+
+
+def test_times_are_told_in_the_zone_of_the_browser(
+    desk: Desk, rest: httpx.Client, workflow: str
+) -> None:
+    page = desk.page
+    (newest, *_) = rest.get(f"/workflows/{workflow}/revisions").json()["items"]
+    there = datetime.fromisoformat(newest["created_at"]).astimezone(ZoneInfo("Pacific/Chatham"))
+    moved = page.context.new_cdp_session(page)
+    moved.send("Emulation.setTimezoneOverride", {"timezoneId": "Pacific/Chatham"})
+    try:
+        desk.open(f"/workflows/{workflow}/history")
+        page.locator(f'[data-rev="{newest["number"]}"] rl-time').hover()
+        expect(page.locator(".q-tooltip")).to_have_text(f"{there:%Y-%m-%d %H:%M:%S}")
+    finally:
+        page.mouse.move(0, 0)
+        moved.send("Emulation.setTimezoneOverride", {"timezoneId": ""})
 
 
 def test_a_workflow_is_downloaded_in_a_chosen_format(desk: Desk, workflow: str) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.engine.graph import Graph
+from app.engine.graph import Graph, NodeSpec
 from app.services.workflows.diff import GraphDiff, diff_graphs, edge_id, union
 from app.services.workflows.json_diff import MAX_VALUE_CHARS, changes, clip, equal, text_diff
 from app.ui.canvas.view import edge_id as canvas_edge_id
@@ -99,6 +100,23 @@ def test_nodes_wires_notes_groups_and_facts_that_come_and_go() -> None:
     both = union(graph(), after)
     assert set(both.nodes) == {"question", "retrieve", "generate"}
     assert len(both.edges) == 3
+
+
+def test_what_was_removed_covers_nothing_that_stands_there_now() -> None:
+    before, after = graph(), graph()
+    for node in ("question", "retrieve", "generate"):
+        before.nodes[node].position = (0, 0)
+    after.nodes = {"new": NodeSpec("new", "generate", position=(100, 40))}
+    after.edges = []
+    both = union(before, after)
+    assert both.nodes["new"].position == (100, 40)
+    lost = [both.nodes[node].position or () for node in ("question", "retrieve", "generate")]
+    assert [x for x, _ in lost] == [0, 0, 0]
+    stand = sorted([40, *(y for _, y in lost)])
+    assert all(low - high >= 200 for high, low in pairwise(stand))
+    # What nothing stands in the way of stays where it was.
+    after.nodes["new"].position = (300, 0)
+    assert union(before, after).nodes["question"].position == (0, 0)
 
 
 def test_the_order_of_wires_into_one_port_is_a_change_of_the_node() -> None:

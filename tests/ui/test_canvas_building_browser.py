@@ -244,7 +244,7 @@ def test_states_of_people_maps_and_caches_look_different(desk: Desk) -> None:
     }
     desk.do(method="set_statuses", args=[states])
     desk.shows(desk.node("retrieve").locator(".rl-status-text"), "12 of 40 · Rerank", exact=False)
-    desk.shows(desk.node("generate").locator(".rl-status-text"), "Waiting for a person")
+    desk.shows(desk.node("generate").locator(".rl-status-text"), "Asks: Publish this?")
     desk.shows(desk.node("question").locator(".rl-status-text"), "Cached")
     desk.shows(desk.page.locator(".rl-spoken"), "Generate answer waits for a person", exact=False)
 

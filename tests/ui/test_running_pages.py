@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from nicegui import ui
-from nicegui.testing import User
+from nicegui.testing import User, UserInteraction
 from visitor import visiting
 
 from app.ui.canvas.flow import FlowCanvas
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from app.services.container import Services
     from app.services.views import ExecutionView
     from app.settings import Settings
+
+E = TypeVar("E", bound=ui.element)
 
 
 @pytest.fixture
@@ -206,6 +208,39 @@ async def test_a_person_is_asked_changes_the_value_and_the_run_goes_on(
     decided = next(step for step in run.steps if step.node_id == "boss")
     assert decided.outputs["comment"] == {"text": "More polite"}
     await user.should_not_see("Boss waits for you")
+
+
+async def test_several_questions_are_told_apart_and_keep_what_is_typed(
+    user: User, services: Services
+) -> None:
+    graph = approving()
+    graph["nodes"].append({**node("chief", "approval", message="Print it?"), "title": "Boss"})
+    graph["edges"].append({"source": "words", "target": "chief", "key": "text>value"})
+    workflow = await open_page(user, services, graph)
+    fill_in(user, "input-text", "Dear sir")
+    user.find(marker="run").click()
+    await user.should_see("Boss (boss) waits for you")
+    await user.should_see("Boss (chief) waits for you")
+    await user.should_see("2 nodes wait for a person")
+
+    def inside(step: str, kind: type[E]) -> list[E]:
+        """The elements of this kind in the card of a question."""
+        with user:
+            cards = user.find(marker="ask").elements
+            (card,) = (c for c in cards if c.props["aria-label"] == f"Boss ({step}) asks")
+            return [e for e in card.descendants() if isinstance(e, kind)]
+
+    with user:
+        inside("chief", ui.input)[0].set_value("On paper")
+    _show, approve, _reject = inside("boss", ui.button)
+    UserInteraction(user, {approve}, None).click()
+    await user.should_not_see("Boss (boss) waits for you")
+    assert inside("chief", ui.input)[0].value == "On paper"
+    user.find(marker="approve").click()
+    run = await ended(services, 1)
+    chief = next(step for step in run.steps if step.node_id == "chief")
+    assert chief.outputs["comment"] == {"text": "On paper"}
+    assert run.workflow_id == workflow
 
 
 async def _waits(services: Services) -> bool:

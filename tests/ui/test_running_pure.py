@@ -27,6 +27,7 @@ from app.nodes import register_all
 from app.services.views import ExecutionView, StepView
 from app.ui import downloads
 from app.ui.batch_table import MAX_ROWS, read_table
+from app.ui.canvas.view import follow_from
 from app.ui.output_search import LIMIT, search
 from app.ui.pages.canvas import asking, run_request
 from app.ui.pages.canvas.freshness import Freshness
@@ -149,7 +150,7 @@ def test_only_results_that_depend_on_something_changed_are_stale(registry: Regis
     }  # fmt: skip
     freshness = Freshness(registry, steps.get)
     assert freshness.stale(ran) == set()
-    freshness.start(ran)
+    freshness.start(ran, {})
     held = pinnable(ran, registry, "r", steps["r"].outputs)
 
     def with_(node: str, **changes: Any) -> Graph:
@@ -168,9 +169,44 @@ def test_only_results_that_depend_on_something_changed_are_stale(registry: Regis
     assert freshness.stale(changed) == {"q", "g"}
 
     # Of a run of a part, what did not run stays behind.
-    freshness.start(changed, behind={"q", "g"})
+    freshness.start(changed, {}, behind={"q", "g"})
     freshness.ran(["q"])
     assert freshness.stale(changed) == {"g"}
+
+
+def test_unpinning_what_a_node_gave_anyway_leaves_nothing_behind(registry: Registry) -> None:
+    free = asking_graph()
+    steps = {
+        "r": StepView(
+            node_id="r", name="r", type="retrieve", status="completed",
+            outputs={"chunks": {"items": [CHUNK]}},
+        ),
+    }  # fmt: skip
+    held = pinnable(free, registry, "r", steps["r"].outputs)
+
+    def pinned(data: Any) -> Graph:
+        return replace(free, nodes={**free.nodes, "r": replace(free.nodes["r"], pinned=data)})
+
+    def ran_twice(data: Any, asked: str = "When?", **start: Any) -> Freshness:
+        """It ran, then again with what is pinned."""
+        freshness = Freshness(registry, steps.get)
+        freshness.start(free, {"question": "When?"})
+        freshness.start(pinned(data), {"question": asked}, **start)
+        assert freshness.stale(pinned(data)) == follow_from(start.get("behind", ()), pinned(data))
+        return freshness
+
+    known = ran_twice(held)
+    assert known.stale(free) == set()
+    # Still so after more runs with the pin, and what is pinned stays what it was.
+    known.start(pinned(held), {"question": "When?"})
+    assert known.stale(pinned(held)) == known.stale(free) == set()
+    other = pinned({"chunks": {**held["chunks"], "items": []}})
+    assert known.stale(other) == {"r", "g"}
+
+    # Another value, another question, or settings that changed before: it would give another one.
+    assert ran_twice({"chunks": {**held["chunks"], "items": []}}).stale(free) == {"r", "g"}
+    assert ran_twice(held, "Where?").stale(free) == {"r", "g"}
+    assert ran_twice(held, behind={"q"}).stale(free) == {"q", "r", "g"}
 
 
 def test_a_text_is_found_in_every_step_with_the_way_to_it() -> None:
@@ -393,6 +429,19 @@ def test_the_value_of_a_question_is_edited_in_its_own_kind(
 ) -> None:
     assert asking.as_text(value) == text
     assert asking.from_text(changed, value) == sent
+
+
+def test_questions_are_told_apart_by_their_nodes() -> None:
+    titles = {
+        "a": "Approval", "b": "Approval", "c": "Boss", "map": "Letters",
+        "map[3]/c": "Check", "part/c": "Check", "part": "Boss",
+    }  # fmt: skip
+    assert asking.where("a", titles) == "Approval (a)"
+    assert asking.where("b", titles) == "Approval (b)"
+    assert asking.where("map[3]/c", titles) == "Check · Letters, item 3"
+    assert asking.where("part/c", titles) == "Check · Boss (part)"
+    assert asking.where("map[1]/new", titles) == "new · Letters, item 1"
+    assert asking.where("gone", titles) == "gone"
 
 
 def test_a_value_is_changed_only_where_that_is_allowed() -> None:

@@ -20,6 +20,8 @@ _FIELDS = (
 #: What of a note is its place.
 _PLACE = ("x", "y", "width", "height")
 _DRAWN = ("notes", "groups")
+#: Room a card takes with the gap beside it.
+_WIDE, _HIGH = 256, 208
 _UNRESERVED = "-_.!~*'()"  # what encodeURIComponent leaves alone
 
 
@@ -124,20 +126,32 @@ def diff_graphs(a: Graph, b: Graph) -> GraphDiff:
 
 
 def union(a: Graph, b: Graph) -> Graph:
-    """`b` with all that it lost since `a`, so that both can be shown in one picture."""
+    """`b` with all that it lost since `a`, so that both can be shown in one picture.
+
+    What was lost stands where it stood, or below what stands there now.
+    """
     both = b.copy()
-    taken = {spec.position for spec in b.nodes.values()}
+    taken = [spec.position for spec in b.nodes.values() if spec.position is not None]
     for id_, spec in a.nodes.items():
         if id_ in both.nodes:
             continue
         kept = NodeSpec.load(spec.dump())
-        while kept.position is not None and kept.position in taken:
-            kept.position = (kept.position[0] + 32, kept.position[1] + 32)
-        taken.add(kept.position)
+        if kept.position is not None:
+            kept.position = _free(kept.position, taken)
+            taken.append(kept.position)
         both.nodes[id_] = kept
     have = {edge.ends for edge in b.edges}
     both.edges += [EdgeSpec.load(edge.dump()) for edge in a.edges if edge.ends not in have]
     return both
+
+
+def _free(wanted: tuple[float, float], taken: list[tuple[float, float]]) -> tuple[float, float]:
+    """The first place at or below the wanted one where no card is covered."""
+    x, y = wanted
+    for other in sorted(py for px, py in taken if abs(px - x) < _WIDE):
+        if abs(other - y) < _HIGH:
+            y = other + _HIGH
+    return (x, y)
 
 
 def node_changes(before: NodeSpec, after: NodeSpec) -> list[Change]:

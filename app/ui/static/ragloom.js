@@ -227,7 +227,7 @@
     all[(next + all.length) % all.length].focus();
   });
 
-  // ---- relative times stay true while the page is open
+  // ---- times are told as they are where the browser is; relative ones stay true while it is open
   const ago = (seconds) => {
     if (seconds < 45) return "just now";
     if (seconds < 3600) return `${Math.max(1, Math.round(seconds / 60))} min ago`;
@@ -235,11 +235,28 @@
     if (seconds < 86400 * 14) { const days = Math.round(seconds / 86400); return days === 1 ? "yesterday" : `${days} days ago`; }
     return null;
   };
-  setInterval(() => {
-    for (const item of document.querySelectorAll("[data-rl-time]")) {
-      const text = ago((Date.now() - Date.parse(item.dataset.rlTime)) / 1000);
-      if (text && item.textContent !== text) item.textContent = text;
+  const two = (number) => String(number).padStart(2, "0");
+  const clock = (at) => [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":");
+  const KINDS = {
+    ago: (at) => ago((Date.now() - at) / 1000) ?? `${at.getDate()} ${at.toLocaleString("en", { month: "short" })} ${at.getFullYear()}`,
+    clock,
+    exact: (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock(at)}`,
+  };
+  customElements.define("rl-time", class extends HTMLElement {
+    static observedAttributes = ["datetime", "kind"];
+    connectedCallback() { this.tell(); }
+    attributeChangedCallback() { this.tell(); }
+    tell() {
+      const iso = this.getAttribute("datetime") ?? "";
+      const at = new Date(iso);
+      const words = isNaN(at) ? iso : (KINDS[this.getAttribute("kind")] ?? KINDS.exact)(at);
+      // The words stand in the first text: a tooltip may come after it.
+      if (this.firstChild?.nodeType !== Node.TEXT_NODE) this.prepend(words);
+      else if (this.firstChild.data !== words) this.firstChild.data = words;
     }
+  });
+  setInterval(() => {
+    for (const item of document.querySelectorAll("rl-time[kind=ago]")) item.tell();
   }, 30000);
 
   const scrollTo = (selector) => {

@@ -165,14 +165,16 @@ def _arrows(pairs: Any) -> str:
 
 
 def facts(told: Mapping[str, Any]) -> None:
-    """Names and values, those that are there."""
+    """Names and values, those that are there; a function draws its value itself."""
     shown = {k: v for k, v in told.items() if v not in (None, "", [])}
     if not shown:
         return
     with parts.tag("dl", "", "rl-facts"):
         for name, value in shown.items():
             parts.tag("dt", name)
-            parts.tag("dd", str(value))
+            with parts.tag("dd", "" if callable(value) else str(value)):
+                if callable(value):
+                    value()
 
 
 def _text(value: Mapping[str, Any], view: View) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from nicegui import ui
 
 from app.ui import parts, viewers
+from app.ui.timeline import is_inner, outer_of
 
 Decide = Callable[[str, dict[str, Any]], Awaitable[None]]
 
@@ -54,36 +55,57 @@ def _numbered(sentence: Mapping[str, Any]) -> str:
     return "".join((sentence["text"].strip(), *(f" [{n}]" for n in sentence["citations"])))
 
 
-class Asks:
-    """The open questions of a run; what is typed into one stays while the run goes on."""
+def where(step: str, titles: Mapping[str, str]) -> str:
+    """The node a question is of: “Boss”, inside another “Boss · Letters, item 3”.
 
-    def __init__(self, decide: Decide) -> None:
-        self._decide = decide
-        self._shown: tuple[tuple[str, str], ...] = ()
+    Nodes of the same title are told apart by their ids.
+    """
+    outer = outer_of(step)
+    title = titles.get(outer, outer)
+    if sum(other == title for node, other in titles.items() if not is_inner(node)) > 1:
+        title = f"{title} ({outer})"
+    if not is_inner(step):
+        return title
+    around, _, inner = step.partition("/")
+    item = f", item {around[len(outer) + 1 : -1]}" if around != outer else ""
+    return f"{titles.get(step, inner)} · {title}{item}"
+
+
+class Asks:
+    """The open questions of a run; what is typed into one stays while others come and go."""
+
+    def __init__(self, decide: Decide, on_show: Callable[[str], Any] | None = None) -> None:
+        """`on_show` brings a node into view, on a page that has a canvas."""
+        self._decide, self._on_show = decide, on_show
+        #: By run, step and what is asked.
+        self._cards: dict[tuple[str, ...], ui.element] = {}
         self._room = parts.div("rl-asks rl-hidden")
 
     def show(
         self, run_id: str, asks: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str]
     ) -> None:
         """Show the questions: step -> {"message", "form"}."""
-        shown = tuple((run_id, step) for step in asks)
-        if shown == self._shown:
-            return
-        self._shown = shown
+        now = {(run_id, step, str(ask.get("message"))): ask for step, ask in asks.items()}
+        for key in self._cards.keys() - now.keys():
+            self._cards.pop(key).delete()
         self._room.classes(remove="rl-hidden") if asks else self._room.classes(add="rl-hidden")
-        self._room.clear()
         with self._room:
-            for step, ask in asks.items():
-                self._card(step, ask, titles.get(step, step))
+            for key, ask in now.items():
+                if key not in self._cards:
+                    self._cards[key] = self._card(key[1], ask, where(key[1], titles))
 
-    def _card(self, step: str, ask: Mapping[str, Any], title: str) -> None:
+    def _card(self, step: str, ask: Mapping[str, Any], title: str) -> ui.element:
         form = ask.get("form") or {}
         before = form.get("value")
         with parts.div("rl-ask").props('role="group"').mark("ask") as card:
             card.props["aria-label"] = f"{title} asks"
             with parts.div("rl-row"):
                 ui.icon("front_hand").classes("rl-warn")
-                parts.label(f"{title} waits for you", "rl-strong rl-small rl-grow rl-ellipsis")
+                parts.label(f"{title} waits for you", "rl-strong rl-small rl-grow rl-wrap-text")
+                if (on_show := self._on_show) is not None:
+                    parts.icon_button(
+                        "my_location", f"Show {title}", lambda: on_show(outer_of(step))
+                    ).mark("ask-node")
             parts.label(str(ask.get("message") or "May this go on?"), "rl-prose rl-pre")
             entry: ui.textarea | None = None
             if editable(form):
@@ -120,3 +142,4 @@ class Asks:
 
         yes.on_click(lambda: answer(True))
         no.on_click(lambda: answer(False))
+        return card

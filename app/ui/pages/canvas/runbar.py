@@ -73,7 +73,7 @@ class RunBar:
                     self._status = parts.div("rl-row rl-grow").props("aria-live=polite")
                     parts.icon_button("unfold_more", "Open in the drawer", actions.details)
                     parts.icon_button("close", "Hide the answer", self.hide)
-                self._asks = Asks(actions.decide)
+                self._asks = Asks(actions.decide, actions.select)
                 self._answer = parts.div("rl-runbar-answer")
             with parts.div("rl-runbar-row"):
                 self._fields = parts.div("rl-runbar-fields")
@@ -213,10 +213,14 @@ class RunBar:
             return
         self._result.classes(remove="rl-hidden")
         asks = run.asks()
-        names = {step: run.steps[step].name for step in asks}
+        names = {node: step.name for node, step in run.steps.items()}
         self._asks.show(run.run_id, asks, names)
         at_work = tuple(s.name for s in run.steps.values() if s.status == "running")
-        said = (run.run_id, run.status, next_node, at_work, bool(run.steps)) if run.live else None
+        said = (
+            (run.run_id, run.status, next_node, at_work, bool(run.steps), len(asks))
+            if run.live
+            else None
+        )
         if said is None or said != self._said:
             self._status.clear()
             with self._status:
@@ -269,7 +273,9 @@ class RunBar:
             parts.label(f"Next: {next_node}", "rl-small rl-strong rl-ellipsis").mark("next-node")
         elif run.status == "waiting":
             ui.icon("front_hand").classes("rl-warn").style("font-size: 18px")
-            parts.label("Waits for a person", "rl-muted rl-small rl-ellipsis")
+            count = len(run.asks())
+            words = f"{count} nodes wait for a person" if count > 1 else "Waits for a person"
+            parts.label(words, "rl-muted rl-small rl-ellipsis")
         elif run.status == "running":
             parts.at_work()
             names = [s.name for s in run.steps.values() if s.status == "running"]

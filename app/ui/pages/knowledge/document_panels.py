@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from nicegui import ui
@@ -130,7 +131,7 @@ async def history(
                 if fresh:
                     parts.badge("As it is now", "ok")
             elif commit.version_id:
-                version, when = commit.version_id, text.exact(commit.created_at)
+                version, when = commit.version_id, text.ago(commit.created_at)
                 parts.bare("Restore", lambda: restore(version, when))
 
     with parts.div("rl-list"):
@@ -143,7 +144,7 @@ def details(document: DocumentView) -> None:
     meta = document.metadata
     facts: dict[str, Any] = {"File": document.filename, "Title": document.title}
     facts |= {name: _fact(meta[key]) for key, name in _NAMES.items() if meta.get(key)}
-    facts |= {_NAMES[key]: text.exact(str(meta[key])) for key in _TIMES if meta.get(key)}
+    facts |= {_NAMES[key]: partial(parts.exact, str(meta[key])) for key in _TIMES if meta.get(key)}
     facts |= {
         "Kind": document.media_type,
         "Size": text.size(document.size),
@@ -152,8 +153,8 @@ def details(document: DocumentView) -> None:
         "Chunks": document.chunk_count,
         "Corrections": meta.get("edits"),
         "Embedding model": document.embedding_model,
-        "Added": text.exact(document.created_at),
-        "Processed": text.exact(document.updated_at),
+        "Added": partial(parts.exact, document.created_at),
+        "Processed": partial(parts.exact, document.updated_at),
         "Document id": document.document_id,
     }
     viewers.facts({key: value for key, value in facts.items() if value})

@@ -274,8 +274,8 @@ class _Row:
             if source.enabled:
                 following = parts.label(f"Next {source.next_words}", "rl-small")
                 if source.next_at:
-                    with following:
-                        ui.tooltip(text.exact(source.next_at))
+                    with following, ui.tooltip():
+                        parts.exact(source.next_at)
             else:
                 parts.label("Paused", "rl-small")
             parts.label(

@@ -133,7 +133,8 @@ class _Pause:
             tone = "warn"
         self._element = parts.div().mark("job-pause")
         with self._element, parts.notice(tone, title, hint, icon="pause_circle"):
-            self._when = parts.label("", "rl-muted rl-small rl-hidden")
+            self._at = ""
+            self._when = parts.div("rl-muted rl-small rl-hidden")
             ingest = services.ingest
             self._line = _Line(
                 ("Go on now" if reason else "Go on", "play_arrow", ingest.resume),
@@ -145,10 +146,13 @@ class _Pause:
         self._line.show(jobs, jobs)
         times = [job.resumes_at for job in jobs if job.resumes_at]
         self._when.classes(**{"remove" if times else "add": "rl-hidden"})
-        if times:
-            moment = text.parse_time(min(times))
-            clock = moment.astimezone().strftime("%H:%M:%S") if moment else min(times)
-            self._when.text = f"Tried again by itself at {clock}; no file counts as failed."
+        if times and min(times) != self._at:
+            self._at = min(times)
+            self._when.clear()
+            with self._when:
+                parts.tag("span", "Tried again by itself at ")
+                parts.exact(self._at, clock=True)
+                parts.tag("span", "; no file counts as failed.")
 
     def remove(self) -> None:
         """Take it off the page."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.engine import expressions
 from app.engine.graph import Graph, NodeSpec
+from app.engine.node import NodeConfig
 from app.engine.problems import InvalidWorkflow, ModelUnavailable, Problem
 from app.engine.registry import Registry
 from app.engine.validation_inside import MAX_DEPTH, bodies_in
@@ -57,16 +58,7 @@ def _asked(spec: NodeSpec, registry: Registry, depth: int) -> Iterator[tuple[str
     cls = registry.get(spec.type)
     if cls is None or spec.disabled or spec.pinned is not None:
         return
-    for name, field in cls.Config.model_fields.items():
-        extra = field.json_schema_extra
-        if not isinstance(extra, Mapping) or extra.get("widget") != "llm_model":
-            continue
-        value = spec.config.get(name, field.default)
-        # The default needs no provider.
-        if value == field.default or not isinstance(value, str) or not value.strip():
-            continue
-        if not expressions.is_expression(value) and _is_used(spec.config, extra.get("used_with")):
-            yield name, value.strip()
+    yield from _own(spec.config, cls.Config)
     if cls.has_body and depth < MAX_DEPTH:
         for name, data in bodies_in(spec.config).items():
             try:
@@ -78,5 +70,16 @@ def _asked(spec: NodeSpec, registry: Registry, depth: int) -> Iterator[tuple[str
                     yield f"{name}.graph", model
 
 
-def _is_used(config: Mapping[str, Any], needed: Any) -> bool:
-    return not isinstance(needed, Mapping) or all(config.get(k) == v for k, v in needed.items())
+def _own(config: Mapping[str, Any], settings: type[NodeConfig]) -> Iterator[tuple[str, str]]:
+    for name, field in settings.model_fields.items():
+        extra = field.json_schema_extra
+        if not isinstance(extra, Mapping) or extra.get("widget") != "llm_model":
+            continue
+        needed = extra.get("used_with")
+        if isinstance(needed, Mapping) and any(config.get(k) != v for k, v in needed.items()):
+            continue
+        value = config.get(name, field.default)
+        if not isinstance(value, str) or not value.strip() or expressions.is_expression(value):
+            continue
+        if value != field.default:  # which needs no provider
+            yield name, value.strip()

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.deps import Key, Limit, Offset, Svc, preferred_wait, wants_async
+from app.api.deps import Key, Limit, Offset, Svc, part, preferred_wait, wants_async
 from app.api.problems import Door
 from app.api.workflows import Execution, execution, followed
 from app.services.automation.triggers import MAX_HOOK_BYTES, ScheduleView, WebhookView
@@ -168,10 +168,11 @@ async def decide(execution_id: str, body: DecisionBody, services: Svc, key: Key)
 
 
 @router.get("/workflows/{workflow_id}/schedules")
-async def list_schedules(workflow_id: str, services: Svc) -> Page[ScheduleView]:
-    """Times at which a workflow runs."""
-    items = await services.triggers.schedules(workflow_id)
-    return Page(items=items, total=len(items))
+async def list_schedules(
+    workflow_id: str, services: Svc, limit: Limit = 50, offset: Offset = 0
+) -> Page[ScheduleView]:
+    """Times at which a workflow runs, oldest first."""
+    return part(await services.triggers.schedules(workflow_id), limit, offset)
 
 
 @router.post("/workflows/{workflow_id}/schedules", status_code=201)
@@ -216,10 +217,11 @@ async def _owned(services: Services, workflow_id: str, schedule_id: str) -> None
 
 
 @router.get("/workflows/{workflow_id}/webhooks")
-async def list_webhooks(workflow_id: str, services: Svc) -> Page[WebhookView]:
+async def list_webhooks(
+    workflow_id: str, services: Svc, limit: Limit = 50, offset: Offset = 0
+) -> Page[WebhookView]:
     """Addresses that run a workflow, without their tokens."""
-    items = await services.triggers.webhooks(workflow_id)
-    return Page(items=items, total=len(items))
+    return part(await services.triggers.webhooks(workflow_id), limit, offset)
 
 
 @router.post("/workflows/{workflow_id}/webhooks", status_code=201)

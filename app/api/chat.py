@@ -11,11 +11,11 @@ from html import escape
 from importlib import resources
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.deps import Key, Limit, Offset, Svc, wants_events
+from app.api.deps import Key, Limit, Offset, Svc, part, wants_events
 from app.api.problems import Door
 from app.api.sse import event_stream
 from app.engine.graph import Graph
@@ -146,6 +146,8 @@ def _messages(target: APIRouter, prefix: str, who: Callable[..., Any]) -> None:
         chat_id: str, message_id: str, services: Svc, visitor: Who
     ) -> Response:
         """Events of an answer that is on its way; of one that is there, only `message`."""
+        # What does not exist has to be said before the stream begins.
+        await services.chats.message(visitor, chat_id, message_id)
         follow = services.chats.follow(visitor, chat_id, message_id)
         return event_stream(_events(None, follow))
 
@@ -182,9 +184,11 @@ for _target, _prefix, _who in (
 
 # ---- links and what people thought ----
 @router.get("/workflows/{workflow_id}/chat_links")
-async def list_links(workflow_id: str, services: Svc) -> list[ChatLinkView]:
-    """Links that let people chat without a key."""
-    return list(await services.chats.links(workflow_id))
+async def list_links(
+    workflow_id: str, services: Svc, limit: Limit = 50, offset: Offset = 0
+) -> Page[ChatLinkView]:
+    """Links that let people chat without a key, newest first."""
+    return part(await services.chats.links(workflow_id), limit, offset)
 
 
 @router.post("/workflows/{workflow_id}/chat_links", status_code=201)
@@ -214,7 +218,7 @@ async def evaluation_set(
 async def asset(name: str) -> Response:
     """Script and style of the chat."""
     if name not in _ASSETS:
-        return Response(status_code=404)
+        raise HTTPException(404)
     headers = {"Cache-Control": "no-cache", "Cross-Origin-Resource-Policy": "cross-origin"}
     return Response(_text(name), media_type=_ASSETS[name], headers=headers)
 

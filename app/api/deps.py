@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from collections.abc import Sequence
+from typing import Annotated, TypeVar, cast
 
 from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -10,6 +11,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from app.api.problems import Unauthorized
 from app.services.container import Services
 from app.services.keys import KeyView
+from app.services.views import Page
+
+T = TypeVar("T")
 
 _bearer = HTTPBearer(
     auto_error=False, description="An API key, as `ragloom serve` or `ragloom keys create` prints."
@@ -52,6 +56,11 @@ Offset = Annotated[
 ]
 Revision = Annotated[int | None, Query(ge=1, le=MAX_COUNT, description="Else the newest one.")]
 Ref = Annotated[str, Query(max_length=200, description="Branch, or id of a commit.")]
+
+
+def part(items: Sequence[T], limit: int, offset: int) -> Page[T]:
+    """The asked part of a list that is read as a whole, as all are that stay short."""
+    return Page(items=list(items[offset : offset + limit]), total=len(items))
 
 
 def wants_async(request: Request) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, Response
 
 router = APIRouter(include_in_schema=False)
@@ -61,7 +61,7 @@ async def start() -> Response:
 async def asset(name: str) -> Response:
     """A file of the page."""
     if name not in _FILES or not _asset(name).is_file():
-        return Response(status_code=404)
+        raise HTTPException(404)
     kind = _TYPES[name.rpartition(".")[2]]
     return Response(
         _asset(name).read_bytes(), media_type=kind, headers={"Cache-Control": "max-age=86400"}

@@ -25,7 +25,11 @@ _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 #: Answered without a session: these ask for a key themselves, or tell nothing.
 #: The last is the chat of whoever has a link: its token is the key.
 _OPEN_PATHS = ("/api/", "/docs/", "/hooks/", "/c/")
-_OPEN_EXACT = {"/api", "/docs", "/openapi.json", "/health", "/ready", "/metrics", "/login"}
+_OPEN_EXACT = {
+    "/api", "/hooks", "/docs", "/openapi.json", "/health", "/ready", "/metrics", "/login"
+}  # fmt: skip
+#: Asked by the scripts of pages, which have no use for the form to sign in.
+_FOR_SCRIPTS = "/_chat/"
 #: A cookie that was good is trusted for this long without asking the database again.
 _TRUST_S = 30.0
 _MAX_TRUSTED = 1_000
@@ -95,7 +99,12 @@ class Guard:
             if await self._redeemed(scope, headers, reply):
                 return
             if not await self._has_session(headers):
-                await reply.login(401)
+                if path.startswith(_FOR_SCRIPTS):
+                    await reply.problem(
+                        401, "unauthorized", "Your session has ended.", "Reload the page."
+                    )
+                else:
+                    await reply.login(401)
                 return
         await self.app(scope, receive, send)
 

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
-from starlette.routing import Match
+from starlette.routing import Match, Mount
 
 from app.api.guard import BodyTooLarge
 from app.engine.problems import RagloomError
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 _CODES = {
     400: "bad_request",
     401: "unauthorized",
@@ -135,14 +136,20 @@ class Door(APIRoute):
 
 async def nothing_here(request: Request) -> Response:
     """Answer whatever else is asked of the API: the pages are no place to look for it."""
-    methods: set[str] = set()
-    for route in request.app.routes:
-        match, _ = route.matches(request.scope)
-        if match is Match.PARTIAL:
-            methods |= getattr(route, "methods", None) or set()
-    if not methods:
+    routes = [
+        route
+        for route in request.app.routes
+        if not isinstance(route, Mount) and getattr(route, "endpoint", None) is not nothing_here
+    ]
+    allowed = ", ".join(
+        method
+        for method in METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+        )
+    )
+    if not allowed:
         raise StarletteHTTPException(404)
-    allowed = ", ".join(sorted(methods))
     said = f"{request.method} is not possible here. Use {allowed.replace(', ', ' or ')}"
     said += _HOOK_USE if request.url.path.startswith("/hooks/") else "; /docs says what to send."
     raise StarletteHTTPException(405, said, {"Allow": allowed})

@@ -33,7 +33,11 @@ from app.api.metrics import Counted, Metrics
 from app.settings import Settings
 
 _SLACK = 64 * 1024
-_METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
+#: Addresses of programs: what is wrong there is said as JSON, never as a page.
+_FOR_PROGRAMS = (
+    "/api", "/api/{path:path}", "/hooks", "/hooks/{path:path}", "/c/{path:path}",
+    "/docs/{path:path}", "/docs", "/openapi.json", "/health", "/ready", "/metrics",
+)  # fmt: skip
 
 
 def make_server(settings: Settings) -> FastAPI:
@@ -75,9 +79,10 @@ def make_server(settings: Settings) -> FastAPI:
     app.include_router(system.open_router)
     app.include_router(docs.router)
     app.include_router(chat.open_router)
-    app.add_api_route(
-        "/api/{path:path}", problems.nothing_here, methods=_METHODS, include_in_schema=False
-    )
+    for path in _FOR_PROGRAMS:
+        app.add_api_route(
+            path, problems.nothing_here, methods=list(problems.METHODS), include_in_schema=False
+        )
     app.add_middleware(Counted, metrics=metrics)
     return app
 

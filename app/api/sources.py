@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.deps import Key, Limit, Offset, Svc, preferred_wait, wants_async
+from app.api.deps import Key, Limit, Offset, Svc, part, preferred_wait, wants_async
 from app.api.problems import Door
 from app.services.sources.views import (
     Kind,
@@ -59,10 +59,11 @@ class RefreshBody(_Body):
 
 
 @router.get(_SOURCES)
-async def list_sources(kb: str, services: Svc) -> Page[SourceView]:
+async def list_sources(
+    kb: str, services: Svc, limit: Limit = 50, offset: Offset = 0
+) -> Page[SourceView]:
     """Sources of a knowledge base, oldest first."""
-    items = await services.sources.list(kb)
-    return Page(items=items, total=len(items))
+    return part(await services.sources.list(kb), limit, offset)
 
 
 @router.post(_SOURCES, status_code=201)

@@ -18,6 +18,8 @@ from app.services.sources.views import SourceView
 from app.services.views import BranchView, DeletedBranch, JobView, SearchConfig, TaskView
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+#: As many as one answer lists.
+_ALL = "?limit=500"
 _STREAM = {"Accept": "text/event-stream"}
 
 
@@ -116,7 +118,7 @@ class RemoteBackend:
 
     async def branches(self, kb: str) -> list[BranchView]:
         """Branches of a knowledge base, `main` first."""
-        found = await self._json("GET", f"/knowledge_bases/{_quoted(kb)}/branches")
+        found = await self._json("GET", f"/knowledge_bases/{_quoted(kb)}/branches{_ALL}")
         return [BranchView.model_validate(item) for item in found["items"]]
 
     async def delete_branch(self, kb: str, branch: str) -> DeletedBranch:
@@ -126,7 +128,7 @@ class RemoteBackend:
 
     async def sources(self, kb: str) -> list[SourceView]:
         """Sources of a knowledge base."""
-        found = await self._json("GET", f"/knowledge_bases/{_quoted(kb)}/sources")
+        found = await self._json("GET", f"/knowledge_bases/{_quoted(kb)}/sources{_ALL}")
         return [SourceView.model_validate(item) for item in found["items"]]
 
     async def add_source(self, kb: str, given: Mapping[str, Any]) -> SourceView:

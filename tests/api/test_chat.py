@@ -100,6 +100,9 @@ async def test_an_answer_comes_as_events(client: httpx.AsyncClient, workflow: st
     assert said[-1][1]["status"] == "done"
     again = await client.get(f"{chats}/{chat}/messages/{said[-1][1]['message_id']}/events")
     assert [name for name, _ in events(again.text)] == ["message"]
+    for nothing in (f"{chat}/messages/none", "none/messages/none"):
+        lost = await client.get(f"{chats}/{nothing}/events")
+        assert (lost.status_code, lost.json()["error"]["code"]) == (404, "not_found")
 
 
 async def test_a_link_opens_one_chat_and_nothing_else(
@@ -161,10 +164,12 @@ async def test_a_closed_link_stays_closed(
     client: httpx.AsyncClient, services: Services, workflow: str
 ) -> None:
     link = (await client.post(f"{WF}/{workflow}/chat_links", json={})).json()
-    assert len((await client.get(f"{WF}/{workflow}/chat_links")).json()) == 1
+    links = f"{WF}/{workflow}/chat_links"
+    assert (await client.get(links)).json()["items"] == [link]
+    assert (await client.get(f"{links}?offset=1")).json() == {"items": [], "total": 1}
     gone = await client.delete(f"{WF}/{workflow}/chat_links/{link['link_id']}")
     assert gone.status_code == 204
-    assert (await client.get(f"{WF}/{workflow}/chat_links")).json() == []
+    assert (await client.get(links)).json() == {"items": [], "total": 0}
     closed = await client.get(link["path"])
     assert (closed.status_code, "Ask whoever sent it" in closed.text) == (404, True)
 
@@ -200,6 +205,9 @@ async def test_what_cannot_be_answered_says_why(client: httpx.AsyncClient) -> No
     assert refused.status_code == 422
     assert "takes no question" in refused.json()["error"]["message"]
     assert (await client.post(f"{WF}/wf_none/chats")).status_code == 404
+    for nothing in ("chats", "chat_links", "batches", "schedules", "webhooks"):
+        lost = await client.get(f"{WF}/wf_none/{nothing}")
+        assert (lost.status_code, lost.json()["error"]["code"]) == (404, "not_found"), nothing
     long = await client.post(f"{chats}/{chat}/messages", json={"text": "x" * 4_001})
     assert long.status_code == 422
 

@@ -208,12 +208,17 @@ async def test_a_webhook_needs_no_key_but_its_token(
     assert (waited.status_code, waited.json()["outputs"]) == (200, {"said": "ho"})
     wrong = await client.post(f"{url}x", json={}, headers=nobody)
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (404, "not_found")
+    looked = await client.get(url, headers=nobody)
+    assert (looked.status_code, looked.headers["allow"]) == (405, "POST")
+    assert "inputs as a JSON object" in looked.json()["error"]["message"]
     large = await client.post(url, content=b"x" * 1_100_000, headers=nobody)
     assert large.status_code == 413
     # Pages of other sites cannot post here behind somebody's back.
     foreign = await client.post(url, json={}, headers={**nobody, "Origin": "https://evil.example"})
     assert foreign.status_code == 403
-    [listed] = (await client.get(f"{WF}/{workflow}/webhooks")).json()["items"]
+    hooks = f"{WF}/{workflow}/webhooks"
+    [listed] = (await client.get(hooks)).json()["items"]
+    assert (await client.get(f"{hooks}?offset=1")).json() == {"items": [], "total": 1}
     assert (listed["calls"], listed["url"]) == (2, None)
     signed = (await client.post(f"{WF}/{workflow}/webhooks", json={"signed": True})).json()
     assert signed["secret"]

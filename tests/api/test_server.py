@@ -131,7 +131,28 @@ def test_what_is_not_there_is_said_in_the_form_of_the_api(server: Server) -> Non
         assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_allowed")
         asked = client.options("/api/v1/workflows")
         assert (asked.status_code, asked.json()["error"]["code"]) == (405, "method_not_allowed")
+        assert asked.headers["allow"] == "GET, POST"
         assert client.head("/api/v1/workflows").status_code == 405
+        # The pages lie behind every other address; programs are never answered with one.
+        for path in ("/api", "/api/", "/hooks", "/hooks/a/b", "/c/", "/c/a/b"):
+            for method in ("GET", "POST"):
+                nothing = client.request(method, path)
+                assert (nothing.status_code, nothing.json()["error"]["code"]) == (404, "not_found")
+        for path in (
+            "/hooks/a",
+            "/hooks/a%2Fb",
+            "/docs/none.js",
+            "/c/a/chats/b",
+            "/health",
+            "/metrics",
+            "/docs",
+        ):
+            wrong = client.patch(path)
+            assert wrong.json()["error"]["code"] in ("not_found", "method_not_allowed"), path
+        traced = client.request("TRACE", "/api/v1/workflows")
+        assert (traced.status_code, traced.headers["allow"]) == (405, "GET, POST")
+        scripts = client.get("/_chat/wf_none/chats")
+        assert (scripts.status_code, scripts.json()["error"]["code"]) == (401, "unauthorized")
 
 
 def test_a_client_that_sends_too_much_gets_to_read_why(server: Server) -> None:

@@ -111,6 +111,7 @@ class ChatService:
 
     async def list(self, visitor: Visitor, limit: int = 50, offset: int = 0) -> Page[ChatView]:
         """Conversations of a visitor, newest first."""
+        await self._workflows.get(visitor.workflow_id)
         items, total = await call(
             self._chats.list, visitor.workflow_id, visitor.name, limit, offset
         )
@@ -162,7 +163,7 @@ class ChatService:
         self, visitor: Visitor, chat_id: str, message_id: str
     ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """What happens to an answer: (token | waiting, data) …, and (message, MessageView) last."""
-        message = await self._message(visitor, chat_id, message_id)
+        message = await self.message(visitor, chat_id, message_id)
         if message.status == "running" and message.execution_id:
             async for event in self._runs.watch(message.execution_id):
                 if isinstance(event, TokenEvent):
@@ -172,24 +173,24 @@ class ChatService:
             settling = self._settling.get(message_id)
             if settling is not None:
                 await asyncio.wait([settling])
-        final = await self._message(visitor, chat_id, message_id)
+        final = await self.message(visitor, chat_id, message_id)
         yield "message", _told(visitor, final).model_dump(mode="json")
 
     async def stop(self, visitor: Visitor, chat_id: str, message_id: str) -> MessageView:
         """Stop answering."""
-        message = await self._message(visitor, chat_id, message_id)
+        message = await self.message(visitor, chat_id, message_id)
         if message.status == "running" and message.execution_id:
             await self._runs.cancel(message.execution_id)
             settling = self._settling.get(message_id)
             if settling is not None:
                 await asyncio.wait([settling], timeout=2)
-        return _told(visitor, await self._message(visitor, chat_id, message_id))
+        return _told(visitor, await self.message(visitor, chat_id, message_id))
 
     async def rate(
         self, visitor: Visitor, chat_id: str, message_id: str, rating: int | None, comment: str = ""
     ) -> MessageView:
         """Note whether an answer helped (1), did not (-1), or take that back (None)."""
-        message = await self._message(visitor, chat_id, message_id)
+        message = await self.message(visitor, chat_id, message_id)
         if message.role != "assistant" or message.status != "done":
             raise RagloomError(
                 "Only an answer can be rated.", code="not_an_answer", fix="Rate an answer."
@@ -225,6 +226,7 @@ class ChatService:
 
     async def links(self, workflow_id: str) -> Sequence[ChatLinkView]:
         """Links that work, newest first."""
+        await self._workflows.get(workflow_id)
         return [self._link_view(link) for link in await call(self._chats.links, workflow_id)]
 
     async def revoke(self, workflow_id: str, link_id: str) -> None:
@@ -270,7 +272,8 @@ class ChatService:
         chat, messages = await call(self._chats.get, chat_id, visitor.workflow_id, visitor.name)
         return chat_view(chat, messages)
 
-    async def _message(self, visitor: Visitor, chat_id: str, message_id: str) -> MessageView:
+    async def message(self, visitor: Visitor, chat_id: str, message_id: str) -> MessageView:
+        """One message as it is kept, with what only builders are told."""
         chat = await self._whole(visitor, chat_id)
         found = next((m for m in chat.messages if m.message_id == message_id), None)
         if found is None:

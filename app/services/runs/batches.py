@@ -133,7 +133,9 @@ class BatchService:
     async def list(
         self, workflow_id: str | None = None, limit: int = 50, offset: int = 0
     ) -> Page[BatchView]:
-        """Batches, newest first, without their rows."""
+        """Batches, newest first, without their rows. Raises NotFound for no such workflow."""
+        if workflow_id is not None:
+            await self._workflows.get(workflow_id)
         return await call(self._list, workflow_id, limit, offset)
 
     async def wait(self, batch_id: str, timeout_s: float | None = None) -> BatchView:

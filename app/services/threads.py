@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,6 +32,22 @@ async def call(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
 async def call_waiting(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Like `call`, for work that waits for the event loop, such as a stream that arrives there."""
     return await _run(_WAITING, functools.partial(fn, *args, **kwargs))
+
+
+async def see_through(work: Coroutine[Any, Any, T]) -> T:
+    """Do something to its end, even where whoever waits for it is cancelled meanwhile.
+
+    For what must not stop half-way: a thread that writes cannot be cancelled, and what belongs to
+    the row it writes would never be done.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("What was given up failed, too", exc_info=error)
+        raise
 
 
 async def _run(pool: ThreadPoolExecutor, fn: Callable[[], T]) -> T:

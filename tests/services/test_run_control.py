@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from app.engine.options import RunOptions
 from app.engine.problems import InvalidWorkflow, RagloomError
 from app.services.runs.service import RunLimits
 from app.services.views import ExecutionView
-from storage.errors import NotFound
+from storage.errors import NotFound, StorageFull
+from storage.run_writes import RunChange
 from tests.services.running import LOUD, Pass, Place, Say, Shout, chain, until
 
 
@@ -332,6 +334,33 @@ async def test_an_interrupted_run_of_a_page_is_resumed_on_demand(tmp_path: Path)
     await later.close()
 
 
+@pytest.mark.parametrize(
+    ("policy", "end"), [("fail", "failed"), ("continue", "failed"), ("skip", "completed")]
+)
+async def test_a_failure_just_before_the_server_died_is_no_success(
+    tmp_path: Path, policy: str, end: str
+) -> None:
+    Shout.ran.clear()
+    place = Place(tmp_path)
+    graph = chain(("say", "say", {}), ("shout", "shout", {"fail": True}), ("more", "shout", {}))
+    graph["nodes"][1]["on_error"] = policy
+    run = place.repository.start(graph=graph, input_data={}, trigger="api", durable=True)
+    outputs = {"text": {"text": "hello"}}
+    steps = {
+        "say": {"status": "completed", "outputs": outputs, "types": {"text": "Text"}},
+        "shout": {"status": "failed", "error": {"code": "node_failed", "message": "No voice."}},
+    }
+    known = {"say": {"type": "say"}, "shout": {"type": "shout"}}
+    change = RunChange(run.id, steps={node: {**known[node], **steps[node]} for node in steps})
+    place.repository.record([change])
+    await place.open()
+    over = await place.runs.wait(run.id, 30)
+    assert (over.status, statuses(over)["shout"]) == (end, "failed")
+    assert statuses(over)["more"] == "skipped"
+    assert Shout.ran == ([] if policy == "skip" else ["hello"])
+    await place.close()
+
+
 async def test_a_run_whose_nodes_are_gone_fails_and_holds_up_nobody(tmp_path: Path) -> None:
     place = Place(tmp_path)
     unknown = chain(("say", "say", {}), ("shout", "shout", {}))
@@ -362,6 +391,92 @@ async def test_a_run_can_be_cancelled_before_it_is_gone_on_with(tmp_path: Path) 
     assert (await watching)[-1] == "run_finished"
     assert (await place.runs.get("run_b")).status == "completed"
     assert (await place.runs.get("run_a")).status == "cancelled"
+    await place.close()
+
+
+@pytest.mark.parametrize("how", ["recovered", "resumed"])
+async def test_a_run_can_be_cancelled_while_it_is_being_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    Say.ran.clear()
+    place = Place(tmp_path)
+    place.repository.start(
+        run_id="run_a", graph=LOUD, input_data={}, trigger="api", durable=how == "recovered"
+    )
+    reading, go_on, read = threading.Event(), threading.Event(), place.repository.load_payload
+
+    def slowly(payload: Any) -> Any:
+        reading.set()
+        assert go_on.wait(30)
+        return read(payload)
+
+    await place.runs.open()
+    monkeypatch.setattr(place.repository, "load_payload", slowly)
+    work = place.runs.recover() if how == "recovered" else place.runs.resume("run_a")
+    taking_up = asyncio.create_task(work)
+    await until(reading.is_set)
+    cancelling = asyncio.create_task(place.runs.cancel("run_a"))
+    await asyncio.sleep(0)
+    go_on.set()
+    await taking_up
+    assert (await cancelling).status == "cancelled"
+    assert (await place.runs.wait("run_a", 30)).status == "cancelled"
+    assert place.runs.active == 0
+    assert Say.ran == []
+    await place.close()
+
+
+async def test_a_run_that_cannot_even_be_ended_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path)
+    for run_id in ("run_a", "run_b"):
+        graph = chain(("say", "say", {"text": run_id}), ("shout", "shout", {}))
+        place.repository.start(
+            run_id=run_id, graph=graph, input_data={}, trigger="api", durable=True
+        )
+    record, read = place.repository.record, place.repository.get
+
+    def unreadable(run_id: str) -> Any:
+        if run_id == "run_a":
+            raise StorageFull(tmp_path)
+        return read(run_id)
+
+    def full(changes: Sequence[RunChange]) -> None:
+        if any(change.run_id == "run_a" for change in changes):
+            raise StorageFull(tmp_path)
+        record(changes)
+
+    monkeypatch.setattr(place.repository, "get", unreadable)
+    monkeypatch.setattr(place.repository, "record", full)
+    await place.open()
+    assert (await place.runs.wait("run_b", 30)).status == "completed"
+    monkeypatch.setattr(place.repository, "get", read)
+    view = await place.runs.get("run_a")
+    assert (view.status, view.error and view.error["code"]) == ("failed", "storage_full")
+    await place.close()
+
+
+async def test_whoever_gives_up_starting_leaves_no_run_behind_that_nobody_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path)
+    storing, go_on, store = threading.Event(), threading.Event(), place.repository.start
+
+    def slowly(**what: Any) -> Any:
+        storing.set()
+        assert go_on.wait(30)
+        return store(**what)
+
+    monkeypatch.setattr(place.repository, "start", slowly)
+    starting = asyncio.create_task(place.runs.start(graph=LOUD, trigger="api"))
+    await until(storing.is_set)
+    starting.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    [run] = (await place.runs.list()).items
+    assert (await place.runs.wait(run.execution_id, 30)).status == "completed"
     await place.close()
 
 

@@ -152,6 +152,7 @@ class BatchService:
             batch, counts = await call(self._batches.get, batch_id)
             yield _view(batch, counts)
             if batch.status != "running" or batch_id not in self._working:
+                self._tell(batch_id)  # nothing else will
                 return
             await changed.wait()
 

@@ -103,6 +103,7 @@ class RunRecorder:
             case NodeFinished():
                 columns = {
                     "status": "completed",
+                    "error": None,  # of a failure before the run was resumed
                     "outputs": event.outputs,
                     "cached": event.cached,
                     "reason": event.reason,

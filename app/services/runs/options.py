@@ -26,21 +26,19 @@ def kept_results(
     steps: Sequence[RunStep],
     load: Callable[[Mapping[str, Any]], Any],
     registry: Registry,
-    *,
-    resumed: bool = False,
-    skipped: Collection[str] = (),
+    may_have_failed: Collection[str] = (),
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Outputs of steps as `RunOptions.given`, and the signatures they count under.
 
-    Steps whose outputs expired are left out. Failures of nodes in `skipped`, or with `resumed`
-    (for the same run) of all, stay as they are: they did not end the run.
+    Steps whose outputs expired are left out. Failures of nodes in `may_have_failed` stay as they
+    are: the run goes on without them.
     """
     given: dict[str, dict[str, Any]] = {}
     keys: dict[str, str] = {}
     for step in steps:
         if step.status == "skipped" and step.reason.startswith("the run "):
             continue  # it was not its turn yet when the run ended
-        if step.status == "failed" and (resumed or step.node_id in skipped):
+        if step.status == "failed" and step.node_id in may_have_failed:
             given[step.node_id] = {}
             continue
         if step.status not in _SETTLED:

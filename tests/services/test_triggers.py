@@ -92,6 +92,22 @@ async def missed(place: Place, workflow_id: str) -> bool:
     return await outcome(place, workflow_id) == "missed"
 
 
+async def test_a_schedule_whose_time_zone_is_gone_is_paused_and_holds_up_no_other(
+    place: Place,
+) -> None:
+    lost = (await place.workflows.create(LOUD)).workflow_id
+    other = (await place.workflows.create(LOUD)).workflow_id
+    for workflow_id, ago_s, zone in ((lost, 5, "Mars/Olympus"), (other, 1, "UTC")):
+        made = await place.triggers.add_schedule(workflow_id, "* * * * *")
+        await make_due(place, made.schedule_id, ago_s)
+        TriggerRepository(place.db).change(Schedule, made.schedule_id, {"timezone": zone})
+    place.triggers.start()
+    await until(lambda: started(place, other))
+    schedule = await the_only(place, lost)
+    assert (schedule.last_outcome, schedule.enabled, schedule.next_at) == ("failed", False, None)
+    assert "Mars/Olympus" in schedule.last_note
+
+
 async def test_a_time_is_skipped_while_the_run_before_is_under_way(place: Place) -> None:
     workflow_id = (await place.workflows.create(ASKING)).workflow_id
     made = await place.triggers.add_schedule(workflow_id, "* * * * *")
@@ -165,6 +181,11 @@ def test_times_follow_the_clock_on_the_wall() -> None:
     assert times("30 2 * * *", at(2026, 3, 28, 12), 2) == ["29 03:30", "30 02:30"]
     assert times("30 2 * * *", at(2026, 10, 24, 12), 2) == ["25 02:30", "26 02:30"]
     assert times("0 9 * * *", at(2026, 3, 28, 12), 2) == ["29 09:00", "30 09:00"]
+    # What is due every half hour does not pause for an hour when the clocks are put back.
+    half_hours = ["25 02:00", "25 02:30", "25 02:00", "25 02:30", "25 03:00", "25 03:30"]
+    assert times("*/30 * * * *", at(2026, 10, 25, 1, 45), 6) == half_hours
+    assert times("*/30 * * * *", at(2026, 3, 29, 1, 15), 3) == ["29 01:30", "29 03:00", "29 03:30"]
+    assert times("15 * * * *", at(2026, 10, 25, 1, 45), 3) == ["25 02:15", "25 02:15", "25 03:15"]
 
 
 def test_times_are_put_in_words() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import timezone as fixed_zone
 from zoneinfo import ZoneInfo
 
 from app.engine.problems import RagloomError
@@ -61,25 +62,31 @@ def check_cron(text: str) -> str:
 
 def check_timezone(name: str) -> str:
     """The name of a time zone. Raises BadSchedule."""
-    try:
-        _zone(name)
-    except (KeyError, OSError, ValueError):  # unknown names, folders, and paths that lead away
-        raise BadSchedule(
-            f"There is no time zone “{name[:100]}”.",
-            fix="Use a name such as Europe/Berlin, America/New_York or UTC.",
-        ) from None
+    _zone(name)
     return name
 
 
 def next_time(cron: str, timezone: str, after: float) -> float:
     """The first time after `after` (seconds since the epoch) at which the schedule is due.
 
-    Where clocks are put forward, a time that does not exist comes just after; where they are put
-    back, an hour that comes twice counts once. Raises BadSchedule when there is no such time.
+    Where clocks are put forward, a time that does not exist comes just after. Where they are put
+    back, a time of day that comes twice counts once, but what is due every hour, or every few
+    minutes, goes on through both. Raises BadSchedule when there is no such time.
     """
+    zone = _zone(timezone)
+    at = _after(cron, zone, after)
+    if cron.split()[1] == "*":
+        # Time that passes, other than the clock on the wall, has no hour twice.
+        now = datetime.fromtimestamp(after, zone).utcoffset() or timedelta()
+        passing = _after(cron, fixed_zone(now), after)
+        if passing < at and _is_due(cron, datetime.fromtimestamp(passing, zone)):
+            return passing
+    return at
+
+
+def _after(cron: str, zone: tzinfo, after: float) -> float:
     from croniter import CroniterError, croniter
 
-    zone = _zone(timezone)
     # Walk along the wall clock, which is what people mean by “every day at nine”.
     wall = datetime.fromtimestamp(after, zone).replace(tzinfo=None)
     times = croniter(cron, wall, max_years_between_matches=8)
@@ -91,6 +98,12 @@ def next_time(cron: str, timezone: str, after: float) -> float:
     except CroniterError:
         pass
     raise BadSchedule(f"“{cron}” never comes.", fix=_HELP)
+
+
+def _is_due(cron: str, moment: datetime) -> bool:
+    from croniter import croniter
+
+    return bool(croniter.match(cron, moment.replace(tzinfo=None)))
 
 
 def in_words(cron: str) -> str:
@@ -126,5 +139,12 @@ def moment_in_words(at: float, timezone: str, now: float) -> str:
 
 
 def _zone(name: str) -> tzinfo:
-    # UTC is there even on machines without a database of time zones.
-    return UTC if name == "UTC" else ZoneInfo(name)
+    if name == "UTC":  # there even on machines without a database of time zones
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError, ValueError):  # unknown names, folders, and paths that lead away
+        raise BadSchedule(
+            f"There is no time zone “{name[:100]}”.",
+            fix="Use a name such as Europe/Berlin, America/New_York or UTC.",
+        ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from app.engine.problems import RagloomError
 from app.services.automation.cron import (
+    BadSchedule,
     check_cron,
     check_timezone,
     in_words,
@@ -224,11 +226,15 @@ class TriggerService:
         now = time.time()
         for row in await call(self._triggers.due, now):
             due = row.next_at or now
-            # The next time counts from now: what was missed meanwhile is not made up for.
-            values: dict[str, Any] = {
-                "next_at": next_time(row.cron, row.timezone, now),
-                "last_at": now,
-            }
+            values: dict[str, Any] = {"last_at": now}
+            try:
+                # The next time counts from now: what was missed meanwhile is not made up for.
+                values["next_at"] = next_time(row.cron, row.timezone, now)
+            except BadSchedule as error:  # such as a time zone that this machine does not know
+                values |= {"next_at": None, "enabled": False, "last_outcome": "failed"}
+                values["last_note"] = f"It was paused: {error}"
+                await call(self._triggers.advance, row.id, due, values)
+                continue
             if now - due > _GRACE_S:
                 values |= {
                     "last_outcome": "missed",
@@ -239,7 +245,7 @@ class TriggerService:
             # Whoever moves the time on starts the run: with several servers, only one does.
             if await call(self._triggers.advance, row.id, due, values):
                 outcome = await self._fire(row)
-                if outcome:
+                with contextlib.suppress(NotFound):  # removed while it started
                     await call(self._triggers.change, Schedule, row.id, outcome)
 
     async def _fire(self, row: Schedule) -> dict[str, Any]:

@@ -23,6 +23,7 @@ _NOTEBOOK = re.compile(r"\"(?:cell_type|nbformat_minor)\"\s*:")
 _SUBTITLES = re.compile(
     r"(?P<vtt>WEBVTT(?:\s|$))|\d{1,6}[ \t]*\r?\n\d{1,3}:\d\d:\d\d[,.]\d{1,3}[ \t]*-->"
 )
+_LATEX_START = re.compile(r"(?:%.*\n\s*)*\\document(?:class|style)\b")
 _MAIL_FIELD = re.compile(r"([A-Za-z][A-Za-z-]{1,40}):[ \t]")
 #: Header fields that letters in plain text do not have.
 _MAIL_ONLY = frozenset({"message-id", "mime-version", "received", "return-path", "content-type"})
@@ -101,15 +102,21 @@ def _text_type(head: bytes, name: str, extension: str) -> str:
         raise _wrong_type(name, extension, "an HTML page" if html else "plain text")
     if html and named not in (media.MARKDOWN, media.RST):
         return media.HTML
-    if named in (None, media.TEXT) and _is_mail(text):
+    return _by_start(text, named) or named or media.TEXT
+
+
+def _by_start(text: str, named: str | None) -> str | None:
+    """What a text's beginning says that it is, where its name leaves that open."""
+    unnamed = named in (None, media.TEXT)
+    if unnamed and _is_mail(text):
         return media.EMAIL
-    if named in (None, media.TEXT, media.SRT, media.VTT) and (found := _SUBTITLES.match(text)):
+    if (unnamed or named in (media.SRT, media.VTT)) and (found := _SUBTITLES.match(text)):
         return media.VTT if found["vtt"] else media.SRT
+    if unnamed and _LATEX_START.match(text):
+        return media.LATEX
     if named in (None, media.JSON) and text.startswith("{") and _NOTEBOOK.search(text):
         return media.NOTEBOOK
-    if named is None and _JSON_START.match(text):
-        return media.JSON
-    return named or media.TEXT
+    return media.JSON if named is None and _JSON_START.match(text) else None
 
 
 def _is_mail(text: str) -> bool:

@@ -23,6 +23,7 @@ ODT = "application/vnd.oasis.opendocument.text"
 ODS = "application/vnd.oasis.opendocument.spreadsheet"
 ODP = "application/vnd.oasis.opendocument.presentation"
 VTT = "text/vtt"
+LATEX = "text/x-tex"
 SRT = "application/x-subrip"
 PNG = "image/png"
 JPEG = "image/jpeg"
@@ -51,6 +52,7 @@ NAMES = {
     ODT: "an OpenDocument text",
     ODS: "an OpenDocument spreadsheet",
     ODP: "an OpenDocument presentation",
+    LATEX: "a LaTeX document",
     VTT: "WebVTT subtitles",
     SRT: "SubRip subtitles",
     PNG: "a PNG image",
@@ -78,6 +80,7 @@ EXTENSIONS = {
     ".eml": EMAIL,
     ".rtf": RTF,
     ".odt": ODT, ".ott": ODT, ".ods": ODS, ".odp": ODP,
+    ".tex": LATEX, ".latex": LATEX, ".ltx": LATEX,
     ".vtt": VTT, ".srt": SRT,
     ".png": PNG, ".jpg": JPEG, ".jpeg": JPEG, ".tif": TIFF, ".tiff": TIFF,
     ".webp": WEBP, ".bmp": BMP, ".gif": GIF,
@@ -100,7 +103,7 @@ BINARY = frozenset({PDF, DOCX, PPTX, XLSX, EPUB, ODT, ODS, ODP, *IMAGES})
 
 #: For messages: what can be read.
 SUPPORTED = (
-    "pdf, docx, pptx, xlsx, odt, ods, odp, rtf, epub, html, md, rst, ipynb, txt, csv, json, jsonl, "
+    "pdf, docx, pptx, xlsx, odt, ods, odp, rtf, epub, html, md, rst, tex, ipynb, txt, csv, json, jsonl, "
     "eml, vtt, srt, images (png, jpg, tiff, webp, bmp, gif) and zip archives of these"
 )
 

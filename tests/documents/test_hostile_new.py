@@ -8,6 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,14 @@ def picture_bomb(side: int) -> bytes:
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     pixels = zlib.compress(bytes((side // 8 + 1) * 64))
     return b"\x89PNG\r\n\x1a\n" + piece(b"IHDR", header) + piece(b"IDAT", pixels)
+
+
+def macros(depth: int) -> bytes:
+    names = [f"\\a{chr(97 + i)}" for i in range(depth)]
+    text = f"\\newcommand{{{names[0]}}}{{ha}}\\newcommand{{\\x}}{{\\x\\x}}"
+    for inner, outer in pairwise(names):
+        text += f"\\newcommand{{{outer}}}{{{f'{inner} ' * 10}}}"
+    return f"{text} {names[-1]} words {names[4]} {'x '.join(names[3:4] * 900)}".encode()
 
 
 PACKAGE = (
@@ -177,6 +186,44 @@ CASES: dict[str, tuple[str, bytes, set[str]]] = {
         {"text"},
     ),
     "half characters": ("a.rtf", b"{\\rtf1 \\u-10179 words \\u-8704}", {"text"}),
+    "LaTeX macros of macros": ("a.tex", macros(20), {"text"}),
+    "LaTeX of groups without an end": (
+        "a.tex",
+        b"\\textbf{\\footnote{" * 50_000 + b"words",
+        {"text"},
+    ),
+    "LaTeX of arguments in arguments": (
+        "a.tex",
+        b"\\section{" * 20_000 + b"x" + b"}" * 20_000 + b" words",
+        {"text"},
+    ),
+    "tables in tables of LaTeX": (
+        "a.tex",
+        b"\\begin{tabular}{c} a & " * 20_000 + b"\\end{tabular}" * 20_000 + b" words",
+        {"text"},
+    ),
+    "LaTeX without ends": (
+        "a.tex",
+        b"\\begin{verbatim}\\(\\verb|$$\\newcommand{\\a}{" * 20_000 + b" words",
+        {"text"},
+    ),
+    "wide cells of LaTeX": (
+        "a.tex",
+        b"\\begin{tabular}{c}" + b"\\multicolumn{999}{c}{x}\\\\" * 5_000 + b"\\end{tabular} words",
+        {"text"},
+    ),
+    "subtitles of times": (
+        "a.srt",
+        b"1\n" + b"99999:99:99,999 --> 00:00:00,000\n" * 100_000 + b"words",
+        {"text"},
+    ),
+    "subtitles of marks": (
+        "a.vtt",
+        b"WEBVTT\n\n00:01.000 --> 00:02.000\n"
+        + b"<v <ruby>{\\<v a>x&#1114112;" * 30_000
+        + b" words",
+        {"text"},
+    ),
     "a picture of a billion pixels": ("a.png", picture_bomb(60_000), {"too_large"}),
     "long lines of separators": ("a.csv", b'",;|\t' * 300_000 + b"\nwords,1", {"text", "damaged"}),
 }

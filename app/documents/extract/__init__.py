@@ -36,6 +36,7 @@ _MODULES = {
     media.ODT: "odf",
     media.ODS: "odf",
     media.ODP: "odf",
+    media.LATEX: "latex",
     media.VTT: "subtitles",
     media.SRT: "subtitles",
     **dict.fromkeys(media.IMAGES, "image"),

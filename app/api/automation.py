@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.deps import Key, Limit, Offset, Svc, part, preferred_wait, wants_async
 from app.api.problems import Door
 from app.api.workflows import Execution, execution, followed
-from app.services.automation.triggers import MAX_HOOK_BYTES, ScheduleView, WebhookView
+from app.services.automation.schedules import ScheduleView
+from app.services.automation.webhooks import MAX_HOOK_BYTES, WebhookView
 from app.services.container import Services
 from app.services.runs.approvals import ApprovalView
 from app.services.runs.batches import MAX_CONCURRENCY, BatchView
@@ -172,13 +173,13 @@ async def list_schedules(
     workflow_id: str, services: Svc, limit: Limit = 50, offset: Offset = 0
 ) -> Page[ScheduleView]:
     """Times at which a workflow runs, oldest first."""
-    return part(await services.triggers.schedules(workflow_id), limit, offset)
+    return part(await services.schedules.list(workflow_id), limit, offset)
 
 
 @router.post("/workflows/{workflow_id}/schedules", status_code=201)
 async def add_schedule(workflow_id: str, body: ScheduleBody, services: Svc) -> ScheduleView:
     """Run a workflow at certain times."""
-    return await services.triggers.add_schedule(workflow_id, **body.model_dump())
+    return await services.schedules.add(workflow_id, **body.model_dump())
 
 
 @router.patch("/workflows/{workflow_id}/schedules/{schedule_id}")
@@ -187,14 +188,14 @@ async def change_schedule(
 ) -> ScheduleView:
     """Change, pause or take up a schedule."""
     await _owned(services, workflow_id, schedule_id)
-    return await services.triggers.change_schedule(schedule_id, **body.model_dump())
+    return await services.schedules.change(schedule_id, **body.model_dump())
 
 
 @router.delete("/workflows/{workflow_id}/schedules/{schedule_id}", status_code=204)
 async def remove_schedule(workflow_id: str, schedule_id: str, services: Svc) -> Response:
     """Remove a schedule; its runs stay."""
     await _owned(services, workflow_id, schedule_id)
-    await services.triggers.remove_schedule(schedule_id)
+    await services.schedules.remove(schedule_id)
     return Response(status_code=204)
 
 
@@ -204,11 +205,11 @@ async def fire_schedule(
 ) -> Response:
     """Run what a schedule runs, now; answers like an execution."""
     await _owned(services, workflow_id, schedule_id)
-    return await followed(await services.triggers.fire(schedule_id), request, services)
+    return await followed(await services.schedules.fire(schedule_id), request, services)
 
 
 async def _owned(services: Services, workflow_id: str, schedule_id: str) -> None:
-    known = await services.triggers.schedules(workflow_id)
+    known = await services.schedules.list(workflow_id)
     if schedule_id not in {schedule.schedule_id for schedule in known}:
         raise NotFound("schedule", schedule_id)
 
@@ -221,7 +222,7 @@ async def list_webhooks(
     workflow_id: str, services: Svc, limit: Limit = 50, offset: Offset = 0
 ) -> Page[WebhookView]:
     """Addresses that run a workflow, without their tokens."""
-    return part(await services.triggers.webhooks(workflow_id), limit, offset)
+    return part(await services.webhooks.list(workflow_id), limit, offset)
 
 
 @router.post("/workflows/{workflow_id}/webhooks", status_code=201)
@@ -229,9 +230,7 @@ async def add_webhook(
     workflow_id: str, body: WebhookBody, request: Request, services: Svc
 ) -> WebhookView:
     """Make an address that runs a workflow. The answer holds it (and its secret), this once."""
-    return _addressed(
-        await services.triggers.add_webhook(workflow_id, **body.model_dump()), request
-    )
+    return _addressed(await services.webhooks.add(workflow_id, **body.model_dump()), request)
 
 
 def _addressed(made: WebhookView, request: Request) -> WebhookView:
@@ -245,7 +244,7 @@ async def change_webhook(
 ) -> WebhookView:
     """Change, pause or take up a webhook."""
     await _hook_owned(services, workflow_id, webhook_id)
-    return await services.triggers.change_webhook(webhook_id, **body.model_dump())
+    return await services.webhooks.change(webhook_id, **body.model_dump())
 
 
 @router.post("/workflows/{workflow_id}/webhooks/{webhook_id}/renew")
@@ -254,19 +253,19 @@ async def renew_webhook(
 ) -> WebhookView:
     """Give a webhook a new address (and secret); the old one answers no more."""
     await _hook_owned(services, workflow_id, webhook_id)
-    return _addressed(await services.triggers.renew_webhook(webhook_id), request)
+    return _addressed(await services.webhooks.renew(webhook_id), request)
 
 
 @router.delete("/workflows/{workflow_id}/webhooks/{webhook_id}", status_code=204)
 async def remove_webhook(workflow_id: str, webhook_id: str, services: Svc) -> Response:
     """Remove a webhook: its address answers no more."""
     await _hook_owned(services, workflow_id, webhook_id)
-    await services.triggers.remove_webhook(webhook_id)
+    await services.webhooks.remove(webhook_id)
     return Response(status_code=204)
 
 
 async def _hook_owned(services: Services, workflow_id: str, webhook_id: str) -> None:
-    known = await services.triggers.webhooks(workflow_id)
+    known = await services.webhooks.list(workflow_id)
     if webhook_id not in {webhook.webhook_id for webhook in known}:
         raise NotFound("webhook", webhook_id)
 
@@ -277,7 +276,7 @@ async def call_webhook(token: str, request: Request, services: Svc) -> Response:
 
     With `Prefer: wait=10` the answer waits that long (60 seconds at most) for the outputs.
     """
-    run_id = await services.triggers.call_webhook(
+    run_id = await services.webhooks.call(
         token,
         await _body(request),
         signature=request.headers.get("x-signature-256")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from app.engine.registry import Registry
 from app.nodes import register_all
-from app.services.automation.triggers import TriggerService
+from app.services.automation.schedules import ScheduleService
+from app.services.automation.webhooks import WebhookService
 from app.services.chats.service import ChatService
 from app.services.exports.service import ExportService
 from app.services.ingestion.kb_pipeline import PipelineChecks
@@ -94,7 +95,8 @@ class Services:
     compare: CompareService
     runs: RunService
     sources: SourceService
-    triggers: TriggerService
+    schedules: ScheduleService
+    webhooks: WebhookService
     batches: BatchService
     chats: ChatService
     keys: KeyService
@@ -137,7 +139,7 @@ class Services:
         cleanup.push_async_callback(self.chats.close)
         cleanup.push_async_callback(self.runs.close)
         cleanup.push_async_callback(self.batches.close)
-        cleanup.push_async_callback(self.triggers.close)
+        cleanup.push_async_callback(self.schedules.close)
         await self.chats.open()
         self.ingest.start()
         cleanup.push_async_callback(self.ingest.close)
@@ -154,12 +156,13 @@ class Services:
     async def _go_on(self, opening: asyncio.Task[None]) -> None:
         """Once nodes have what they need: take up what was under way, and look at the clock."""
         await asyncio.wait([opening])
-        await self.runs.recover()
-        await self.batches.recover()
-        await self.reembedding.recover()
-        await self.sources.recover()
-        self.triggers.carry(self.sources)
-        self.triggers.start()
+        for service in (self.runs, self.batches, self.reembedding, self.sources):
+            try:
+                await service.recover()
+            except Exception:  # what cannot be gone on with holds up nothing else
+                log.exception("%s could not go on", type(service).__name__)
+        self.schedules.carry(self.sources)
+        self.schedules.start()
 
     def _recover(self) -> None:
         jobs = JobRepository(self.database)
@@ -251,6 +254,7 @@ def _wire(
         f"{socket.gethostname()}:{settings.data.resolve()}",
         shared=not database.is_sqlite,
     )
+    stored_triggers = TriggerRepository(database)
     running = RunService(
         runs, workflows, registry, world, _run_limits(settings), durability=durability
     )
@@ -287,7 +291,8 @@ def _wire(
             WebService(["*", *settings.http_allow], settings.http_allow_private),
             Roots(tuple(settings.allowed_roots), (folder.path,)),
         ),
-        triggers=TriggerService(TriggerRepository(database), running, workflows),
+        schedules=ScheduleService(stored_triggers, running, workflows),
+        webhooks=WebhookService(stored_triggers, running, workflows),
         batches=BatchService(BatchRepository(database), running, workflows),
         chats=ChatService(ChatRepository(database), running, workflows, page_secret(settings.data)),
         keys=KeyService(

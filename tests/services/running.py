@@ -13,7 +13,8 @@ from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import NodeFailed
 from app.engine.registry import Registry
 from app.engine.values import Flag, PortValue, Text
-from app.services.automation.triggers import TriggerService
+from app.services.automation.schedules import ScheduleService
+from app.services.automation.webhooks import WebhookService
 from app.services.runs.batches import BatchService
 from app.services.runs.service import RunLimits, RunService
 from app.services.workflows.service import WorkflowService
@@ -150,7 +151,9 @@ class Place:
             None,  # type: ignore[arg-type]  # these nodes need no world
             limits,
         )
-        self.triggers = TriggerService(TriggerRepository(self.db), self.runs, self.workflows)
+        triggers = TriggerRepository(self.db)
+        self.schedules = ScheduleService(triggers, self.runs, self.workflows)
+        self.webhooks = WebhookService(triggers, self.runs, self.workflows)
         self.batches = BatchService(BatchRepository(self.db), self.runs, self.workflows)
 
     async def open(self) -> None:
@@ -161,7 +164,7 @@ class Place:
 
     async def close(self) -> None:
         """As a server stops."""
-        await self.triggers.close()
+        await self.schedules.close()
         await self.batches.close()
         await self.runs.close()
         self.db.close()

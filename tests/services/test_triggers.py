@@ -23,7 +23,8 @@ from app.services.automation.cron import (
     moment_in_words,
     next_time,
 )
-from app.services.automation.triggers import MAX_HOOK_BYTES, ScheduleView
+from app.services.automation.schedules import ScheduleView
+from app.services.automation.webhooks import MAX_HOOK_BYTES
 from storage.automation import TriggerRepository
 from storage.automation_tables import Schedule
 from storage.errors import NotFound
@@ -45,7 +46,7 @@ async def make_due(place: Place, schedule_id: str, ago_s: float = 1) -> None:
 
 
 async def the_only(place: Place, workflow_id: str) -> ScheduleView:
-    [schedule] = await place.triggers.schedules(workflow_id)
+    [schedule] = await place.schedules.list(workflow_id)
     return schedule
 
 
@@ -55,14 +56,14 @@ async def outcome(place: Place, workflow_id: str) -> str:
 
 async def test_a_schedule_runs_its_workflow_when_it_is_due(place: Place) -> None:
     workflow_id = (await place.workflows.create(LOUD)).workflow_id
-    made = await place.triggers.add_schedule(
+    made = await place.schedules.add(
         workflow_id, "0 9 * * 1-5", timezone="Europe/Berlin", input_data={"who": "anna"}
     )
     assert made.description == "Monday to Friday at 09:00"
     assert made.next_at
     assert made.next_words
     await make_due(place, made.schedule_id)
-    place.triggers.start()
+    place.schedules.start()
     await until(lambda: started(place, workflow_id))
     schedule = await the_only(place, workflow_id)
     assert schedule.last_run_id is not None
@@ -79,9 +80,9 @@ async def started(place: Place, workflow_id: str) -> bool:
 
 async def test_times_that_were_missed_are_not_made_up_for(place: Place) -> None:
     workflow_id = (await place.workflows.create(LOUD)).workflow_id
-    made = await place.triggers.add_schedule(workflow_id, "* * * * *")
+    made = await place.schedules.add(workflow_id, "* * * * *")
     await make_due(place, made.schedule_id, ago_s=86_400)
-    place.triggers.start()
+    place.schedules.start()
     await until(lambda: missed(place, workflow_id))
     assert (await place.runs.list()).total == 0
     schedule = await the_only(place, workflow_id)
@@ -98,10 +99,10 @@ async def test_a_schedule_whose_time_zone_is_gone_is_paused_and_holds_up_no_othe
     lost = (await place.workflows.create(LOUD)).workflow_id
     other = (await place.workflows.create(LOUD)).workflow_id
     for workflow_id, ago_s, zone in ((lost, 5, "Mars/Olympus"), (other, 1, "UTC")):
-        made = await place.triggers.add_schedule(workflow_id, "* * * * *")
+        made = await place.schedules.add(workflow_id, "* * * * *")
         await make_due(place, made.schedule_id, ago_s)
         TriggerRepository(place.db).change(Schedule, made.schedule_id, {"timezone": zone})
-    place.triggers.start()
+    place.schedules.start()
     await until(lambda: started(place, other))
     schedule = await the_only(place, lost)
     assert (schedule.last_outcome, schedule.enabled, schedule.next_at) == ("failed", False, None)
@@ -110,10 +111,10 @@ async def test_a_schedule_whose_time_zone_is_gone_is_paused_and_holds_up_no_othe
 
 async def test_a_time_is_skipped_while_the_run_before_is_under_way(place: Place) -> None:
     workflow_id = (await place.workflows.create(ASKING)).workflow_id
-    made = await place.triggers.add_schedule(workflow_id, "* * * * *")
-    run_id = await place.triggers.fire(made.schedule_id)
+    made = await place.schedules.add(workflow_id, "* * * * *")
+    run_id = await place.schedules.fire(made.schedule_id)
     await make_due(place, made.schedule_id)
-    place.triggers.start()
+    place.schedules.start()
     await until(lambda: skipped(place, workflow_id))
     schedule = await the_only(place, workflow_id)
     assert schedule.last_run_id == run_id
@@ -128,9 +129,9 @@ async def test_a_workflow_that_cannot_run_is_said_so(place: Place) -> None:
     broken = chain(("say", "say", {}), ("shout", "shout", {}))
     broken["nodes"][1]["type"] = "whisper"
     workflow_id = (await place.workflows.create(broken)).workflow_id
-    made = await place.triggers.add_schedule(workflow_id, "* * * * *")
+    made = await place.schedules.add(workflow_id, "* * * * *")
     await make_due(place, made.schedule_id)
-    place.triggers.start()
+    place.schedules.start()
     await until(lambda: failed(place, workflow_id))
     assert "whisper" in (await the_only(place, workflow_id)).last_note
 
@@ -141,19 +142,19 @@ async def failed(place: Place, workflow_id: str) -> bool:
 
 async def test_schedules_are_paused_changed_and_removed(place: Place) -> None:
     workflow_id = (await place.workflows.create(LOUD)).workflow_id
-    made = await place.triggers.add_schedule(workflow_id, "0 9 * * *")
-    paused = await place.triggers.change_schedule(made.schedule_id, enabled=False)
+    made = await place.schedules.add(workflow_id, "0 9 * * *")
+    paused = await place.schedules.change(made.schedule_id, enabled=False)
     assert (paused.next_at, paused.next_words) == (None, "")
-    moved = await place.triggers.change_schedule(made.schedule_id, cron="30 7 * * *", enabled=True)
+    moved = await place.schedules.change(made.schedule_id, cron="30 7 * * *", enabled=True)
     assert moved.description == "Every day at 07:30"
     assert moved.next_at
     for bad in ({"cron": "whenever"}, {"timezone": "Moon/Crater"}):
         with pytest.raises(BadSchedule):
-            await place.triggers.change_schedule(made.schedule_id, **bad)
-    await place.triggers.remove_schedule(made.schedule_id)
-    assert await place.triggers.schedules(workflow_id) == []
+            await place.schedules.change(made.schedule_id, **bad)
+    await place.schedules.remove(made.schedule_id)
+    assert await place.schedules.list(workflow_id) == []
     with pytest.raises(NotFound):
-        await place.triggers.add_schedule("wf_no", "* * * * *")
+        await place.schedules.add("wf_no", "* * * * *")
 
 
 @pytest.mark.parametrize(
@@ -223,9 +224,9 @@ def test_a_time_that_means_nothing_is_told_by_its_part(cron: str, said: str) -> 
 
 async def token_of(place: Place, **more: Any) -> tuple[str, str | None]:
     workflow_id = (await place.workflows.create(LOUD)).workflow_id
-    made = await place.triggers.add_webhook(workflow_id, **more)
+    made = await place.webhooks.add(workflow_id, **more)
     assert made.url is not None
-    [listed] = await place.triggers.webhooks(workflow_id)
+    [listed] = await place.webhooks.list(workflow_id)
     assert (listed.url, listed.secret) == (None, None)
     return made.url.rpartition("/")[2], made.secret
 
@@ -235,12 +236,12 @@ async def test_a_webhook_maps_the_body_to_inputs(place: Place) -> None:
         place, mapping={"who": "order.buyers.1.name", "all": ""}, input_data={"note": "hi"}
     )
     body = {"order": {"buyers": [{"name": "anna"}, {"name": "bert"}]}}
-    run_id = await place.triggers.call_webhook(token, json.dumps(body).encode())
+    run_id = await place.webhooks.call(token, json.dumps(body).encode())
     run = await place.runs.wait(run_id, 30)
     assert run.input_data == {"who": "bert", "all": body, "note": "hi"}
     assert (run.trigger, run.durable) == ("webhook", True)
     assert run.outputs == {"end": {"text": "BERT!?"}}
-    [hook] = await place.triggers.webhooks(run.workflow_id or "")
+    [hook] = await place.webhooks.list(run.workflow_id or "")
     assert (hook.calls, hook.last_run_id) == (1, run_id)
 
 
@@ -257,7 +258,7 @@ async def test_without_a_mapping_names_are_taken_as_they_are(
     place: Place, body: bytes, inputs: dict[str, Any]
 ) -> None:
     token, _ = await token_of(place)
-    run = await place.runs.wait(await place.triggers.call_webhook(token, body), 30)
+    run = await place.runs.wait(await place.webhooks.call(token, body), 30)
     assert run.input_data == inputs
 
 
@@ -269,7 +270,7 @@ async def test_a_webhook_refuses_what_it_should(place: Place) -> None:
 
     async def refused(token: str, body: bytes, **more: str) -> str:
         with pytest.raises(RagloomError) as error:
-            await place.triggers.call_webhook(token, body, **more)
+            await place.webhooks.call(token, body, **more)
         return error.value.code
 
     assert await refused(token, body) == "unauthorized"
@@ -278,7 +279,7 @@ async def test_a_webhook_refuses_what_it_should(place: Place) -> None:
     assert await refused(token + "x", body, signature=good) == "not_found"
     assert await refused(token, b"x" * (MAX_HOOK_BYTES + 1)) == "too_large"
     assert (await place.runs.list()).total == 0
-    await place.triggers.call_webhook(token, body, signature=f"sha256={good}")
+    await place.webhooks.call(token, body, signature=f"sha256={good}")
     open_token, _ = await token_of(place)
     for bad in (b"{", b'{"a": NaN}', b'{"a": "\\ud800"}', b"[" * 100_000):
         assert await refused(open_token, bad) == "not_json"
@@ -288,16 +289,16 @@ async def test_a_body_without_anything_that_the_webhook_takes_is_refused(place: 
     token, _ = await token_of(place, mapping={"who": "order.name", "note": "note"})
     for body in (b'{"name": "anna"}', b"[]", b"plain words"):
         with pytest.raises(RagloomError, match=r"nothing at “order\.name”, “note”") as error:
-            await place.triggers.call_webhook(token, body)
+            await place.webhooks.call(token, body)
         assert error.value.code == "bad_body"
     for body in (b"", b'{"order": {"name": "anna"}}'):
-        await place.runs.wait(await place.triggers.call_webhook(token, body), 30)
+        await place.runs.wait(await place.webhooks.call(token, body), 30)
 
 
 async def test_a_renewed_webhook_answers_at_its_new_address_only(place: Place) -> None:
     workflow_id = (await place.workflows.create(LOUD)).workflow_id
-    made = await place.triggers.add_webhook(workflow_id, name="CRM", signed=True)
-    renewed = await place.triggers.renew_webhook(made.webhook_id)
+    made = await place.webhooks.add(workflow_id, name="CRM", signed=True)
+    renewed = await place.webhooks.renew(made.webhook_id)
     assert (renewed.webhook_id, renewed.name) == (made.webhook_id, "CRM")
     assert made.url
     assert made.secret
@@ -306,13 +307,13 @@ async def test_a_renewed_webhook_answers_at_its_new_address_only(place: Place) -
     assert renewed.url != made.url
     assert renewed.secret != made.secret
     with pytest.raises(RagloomError) as error:
-        await place.triggers.call_webhook(made.url.rpartition("/")[2], b"")
+        await place.webhooks.call(made.url.rpartition("/")[2], b"")
     assert error.value.code == "not_found"
     token = renewed.url.rpartition("/")[2]
     with pytest.raises(RagloomError) as error:
-        await place.triggers.call_webhook(token, b"", signature=signed(made.secret, b""))
+        await place.webhooks.call(token, b"", signature=signed(made.secret, b""))
     assert error.value.code == "unauthorized"
-    await place.triggers.call_webhook(token, b"", signature=signed(renewed.secret, b""))
+    await place.webhooks.call(token, b"", signature=signed(renewed.secret, b""))
 
 
 def signed(secret: str, body: bytes) -> str:
@@ -321,11 +322,11 @@ def signed(secret: str, body: bytes) -> str:
 
 async def test_a_paused_webhook_answers_as_if_it_were_not_there(place: Place) -> None:
     workflow_id = (await place.workflows.create(LOUD)).workflow_id
-    made = await place.triggers.add_webhook(workflow_id)
+    made = await place.webhooks.add(workflow_id)
     assert made.url is not None
-    await place.triggers.change_webhook(made.webhook_id, enabled=False)
+    await place.webhooks.change(made.webhook_id, enabled=False)
     with pytest.raises(RagloomError) as error:
-        await place.triggers.call_webhook(made.url.rpartition("/")[2], b"")
+        await place.webhooks.call(made.url.rpartition("/")[2], b"")
     assert error.value.code == "not_found"
     # The token itself is nowhere in the database.
     await asyncio.to_thread(place.db.close)

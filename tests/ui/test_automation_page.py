@@ -21,7 +21,7 @@ from nicegui.testing import User
 from visitor import visiting
 
 from app.services.automation.cron import moment_in_words
-from app.services.automation.triggers import ScheduleView
+from app.services.automation.schedules import ScheduleView
 from app.ui.pages.automation.page import local_words
 from app.ui.pages.automation.times import choices_of, cron_of, zones
 from app.ui.pages.automation.webhooks import example_body, example_call
@@ -89,10 +89,10 @@ async def test_a_schedule_is_made_paused_deleted_and_brought_back(
     user.find(marker="save-schedule").click()
 
     async def count(wanted: int) -> bool:
-        return len(await services.triggers.schedules(workflow)) == wanted
+        return len(await services.schedules.list(workflow)) == wanted
 
     await until(lambda: count(1))
-    [schedule] = await services.triggers.schedules(workflow)
+    [schedule] = await services.schedules.list(workflow)
     assert (schedule.cron, schedule.timezone) == ("0 9 * * 1-5", "Europe/Berlin")
     await user.should_see("Europe/Berlin")
     await user.should_see(schedule.next_words)
@@ -102,7 +102,7 @@ async def test_a_schedule_is_made_paused_deleted_and_brought_back(
     user.find(kind=ui.switch).click()
 
     async def paused() -> bool:
-        return not (await services.triggers.schedules(workflow))[0].enabled
+        return not (await services.schedules.list(workflow))[0].enabled
 
     await until(paused)
     await user.should_see("Paused")
@@ -115,23 +115,23 @@ async def test_a_schedule_is_made_paused_deleted_and_brought_back(
 
 async def test_what_somebody_else_changed_meanwhile_is_kept(user: User, services: Services) -> None:
     workflow = await make(services)
-    made = await services.triggers.add_schedule(workflow, "0 9 * * *", name="Mornings")
+    made = await services.schedules.add(workflow, "0 9 * * *", name="Mornings")
     await user.open(f"/workflows/{workflow}/automation")
     await user.should_see("Mornings")
     user.find(marker="change").click()
     await user.should_see("Change the schedule")
-    await services.triggers.change_schedule(made.schedule_id, name="By somebody else")
+    await services.schedules.change(made.schedule_id, name="By somebody else")
     one(user, ui.select, "how-often").value = "hour"
     user.find(marker="save-schedule").click()
 
     async def changed() -> bool:
-        [one] = await services.triggers.schedules(workflow)
+        [one] = await services.schedules.list(workflow)
         return (one.cron, one.name) == ("0 * * * *", "By somebody else")
 
     await until(changed)
     user.find(marker="change").click()
     await user.should_see("Change the schedule")
-    await services.triggers.remove_schedule(made.schedule_id)
+    await services.schedules.remove(made.schedule_id)
     one(user, ui.select, "how-often").value = "day"
     user.find(marker="save-schedule").click()
     await user.should_see("It was deleted meanwhile.")
@@ -146,7 +146,7 @@ async def test_the_address_of_a_webhook_is_shown_once(user: User, services: Serv
     await user.should_see(marker="new-webhook-url")
     [label] = user.find(marker="new-webhook-url").elements
     url = label.text  # type: ignore[attr-defined]
-    run_id = await services.triggers.call_webhook(url.rpartition("/")[2], b"")
+    run_id = await services.webhooks.call(url.rpartition("/")[2], b"")
     assert (await services.runs.wait(run_id, 30)).status == "completed"
     await user.open(f"/workflows/{workflow}/automation")
     await user.should_see("1 call")
@@ -172,7 +172,7 @@ async def test_a_question_is_answered_on_the_page(user: User, services: Services
 
 async def test_a_webhook_is_changed_and_renewed(user: User, services: Services) -> None:
     workflow = await make(services)
-    made = await services.triggers.add_webhook(workflow, name="CRM")
+    made = await services.webhooks.add(workflow, name="CRM")
     await user.open(f"/workflows/{workflow}/automation")
     await user.should_see("CRM")
     user.find(marker="change-webhook").click()

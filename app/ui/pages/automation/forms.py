@@ -7,7 +7,8 @@ from typing import Any
 
 from nicegui import ui
 
-from app.services.automation.triggers import ScheduleView, WebhookView
+from app.services.automation.schedules import ScheduleView
+from app.services.automation.webhooks import WebhookView
 from app.ui import parts
 from app.ui.pages.automation.times import Times, named
 from app.ui.pages.canvas.runbar import RunInput

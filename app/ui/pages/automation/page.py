@@ -12,7 +12,7 @@ from nicegui import ui
 
 from app.engine.graph import Graph
 from app.services.automation.cron import moment_in_words
-from app.services.automation.triggers import ScheduleView
+from app.services.automation.schedules import ScheduleView
 from app.services.container import Services
 from app.services.runs.approvals import ApprovalView
 from app.services.views import WorkflowView
@@ -69,7 +69,7 @@ class Automation:
     """Questions, schedules and webhooks of one workflow."""
 
     def __init__(self, services: Services, workflow: WorkflowView) -> None:
-        self._services, self._triggers = services, services.triggers
+        self._services = services
         self._id = workflow.workflow_id
         graph = Graph.parse(workflow.graph)
         self._inputs = run_inputs(graph)
@@ -122,8 +122,8 @@ class Automation:
 
     async def _refresh(self) -> None:
         with Expecting("not_found") as met:
-            schedules = await self._triggers.schedules(self._id)
-            webhooks = await self._triggers.webhooks(self._id)
+            schedules = await self._services.schedules.list(self._id)
+            webhooks = await self._services.webhooks.list(self._id)
             asked = await self._services.runs.approvals.list(workflow_id=self._id, limit=20)
         if met.error:
             return  # the workflow was deleted while the page was open
@@ -228,7 +228,7 @@ class Schedules(Section):
         """Ask for the times and inputs of a new one, and add it."""
         values = await ask_schedule(self.inputs, await browser_zone())
         if values is not None:
-            await self.do(self.triggers.add_schedule(self.workflow_id, **values))
+            await self.do(self.services.schedules.add(self.workflow_id, **values))
 
     async def _change(self, one: ScheduleView) -> None:
         with self.room:
@@ -236,20 +236,20 @@ class Schedules(Section):
         # What was left as it was may have been changed by somebody else meanwhile: that stays.
         changed = {k: v for k, v in (values or {}).items() if v != getattr(one, k)}
         if changed:
-            await self.do(self.triggers.change_schedule(one.schedule_id, **changed))
+            await self.do(self.services.schedules.change(one.schedule_id, **changed))
 
     async def _pause(self, one: ScheduleView, enabled: bool) -> None:
-        await self.do(self.triggers.change_schedule(one.schedule_id, enabled=enabled))
+        await self.do(self.services.schedules.change(one.schedule_id, enabled=enabled))
 
     async def _fire(self, one: ScheduleView) -> None:
-        if await self.do(self.triggers.fire(one.schedule_id)):
+        if await self.do(self.services.schedules.fire(one.schedule_id)):
             with self.room:
                 parts.toast("It runs now; the list of runs has it.")
 
     async def _remove(self, one: ScheduleView) -> None:
         async def back() -> None:
             await self.do(
-                self.triggers.add_schedule(
+                self.services.schedules.add(
                     self.workflow_id,
                     one.cron,
                     timezone=one.timezone,
@@ -259,7 +259,7 @@ class Schedules(Section):
                 )
             )
 
-        if await self.do(self.triggers.remove_schedule(one.schedule_id)):
+        if await self.do(self.services.schedules.remove(one.schedule_id)):
             with self.room:
                 parts.toast(f"“{one.name or one.description}” is deleted.", undo=back)
 

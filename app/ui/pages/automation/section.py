@@ -24,7 +24,7 @@ class Section:
         inputs: list[RunInput],
         refresh: Callable[[], Awaitable[None]],
     ) -> None:
-        self.triggers, self.workflow_id, self.inputs = services.triggers, workflow_id, inputs
+        self.services, self.workflow_id, self.inputs = services, workflow_id, inputs
         self._refresh = refresh
         self.list = parts.div("rl-list")
         # Rows are drawn anew while a dialog is open.

@@ -9,7 +9,7 @@ from typing import Any
 
 from nicegui import ui
 
-from app.services.automation.triggers import WebhookView
+from app.services.automation.webhooks import WebhookView
 from app.ui import parts, text
 from app.ui.pages.automation.forms import ask_webhook
 from app.ui.pages.automation.section import Section, nothing
@@ -68,13 +68,13 @@ class Webhooks(Section):
             await self.do(self._made(values))
 
     async def _made(self, values: Mapping[str, Any]) -> None:
-        self._show_fresh(await self.triggers.add_webhook(self.workflow_id, **values))
+        self._show_fresh(await self.services.webhooks.add(self.workflow_id, **values))
 
     async def _change(self, one: WebhookView) -> None:
         with self.room:
             values = await ask_webhook(self.inputs, one)
         if values is not None:
-            await self.do(self.triggers.change_webhook(one.webhook_id, **values))
+            await self.do(self.services.webhooks.change(one.webhook_id, **values))
 
     async def _renew(self, one: WebhookView) -> None:
         more = " and secret" if one.signed else ""
@@ -87,17 +87,17 @@ class Webhooks(Section):
             await self.do(self._renewed(one))
 
     async def _renewed(self, one: WebhookView) -> None:
-        self._show_fresh(await self.triggers.renew_webhook(one.webhook_id))
+        self._show_fresh(await self.services.webhooks.renew(one.webhook_id))
 
     async def _pause(self, one: WebhookView, enabled: bool) -> None:
-        await self.do(self.triggers.change_webhook(one.webhook_id, enabled=enabled))
+        await self.do(self.services.webhooks.change(one.webhook_id, enabled=enabled))
 
     async def _remove(self, one: WebhookView) -> None:
         hint = "Its address answers no more; a new webhook has another one."
         with self.room:
             sure = await parts.confirm(f"Delete “{_name(one)}”?", hint, "Delete")
         if sure:
-            await self.do(self.triggers.remove_webhook(one.webhook_id))
+            await self.do(self.services.webhooks.remove(one.webhook_id))
 
     def _show_fresh(self, made: WebhookView) -> None:
         # Not of the context: the row whose menu led here may have been drawn anew meanwhile.

@@ -14,7 +14,8 @@ class Stop:
 
     title: str
     text: str
-    #: CSS selector of what the card stands beside; without it the card is in the middle.
+    #: CSS selector of what the card stands beside. Where that is not on the screen, a stop that
+    #: waits for nothing is passed by.
     target: str = ""
     #: What the person is asked to do, and the selector of what appears when it is done.
     todo: str = ""
@@ -26,6 +27,7 @@ CANVAS = (
         "A workflow, step by step",
         "Each card is a step. Wires carry what one step produces to the next; their colours tell "
         "what it is.",
+        ".rl-card-wrap",
     ),
     Stop(
         "Ask it something",

@@ -166,6 +166,10 @@ def test_a_node_goes_into_a_wire_by_its_plus_and_when_dropped_on_it(desk: Desk) 
     places = {id_: n["position"][0] for id_, n in desk.nodes().items()}
     assert places["retrieve"] + 240 < places["rerank"]
     assert places["rerank"] + 240 < places["generate"]
+    # The cards made room on the screen, too.
+    gap = "([a, b]) => b.getBoundingClientRect().left - a.getBoundingClientRect().right"
+    cards = [desk.node(node).element_handle() for node in ("rerank", "generate")]
+    desk.until(lambda: desk.page.evaluate(gap, cards) > 0)
 
     desk.do(ops=[{"op": "add_node", "type": "merge", "x": 0, "y": 400}])
     desk.node("merge").wait_for()

@@ -123,6 +123,20 @@ def test_a_node_dropped_on_a_wire_goes_into_it(editor: GraphEditor) -> None:
         ("rerank", "chunks", "generate", "chunks"),
     } <= ends(editor)
     assert change.stale == {"rerank", "generate"}
+    # The question it needs besides is the one that its neighbours take.
+    assert ("question", "query", "rerank", "query") in ends(editor)
+
+
+def test_what_goes_into_a_wire_covers_nothing(editor: GraphEditor) -> None:
+    across = ["question", "query", "generate", "query"]
+    editor.apply([{"op": "add_node", "type": "rerank", "x": 0, "y": 0, "insert": across}])
+    assert "rerank" in editor.graph.nodes  # it takes no question in the place of passages
+    editor.apply([{"op": "add_node", "type": "merge", "x": 0, "y": 0, "insert": across}])
+    assert ("merge", "value", "generate", "query") in ends(editor)
+    places = {id_: spec.position or (0, 0) for id_, spec in editor.graph.nodes.items()}
+    (x, y), (other_x, other_y) = places["merge"], places["retrieve"]
+    assert abs(x - other_x) >= 240 or abs(y - other_y) >= 160
+    assert places["question"][0] + 240 <= x <= places["generate"][0] - 240
 
 
 def test_compatible_lists_what_fits_a_port(editor: GraphEditor) -> None:

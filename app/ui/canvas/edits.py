@@ -10,19 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import singledispatch
 
-import networkx as nx
-
-from app.engine.graph import EdgeSpec, Graph, NodeSpec, copy_json
+from app.engine.graph import Graph, NodeSpec, copy_json
 from app.engine.registry import Registry
 from app.engine.values import PortValue
 
 from . import ops, structure
-from .layout import GRID, NODE_HEIGHT, NODE_WIDTH, arrange, place_missing
-from .ops import Ends, Refused
+from .inserting import connected, free_place, insert_into_wire
+from .layout import arrange, place_missing
+from .ops import Refused
 from .sockets import Sockets, fitting_ports
-
-#: Between neighbours that were not placed by hand.
-_GAP = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +80,7 @@ def _(op: ops.AddNode, graph: Graph, registry: Registry) -> Edit:
         )
     position = (op.x, op.y)
     if op.free:
-        position = _free_place(graph, position)
+        position = free_place(graph, position)
     spec = NodeSpec(
         id=new_id(graph, op.type),
         type=op.type,
@@ -97,8 +93,7 @@ def _(op: ops.AddNode, graph: Graph, registry: Registry) -> Edit:
     if op.connect is not None:
         graph = _connect_new(graph, registry, spec, op.connect)
     elif op.insert is not None:
-        wired = _insert_into_wire(graph, registry, spec, op.insert)
-        graph = _make_room(wired, spec.id, op.insert) if op.room and wired is not graph else wired
+        graph = insert_into_wire(graph, registry, spec, op.insert)
     return Edit(graph, f"Add {spec.title or cls.title}", select=(spec.id,))
 
 
@@ -117,87 +112,24 @@ def _connect_new(graph: Graph, registry: Registry, spec: NodeSpec, end: ops.Wire
     if not ports:
         return graph
     if end.side == "source":
-        return _connected(graph, registry, (end.node, end.port, spec.id, ports[0]))
-    return _connected(graph, registry, (spec.id, ports[0], end.node, end.port))
-
-
-def _insert_into_wire(graph: Graph, registry: Registry, spec: NodeSpec, wire: Ends) -> Graph:
-    """Put a node into a wire it was dropped on, if it has ports for both ends."""
-    sockets = Sockets(graph, registry)
-    cls = registry.get(spec.type)
-    if cls is None or all(edge.ends != wire for edge in graph.edges):
-        return graph
-    source, source_port, target, target_port = wire
-    given = sockets.output_type(source, source_port)
-    wanted = sockets.inputs(target)[target_port].value_type
-    inputs = fitting_ports(cls, "source", given)
-    outputs = fitting_ports(cls, "target", wanted)
-    if not inputs or not outputs:
-        return graph
-    kept = replace(graph, edges=[edge for edge in graph.edges if edge.ends != wire])
-    kept = _connected(kept, registry, (source, source_port, spec.id, inputs[0]))
-    return _connected(kept, registry, (spec.id, outputs[0], target, target_port))
-
-
-def _make_room(graph: Graph, node: str, wire: Ends) -> Graph:
-    """Put a node between the ends of the wire it went into; what follows moves to the right."""
-    start, end = graph.nodes[wire[0]].position, graph.nodes[wire[2]].position
-    if start is None or end is None:
-        return graph
-    x = start[0] + NODE_WIDTH + _GAP
-    y = round((start[1] + end[1]) / 2 / GRID) * GRID
-    moved = {node: replace(graph.nodes[node], position=(x, float(y)))}
-    lacking = x + NODE_WIDTH + _GAP - end[0]
-    if 0 < lacking < 2 * (NODE_WIDTH + _GAP):
-        for id_ in nx.descendants(graph.skeleton(), node):
-            spec = graph.nodes[id_]
-            if spec.position is not None:
-                moved[id_] = replace(spec, position=(spec.position[0] + lacking, spec.position[1]))
-    elif lacking <= 0:
-        middle = round(((start[0] + end[0]) / 2) / GRID) * GRID
-        moved[node] = replace(graph.nodes[node], position=(float(middle), float(y)))
-    return _with_nodes(graph, moved.values())
-
-
-def _free_place(graph: Graph, wanted: tuple[float, float]) -> tuple[float, float]:
-    """The nearest place at or below the wanted one where no card is covered."""
-    x, y = wanted
-    taken = [spec.position for spec in graph.nodes.values() if spec.position is not None]
-    while any(
-        abs(x - px) < NODE_WIDTH + GRID and abs(y - py) < NODE_HEIGHT + GRID for px, py in taken
-    ):
-        y += GRID
-    return (x, y)
-
-
-def _connected(graph: Graph, registry: Registry, ends: Ends) -> Graph:
-    """The graph with one more wire; an input that takes one wire lets go of its old one."""
-    source, source_port, target, target_port = ends
-    if any(edge.ends == ends for edge in graph.edges):
-        return graph
-    port = Sockets(graph, registry).inputs(target).get(target_port)
-    edges = graph.edges
-    if port is None or not port.many:
-        edges = [e for e in edges if (e.target, e.target_port) != (target, target_port)]
-    graph = replace(graph, edges=edges)
-    Sockets(graph, registry).check(ends)
-    return replace(graph, edges=[*edges, EdgeSpec(source, source_port, target, target_port)])
+        return connected(graph, registry, (end.node, end.port, spec.id, ports[0]))
+    return connected(graph, registry, (spec.id, ports[0], end.node, end.port))
 
 
 @apply_op.register
 def _(op: ops.Connect, graph: Graph, registry: Registry) -> Edit:
     ends = (op.source, op.source_port, op.target, op.target_port)
-    return Edit(_connected(graph, registry, ends), "Connect")
+    return Edit(connected(graph, registry, ends), "Connect")
 
 
 @apply_op.register
 def _(op: ops.Insert, graph: Graph, registry: Registry) -> Edit:
     spec = spec_of(graph, op.node)
     title = Sockets(graph, registry).title(op.node)
-    after = _insert_into_wire(graph, registry, spec, op.wire)
+    after = insert_into_wire(graph, registry, spec, op.wire)
     if after is graph:
         raise Refused(f"“{title}” has no ports that fit into this wire.")
-    return Edit(after, f"Insert {title}")
+    return Edit(after, f"Insert {title}", select=(op.node,))
 
 
 @apply_op.register

@@ -443,5 +443,7 @@ def palette_item(element: Element, node_type: str) -> None:
     element.on(
         "dragstart",
         js_handler=f"(event) => {{ event.dataTransfer.setData({DRAG_TYPE!r}, {node_type!r}); "
-        "event.dataTransfer.effectAllowed = 'copy'; }",
+        "event.dataTransfer.effectAllowed = 'copy'; "
+        # Its tooltip would stay: no pointer leaves while something is dragged.
+        "event.currentTarget.dispatchEvent(new Event('mouseleave')); }",
     )

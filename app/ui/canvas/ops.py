@@ -55,8 +55,6 @@ class AddNode(_Op):
     title: str = ""
     connect: WireEnd | None = None
     insert: Ends | None = None
-    #: With `insert`: put it between the ends of the wire, and make room there.
-    room: bool = False
     #: Move it to where it covers no other node.
     free: bool = False
 

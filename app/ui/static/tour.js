@@ -31,7 +31,7 @@
       for (const part of [this.title, this.text, this.todo]) part.setAttribute("aria-live", "polite");
       this.count = make("span", "rl-muted rl-small");
       this.end = this.button("End the tour", "rl-tour-end", () => this.stop());
-      this.next = this.button("Next", "rl-tour-next", () => this.go(1));
+      this.next = this.button("Next", "rl-tour-next", () => this.go());
       const row = make("div", "rl-tour-row");
       row.append(this.count, this.end, this.next);
       this.card.append(this.title, this.text, this.todo, row);
@@ -39,7 +39,7 @@
       this.keys = (event) => { if (event.key === "Escape") this.stop(); };
       addEventListener("keydown", this.keys);
       this.timer = setInterval(() => this.follow(), 150);
-      this.go(1);
+      this.go();
     }
 
     button(label, className, act) {
@@ -49,8 +49,17 @@
       return button;
     }
 
-    go(by) {
-      this.at += by;
+    /** The box of what a step speaks of, where it is on the screen. */
+    boxOf(step) {
+      const box = step.target ? document.querySelector(step.target)?.getBoundingClientRect() : null;
+      return box?.width && box.height ? box : null;
+    }
+
+    /** `done`: what was asked for was done, so that what comes of it is on its way. */
+    go(done = false) {
+      const gone = (step) => step?.target && !step.wait && !this.boxOf(step);
+      this.at += 1;
+      while (!done && gone(this.steps[this.at])) this.at += 1;
       const step = this.steps[this.at];
       if (!step) { this.stop(); return; }
       const last = this.at === this.steps.length - 1;
@@ -68,22 +77,22 @@
 
     follow() {
       const step = this.steps[this.at];
-      if (this.waiting && document.querySelector(this.waiting)) { this.go(1); return; }
-      const target = step.target ? document.querySelector(step.target) : null;
-      const box = target?.getBoundingClientRect();
-      const shown = Boolean(box && box.width && box.height);
-      this.ring.hidden = !shown;
+      if (this.waiting && document.querySelector(this.waiting)) { this.go(true); return; }
+      const box = this.boxOf(step);
+      this.ring.hidden = !box;
       const { offsetWidth: width, offsetHeight: height } = this.card;
       let left = (innerWidth - width) / 2;
       let top = (innerHeight - height) / 2;
-      if (shown) {
+      if (box) {
         Object.assign(this.ring.style, {
           left: `${box.left - 4}px`, top: `${box.top - 4}px`,
           width: `${box.width + 8}px`, height: `${box.height + 8}px`,
         });
         const gap = 14;
         const small = box.width < 420 && box.height < 320;
-        if (small && innerHeight - box.bottom > height + 2 * gap) [left, top] = [box.left, box.bottom + gap];
+        const low = box.width > 3 * box.height;
+        if (low && box.top > height + 2 * gap) [left, top] = [box.left + (box.width - width) / 2, box.top - height - gap];
+        else if (small && innerHeight - box.bottom > height + 2 * gap) [left, top] = [box.left, box.bottom + gap];
         else if (innerWidth - box.right > width + 2 * gap) [left, top] = [box.right + gap, box.top];
         else if (box.left > width + 2 * gap) [left, top] = [box.left - width - gap, box.top];
         else if (box.top > height + 2 * gap) [left, top] = [box.left, box.top - height - gap];

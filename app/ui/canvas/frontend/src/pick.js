@@ -70,7 +70,7 @@ export function usePick({ root, flow, types, catalog, editable, ops, emit, flowP
       entries: catalog.value.filter(fits),
       heading: 'Insert a node',
       none: 'No node fits into this wire.',
-      chosen: (entry) => ops([{ op: 'add_node', type: entry.type, x: at.x - 112, y: at.y - 64, insert: edgeParts({ data: { view } }), room: true }]),
+      chosen: (entry) => ops([{ op: 'add_node', type: entry.type, x: at.x - 112, y: at.y - 64, insert: edgeParts({ data: { view } }) }]),
     })
   }
 

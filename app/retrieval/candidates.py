@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.retrieval.lexical import terms
 from app.retrieval.sentences import MAX_UNIT, Unit, units
@@ -17,6 +17,10 @@ _SHORT_WORDS = 14
 _WINDOW = 3
 _ENDS = re.compile(r"[.!?。！？…][\"'”’»)\]]*$")
 _WORD = re.compile(r"\w+")
+#: Words that stand for what was named before.
+_POINTER = re.compile(
+    r"\b(?:it|its|they|them|their|he|him|his|she|her|this|these|those|both)\b", re.IGNORECASE
+)
 _SECTION = re.compile(r"^\s*\d+(?:\.\d+)*\.?\s+")
 _EMPTY = word_set("""a an and are as at by for from in is of on or the to was were with s""")
 
@@ -53,8 +57,9 @@ class Candidate:
     #: As a person reads it, alone.
     text: str
     heading: str = ""
-    #: The sentence before it.
+    #: The sentence before it, and where that begins.
     before: str = ""
+    before_start: int = -1
     #: A row of a table or a line of a form.
     tabular: bool = False
     #: Words without the marks of a sentence: a title, a menu, a cut-off line.
@@ -69,6 +74,16 @@ class Candidate:
     def in_context(self) -> str:
         """The text after the sentence before it."""
         return f"{self.before} {self.text}" if self.before else self.text
+
+    @property
+    def loose(self) -> bool:
+        """A row, an item or a line of its own: what stands above may be about something else."""
+        return self.tabular or not (_ENDS.search(self.quote) or len(self.quote) >= _SHORT_LINE)
+
+    @property
+    def points_back(self) -> bool:
+        """Whether it may need the sentence before it to be understood: “it has two sections”."""
+        return self.before_start >= 0 and bool(_POINTER.search(self.text))
 
     @property
     def full_text(self) -> str:
@@ -89,18 +104,26 @@ def propose(passages: Sequence[Passage]) -> list[Candidate]:
 def _of_passage(index: int, passage: Passage) -> Iterator[Candidate]:
     found = units(passage.text)
     heading, before, lead = passage.heading, "", ""
+    before_start = -1
     for unit in found:
         text = unit.readable
         if unit.kind == "heading":
-            heading, before, lead = text, "", ""
+            heading, before, lead, before_start = text, "", "", -1
             continue
         if unit.kind != "item":
             lead = text if text.endswith(":") else ""
         if unit.kind == "row" or len(terms(text)) >= 2:
-            yield _candidate(index, unit, text, heading, lead if unit.kind == "item" else before)
+            under = ": ".join(filter(None, (heading, unit.section)))
+            made = _candidate(index, unit, text, under, lead if unit.kind == "item" else before)
+            follows = (
+                unit.kind == "sentence"
+                and bool(_ENDS.search(before))
+                and unit.end - before_start <= MAX_UNIT
+            )
+            yield replace(made, before_start=before_start) if follows else made
         # Rows follow what stands above their table; items follow what introduces their list.
         if unit.kind != "row" and not (unit.kind == "item" and lead):
-            before = text
+            before, before_start = text, unit.start
     yield from _lists(index, passage, found)
     yield from _lines(index, passage, found)
 
@@ -145,8 +168,11 @@ def _lines(index: int, passage: Passage, found: Sequence[Unit]) -> Iterator[Cand
             continue
         for start in range(0, max(0, len(run) - 1), _WINDOW - 1):
             window = run[start : start + _WINDOW]
+            # A label at the end belongs to the lines that follow.
+            if window[-1].text.endswith(":"):
+                window.pop()
             if len(window) > 1:
-                text = "; ".join(u.readable.rstrip(";,") for u in window)
+                text = "; ".join(u.readable.rstrip(";,") for u in window).replace(":; ", ": ")
                 yield _span(index, passage, window[0], window[-1], text)
         run = [unit] if unit is not None and _is_line(unit) else []
 

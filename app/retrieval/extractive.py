@@ -11,6 +11,7 @@ found is told in `docs/how-answers-are-judged.md`.
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,10 @@ _MARGIN = 1.5
 #: A question's number or code that the passage does not hold costs this much (a logit), one that
 #: the passage holds elsewhere costs the lesser.
 _MISSING_KEY, _DISTANT_KEY = 5.0, 1.0
+#: The sentence before is quoted too where it adds this much (a logit) to one that points back.
+_LEANS = 1.0
+#: A passage counts no worse than this (a logit): a page of a form never reads as an answer.
+_WORST_PASSAGE = -3.0
 #: A title, menu or cut-off line costs this much.
 _ROUGH = 1.5
 #: Sentences that say the same: share of their words in common.
@@ -79,26 +84,31 @@ async def extract_answer(
     found = [c for c in propose(passages) if c.adds_to(asked)][:limit]
     if not found:
         return Extract((), 0.0)
-    scores = await _scores(question, passages, found, score)
+    scores, leaning = await _scores(question, passages, found, score)
     order = sorted(range(len(found)), key=lambda i: -scores[i])
     best = order[0]
     confidence = as_confidence(scores[best])
     if confidence < abstain_below:
         return Extract((), confidence)
     picked = _pick(asked, found, scores, order, max_sentences, abstain_below)
-    return Extract(
-        tuple(
-            Picked(found[i].passage, found[i].text, found[i].quote, as_confidence(scores[i]))
-            for i in picked
-        ),
-        confidence,
-    )
+    said = {(found[i].passage, found[i].start) for i in picked}
+    sentences: list[Picked] = []
+    for i in picked:
+        c = found[i]
+        text, quote = c.text, c.quote
+        if i in leaning and (c.passage, c.before_start) not in said:
+            text, quote = c.in_context, passages[c.passage].text[c.before_start : c.end]
+        sentences.append(Picked(c.passage, text, quote, as_confidence(scores[i])))
+    return Extract(tuple(sentences), confidence)
 
 
 async def _scores(
     question: str, passages: Sequence[Passage], found: Sequence[Candidate], score: Score
-) -> list[float]:
-    """Score of each candidate (a logit): read alone, under its heading, and in its context."""
+) -> tuple[list[float], set[int]]:
+    """Score of each candidate (a logit): read alone, under its heading, and in its context.
+
+    And those that say who or what they are about only with the sentence before them.
+    """
     if is_latin(question):
         alone = [logit(p) for p in await score(question, [c.text for c in found])]
     else:
@@ -109,25 +119,31 @@ async def _scores(
         for a, c in zip(alone, found, strict=True)
     ]
     if not is_latin(question):
-        return total
+        return total, set()
     shortlist = sorted(range(len(found)), key=lambda i: -total[i])[:_SHORTLIST]
     whole = {found[i].passage: passages[found[i].passage].relevance for i in shortlist}
     unknown = [p for p, relevance in whole.items() if relevance is None]
-    readings = (
+    texts = (
         [found[i].under_heading for i in shortlist]
         + [found[i].in_context for i in shortlist]
         + [passages[p].reading for p in unknown]
     )
-    again = await score(question, readings)
+    again = await score(question, texts)
     whole.update(zip(unknown, again[2 * len(shortlist) :], strict=True))
+    leaning: set[int] = set()
     for n, i in enumerate(shortlist):
-        more = logit(again[n]) + logit(again[n + len(shortlist)])
-        total[i] += (more - 2 * alone[i]) / 3
-        total[i] += PASSAGE_SHARE * logit(whole[found[i].passage] or 0.0)
+        headed, followed = logit(again[n]), logit(again[n + len(shortlist)])
+        if found[i].points_back and followed - alone[i] >= _LEANS:
+            leaning.add(i)
+        readings = sorted((alone[i], headed, followed))
+        # What stands above a line of a form is often about something else: the best two count.
+        total[i] += statistics.fmean(readings[1:] if found[i].loose else readings) - alone[i]
+        relevance = logit(whole[found[i].passage] or 0.0)
+        total[i] += PASSAGE_SHARE * max(relevance, _WORST_PASSAGE)
     # Those not read again cannot overtake those that were.
     worst = min(total[i] for i in shortlist)
     read_again = set(shortlist)
-    return [t if i in read_again else min(t, worst) for i, t in enumerate(total)]
+    return [t if i in read_again else min(t, worst) for i, t in enumerate(total)], leaning
 
 
 def _pick(

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
+from app.retrieval.rows import cells, read_rows, spoken
 from app.retrieval.words import word_set
 
 UnitKind = Literal["sentence", "item", "row", "heading"]
@@ -30,6 +32,9 @@ _PIPE_ROW = re.compile(r"^\s*\|?[^|\n]*\|[^\n]*$")
 _TAB_ROW = re.compile(r"^[^\t\n]*\S[^\t\n]*\t+[^\n]*\S")
 _WORD = re.compile(r"\w")
 
+#: Text is hardly ever set in lines shorter than this; a line that ends sooner was meant to.
+_MEASURE = 60
+
 #: Longer units are cut at the next space: nobody reads a 900-letter quote.
 MAX_UNIT = 600
 
@@ -44,12 +49,14 @@ class Unit:
     kind: UnitKind = "sentence"
     #: Header cells of the table a row stands in.
     header: tuple[str, ...] = ()
+    #: What the part of the table is called where a row above names it.
+    section: str = ""
 
     @property
     def readable(self) -> str:
         """The unit as a person would say it: a row as “header: cell” pairs, no list marks."""
         if self.kind == "row":
-            return _spoken(cells(self.text), self.header)
+            return spoken(cells(self.text), self.header)
         text = _HEADING.sub("", self.text) if self.kind == "heading" else self.text
         text = _BULLET.sub("", text) if self.kind == "item" else text
         return re.sub(r"\s+", " ", text).strip()
@@ -58,27 +65,15 @@ class Unit:
 def units(passage: str) -> list[Unit]:
     """Cut `passage` into quotable spans, in reading order."""
     found: list[Unit] = []
-    header: tuple[str, ...] = ()
-    rows: list[int] = []
-    for kind, start, end in _blocks(passage):
-        text = passage[start:end]
+    table: list[tuple[int, int]] = []
+    for kind, start, end in [*_blocks(passage), ("sentence", len(passage), len(passage))]:
+        # A blank line ends a table: what follows is another one.
+        if table and (kind != "row" or passage.count("\n", table[-1][1], start) > 1):
+            found.extend(_rows(passage, table))
+            table = []
         if kind == "row":
-            if _RULE.match(text):
-                # A rule under the first row of a table says that this row is the header.
-                if len(rows) == 1:
-                    header = cells(found[rows[0]].text)
-                    del found[rows[0]]
-                continue
-            if not header and not rows and not _numeric(cells(text)):
-                header = cells(text)
-                rows.append(len(found))
-                found.append(_unit(passage, start, end, "row"))
-                continue
-            rows.append(len(found))
-            found.append(replace(_unit(passage, start, end, "row"), header=header))
-            continue
-        header, rows = (), []
-        if kind == "sentence":
+            table.append((start, end))
+        elif kind == "sentence":
             found.extend(_sentences(passage, start, end))
         else:
             found.extend(_pieces(passage, start, end, kind))
@@ -88,33 +83,6 @@ def units(passage: str) -> list[Unit]:
 def split_sentences(text: str) -> list[str]:
     """The sentences of running text, without its tables' and lists' structure."""
     return [u.text for u in _sentences(text, 0, len(text)) if _WORD.search(u.text)]
-
-
-def cells(row: str) -> tuple[str, ...]:
-    """The cells of a table row, trimmed; outer pipes do not count."""
-    parts = row.strip().strip("|").split("|") if "|" in row else re.split(r"\t+", row.strip())
-    return tuple(re.sub(r"[*_`]{1,2}(\S.*?\S|\S)[*_`]{1,2}", r"\1", p.strip()) for p in parts)
-
-
-def _spoken(row: tuple[str, ...], header: tuple[str, ...]) -> str:
-    """Pair each cell with its header: “Food: Berries; Calories: 150”."""
-    if len(header) != len(row):
-        return " | ".join(cell for cell in row if cell)
-    pairs = []
-    for name, cell in zip(header, row, strict=True):
-        if cell:
-            pairs.append(f"{name}: {cell}" if name and name != cell else cell)
-    return "; ".join(pairs)
-
-
-def _numeric(row: tuple[str, ...]) -> bool:
-    """Whether some cell is mostly digits: a data row rather than a header (years excepted)."""
-    for cell in row:
-        digits = sum(c.isdigit() for c in cell)
-        letters = sum(c.isalpha() for c in cell)
-        if digits > letters and not re.fullmatch(r"(?:19|20)\d\d", cell):
-            return True
-    return False
 
 
 def _blocks(passage: str) -> list[tuple[UnitKind, int, int]]:
@@ -143,6 +111,20 @@ def _blocks(passage: str) -> list[tuple[UnitKind, int, int]]:
     return blocks
 
 
+def _rows(passage: str, spans: list[tuple[int, int]]) -> list[Unit]:
+    """The rows of one table, each with its header; rules and headers are no rows."""
+    ruled = len(spans) > 1 and bool(_RULE.match(passage[slice(*spans[1])]))
+    kept = [
+        _unit(passage, *span, "row") for span in spans if not _RULE.match(passage[slice(*span)])
+    ]
+    readings = read_rows([cells(unit.text) for unit in kept], ruled=ruled)
+    return [
+        replace(unit, header=row.header, section=row.section)
+        for unit, row in zip(kept, readings, strict=True)
+        if not row.is_header
+    ]
+
+
 def _line_kind(line: str) -> Literal["sentence", "item", "row", "heading", "more", "blank"]:
     if not line.strip() or _FENCE.match(line):
         return "blank"
@@ -169,14 +151,37 @@ def _is_row(line: str) -> bool:
 def _sentences(passage: str, start: int, end: int) -> list[Unit]:
     found: list[Unit] = []
     at = start
-    for match in _BOUNDARY.finditer(passage, start, end):
-        if _goes_on(passage, match.end()) or _is_abbreviation(passage, at, match.start()):
+    stops = {m.end(): m.start() for m in _BOUNDARY.finditer(passage, start, end)}
+    lines = _line_ends(passage, start, end)
+    for stop in sorted({*stops, *lines}):
+        if stop not in lines and (
+            _goes_on(passage, stop) or _is_abbreviation(passage, at, stops[stop])
+        ):
             continue
-        found.extend(_pieces(passage, at, match.end(), "sentence"))
-        at = match.end()
+        found.extend(_pieces(passage, at, stop, "sentence"))
+        at = stop
     if at < end:
         found.extend(_pieces(passage, at, end, "sentence"))
     return found
+
+
+def _line_ends(passage: str, start: int, end: int) -> set[int]:
+    """Where lines of a form, address or receipt end, as against lines of wrapped text.
+
+    Wrapped text goes on in a small letter, or breaks where the next word had no room.
+    """
+    lines = [
+        (start + m.start(), start + m.end()) for m in re.finditer(r"[^\n]+", passage[start:end])
+    ]
+    measure = max([_MEASURE, *(stop - begin for begin, stop in lines)])
+    ends: set[int] = set()
+    for (begin, stop), (after, last) in pairwise(lines):
+        following = passage[after:last].split(maxsplit=1)
+        if not following or following[0][0].islower():
+            continue
+        if stop - begin + 1 + len(following[0]) < measure:
+            ends.add(stop)
+    return ends
 
 
 def _goes_on(passage: str, stop: int) -> bool:

@@ -126,6 +126,34 @@ def test_lines_of_a_form_are_read_together() -> None:
     )
 
 
+async def test_a_sentence_that_points_back_is_said_after_the_one_it_points_to(
+    encoder: CrossEncoder,
+) -> None:
+    nuts = Passage(
+        "Nuts are made of steel or brass. The castle nut is used with a pin. It has six slots in"
+        " its upper end, like the battlements of a tower."
+    )
+    (found,) = await answer(encoder, "How many slots does the castle nut have?", nuts, POND)
+    assert found.startswith("The castle nut is used with a pin. It has six slots")
+
+
+async def test_a_line_of_a_receipt_answers_whatever_stands_above_it(encoder: CrossEncoder) -> None:
+    receipt = Passage(
+        "REWARDS MEMBER\nAnn Mitchell\nTotal Points: 3,247\n\n-------------\n\n"
+        "RETURN POLICY\nReturns within 30 days\nReceipt required",
+        headings=("SUNSET ELECTRONICS",),
+    )
+    found = await answer(encoder, "How long is the return window?", receipt, POND)
+    assert any("30 days" in text for text in found)
+    assert await answer(encoder, "What is the phone number?", receipt, POND) == []
+
+
+def test_a_label_is_read_with_the_line_that_follows() -> None:
+    bill = Passage("Date: 1 May\n\nNumber: 7\n\nBILL TO:\n\nAcme\n\n1 Main Street")
+    read = [c.text for c in propose([bill]) if ";" in c.text]
+    assert read == ["Date: 1 May; Number: 7", "BILL TO: Acme; 1 Main Street"]
+
+
 def test_support_sees_what_was_made_up() -> None:
     passage = "The Atlas project was completed in 1987 at a cost of 40 million dollars."
     copied = support("The Atlas project was completed in 1987.", [passage], 0.0)

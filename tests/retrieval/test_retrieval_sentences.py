@@ -43,7 +43,50 @@ def test_a_table_row_carries_its_header() -> None:
 
 def test_a_table_whose_header_was_cut_off_keeps_its_rows() -> None:
     rows = units("| Berries | 150 |\n| Corn | 200 |")
-    assert [r.readable for r in rows] == ["Berries | 150", "Corn | 200"]
+    assert [r.readable for r in rows] == ["Berries: 150", "Corn: 200"]
+
+
+def test_a_form_has_no_header_and_a_blank_line_ends_a_table() -> None:
+    form = "| Order type: | Premium |\n| --- | --- |\n| Agency |  |\n| Contact: | Ann |"
+    rows = units(f"{form}\n\n| Paid by: | Card |\n| --- | --- |\n| Term: | 30 days |")
+    assert [(r.section, r.readable) for r in rows] == [
+        ("", "Order type: Premium"),
+        ("", "Agency"),
+        ("Agency", "Contact: Ann"),
+        ("", "Paid by: Card"),
+        ("", "Term: 30 days"),
+    ]
+
+
+def test_a_part_of_a_table_has_a_name_and_a_header_of_its_own() -> None:
+    rows = units(
+        "|  | Estimate 8 |  |  |\n| --- | --- | --- | --- |\n| Number | A-1 | By | Ann |\n"
+        "|  | Totals |  |  |\n|  | Hours | Rate | Cost |\n| Body work | 2 | 150 | 300 |\n"
+        "| (by hand) |  |  |  |\n| Paint | 1 | 150 | 150 |"
+    )
+    assert [(r.section, r.readable) for r in rows][-3:] == [
+        ("Totals", "Body work; Hours: 2; Rate: 150; Cost: 300"),
+        ("Totals", "(by hand)"),
+        ("Totals", "Paint; Hours: 1; Rate: 150; Cost: 150"),
+    ]
+    # Rows of words under a proper header are no headers themselves.
+    plain = units(
+        "| Firm | Land | Kind |\n|---|---|---|\n| Alpha | Peru | big |\n| Beta | Chad | 12 |"
+    )
+    assert plain[-1].readable == "Firm: Beta; Land: Chad; Kind: 12"
+
+
+def test_lines_of_a_receipt_stand_alone_and_wrapped_text_does_not() -> None:
+    assert texts("RETURN POLICY\nReturns within 30 days\nReceipt required") == [
+        "RETURN POLICY",
+        "Returns within 30 days",
+        "Receipt required",
+    ]
+    wrapped = (
+        "The annual meeting of the society was held in the great hall of\nNottingham Castle and went"
+        " on until late at night, as the keeper says.\nIt rained."
+    )
+    assert texts(wrapped) == [wrapped.rpartition("\n")[0], "It rained."]
 
 
 def test_columns_set_apart_by_tabs_are_rows() -> None:

@@ -105,7 +105,7 @@ def collapse(
     the run still asks for it. `node_id` is the new node's id. Raises RagloomError when the nodes
     cannot be put together, with the reason.
     """
-    from app.engine.folding import collapsed
+    from app.engine.collapsing import collapsed
 
     return collapsed(graph, node_ids, registry, title=title, node_id=node_id)
 
@@ -115,7 +115,7 @@ def expand(graph: Graph, node_id: str, registry: Registry) -> Graph:
 
     Raises RagloomError when the body cannot be taken apart, with the reason.
     """
-    from app.engine.folding import expanded
+    from app.engine.expanding import expanded
 
     return expanded(graph, node_id, registry)
 

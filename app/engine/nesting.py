@@ -15,8 +15,8 @@ from app.engine.graph import Graph
 from app.engine.items import plain
 from app.engine.plan import Fixed, Plan, make_plan
 from app.engine.problems import InvalidWorkflow, NodeFailed, Problem
+from app.engine.run import Run
 from app.engine.run_context import RunContext
-from app.engine.runner import Run
 from app.engine.signature import digest
 from app.engine.values import Documents, PortValue
 from app.engine.visit import Visit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.engine.options import PINNED, PINNED_SAME
-from app.engine.visit import content_key
+from app.engine.outcome import content_key
 
 if TYPE_CHECKING:
     from app.engine.plan import Fixed

@@ -10,17 +10,16 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from app.engine.cache import json_text
-from app.engine.codec import Outputs
 from app.engine.containment import check_inputs, check_outputs
 from app.engine.context import NodeContext
 from app.engine.events import Event, NodeStarted, NodeWaiting, TokenEvent
 from app.engine.node import Node
+from app.engine.outcome import Outcome, content_key
 from app.engine.plan import PlannedNode
-from app.engine.problems import NodeFailed, Problem, RagloomError
+from app.engine.problems import NodeFailed, RagloomError
 from app.engine.run_context import RunContext
 from app.engine.settings import Settings, evaluate_settings, read_settings
-from app.engine.signature import Signature, Wire, digest, why
+from app.engine.signature import Signature, Wire, why
 from app.engine.slots import Limit, Slot
 from app.engine.values import PortValue
 
@@ -35,30 +34,6 @@ BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
 #: Characters of what a person is asked.
 _MAX_MESSAGE = 10_000
-
-
-class Outcome:
-    """Outputs of a node, and why they are what they are."""
-
-    __slots__ = ("cached", "downstream_key", "key", "outputs", "reason", "signature")
-
-    def __init__(
-        self,
-        outputs: Outputs,
-        key: str,
-        reason: str,
-        *,
-        cached: bool = False,
-        downstream_key: str = "",
-        signature: Signature | None = None,
-    ) -> None:
-        self.outputs = outputs
-        self.key = key
-        self.reason = reason
-        self.cached = cached
-        #: What the outputs count as in the signatures of later nodes.
-        self.downstream_key = downstream_key or key
-        self.signature = signature
 
 
 class Visit:
@@ -373,47 +348,3 @@ class Visit:
 
 #: Tells whoever looks at a stack that a node's attempt is on it.
 ATTEMPT_CODE = Visit._attempt.__code__
-
-
-def problem_of(error: Exception, node: PlannedNode) -> Problem:
-    """An exception of a node as a problem; the traceback goes to the log."""
-    # A task group wraps even a single failure; what counts is inside.
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    if isinstance(error, RagloomError):
-        logger.debug("Node %s failed", node.spec.id, exc_info=error)
-        first = next(iter(error.problems), None)
-        return Problem(
-            code=error.code,
-            message=error.message,
-            fix=error.fix or (first.fix if first else ""),
-            node=node.spec.id,
-            port=_text(error.details.get("port")),
-            field=_text(error.details.get("field")),
-            found=error.details.get("found"),
-            expected=error.details.get("expected"),
-        )
-    logger.warning("Node %s (%s) failed", node.spec.id, node.cls.type, exc_info=error)
-    detail = str(error).strip() or "no message"
-    return Problem(
-        code="node_error",
-        message=f"“{node.title}” failed with {type(error).__name__}: {detail[:500]}",
-        fix="Look at its inputs and settings; the log has the full traceback.",
-        node=node.spec.id,
-    )
-
-
-def _text(detail: object) -> str | None:
-    return detail if isinstance(detail, str) else None
-
-
-def content_key(outputs: Outputs) -> str:
-    """What outputs count as by what they are, whatever made them."""
-    return digest(
-        "content",
-        *(
-            f"{port}={value.type_name}:{json_text(value).decode()}"
-            for port, value in sorted(outputs.items())
-            if value is not None
-        ),
-    )

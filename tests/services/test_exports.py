@@ -27,7 +27,7 @@ from app.services.exports.png import MAX_PIXELS, MAX_SIDE, png_of
 from app.services.exports.python import inputs_of
 from app.services.exports.service import ExportService
 from app.services.exports.svg import svg_and_size
-from app.services.exports.text import fit, width, wrap
+from app.services.exports.text import fit, note_height, note_lines, spans, width
 
 ROOT = Path(__file__).resolve().parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -144,10 +144,46 @@ def test_lines_fit_their_room() -> None:
     cut = fit("A title that is far too long for the card it stands on", 120, 14, 600)
     assert cut.endswith("…")
     assert width(cut, 14, 600) <= 120
-    lines = wrap("one two three four five six seven\n\neight " + "x" * 400, 60, 13, 6)
-    assert len(lines) == 6
-    assert all(width(line, 13) <= 60 for line in lines)
-    assert wrap("text", 60, 13, 0) == []
+    long = "one two three four five six seven\n\neight " + "x" * 400 + "大" * 40
+    lines = note_lines(long, 60)
+    assert all(width(line, 13, weight) <= 60 for line, weight in lines)
+    assert "".join(line for line, _ in lines).replace(" ", "") == "".join(long.split())
+    assert note_height(long, 84) > len(lines) * 18
+
+
+def test_notes_lose_the_marks_of_their_words() -> None:
+    text = (
+        "## A **bold** head\n- see [docs](https://a.example/b)\n* and `code`\n1. *so* 2 * 3\n\nend"
+    )
+    assert note_lines(text, 400) == [
+        ("A bold head", 600), ("• see docs", 400), ("• and code", 400), ("1. so 2 * 3", 400),
+        ("", 400), ("end", 400),
+    ]  # fmt: skip
+
+
+def test_other_scripts_change_nothing_of_the_words_beside_them() -> None:
+    assert spans("Grün & “quiet” …", 10, 13, 400) == "Grün &amp; “quiet” …"
+    mixed = ET.fromstring(f"<text>{spans('ask → <大> it', 10, 13, 400)}</text>")
+    assert "".join(mixed.itertext()) == "ask → <大> it"
+    faces = [part.get("font-family") is not None for part in mixed]
+    assert faces == [False, True, False, True, False]
+    places = [float(part.attrib["x"]) for part in mixed]
+    assert places[0] == 10
+    assert places == sorted(places)
+
+
+async def test_words_beside_an_arrow_look_as_they_do_alone(
+    exports: ExportService, registry: Registry
+) -> None:
+    def drawn(text: str) -> Image.Image:
+        note = {"id": "n", "x": 0, "y": 0, "width": 400, "height": 96, "text": text}
+        graph = Graph(extra={"notes": [note]})
+        picture = png_of(*svg_and_size(graph, registry, "light"))
+        return Image.open(io.BytesIO(picture)).convert("RGB")
+
+    words = (0, 0, 400, 200)  # left of the arrow, in a picture of twice the size
+    alone, beside = (drawn(f"Words that stay upright{rest}") for rest in ("", " → and more"))
+    assert alone.crop(words).tobytes() == beside.crop(words).tobytes()
 
 
 async def test_mermaid_is_a_flowchart_whose_labels_are_only_text(exports: ExportService) -> None:
@@ -248,12 +284,12 @@ _TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 @given(title=_TEXT, note=_TEXT, name=_TEXT, port=_TEXT.filter(lambda p: ">" not in p and p))
 def test_any_text_is_shown_as_text(title: str, note: str, name: str, port: str) -> None:
     data = copy.deepcopy(FILE)
-    data["graph"] |= {"name": name, "description": note, "notes": [{"id": "n", "text": note}]}
+    data["graph"] |= {"name": name, "description": note, "notes": [{"id": "n", "text", "tspan": note}]}
     data["nodes"][0]["title"] = title
     data["edges"][0]["key"] = f"{port}>value"
     graph, bare = Graph.parse(data), Registry()
     svg, _, _ = svg_and_size(graph, bare, "light")
-    allowed = {"svg", "title", "desc", "rect", "path", "circle", "g", "text"}
+    allowed = {"svg", "title", "desc", "rect", "path", "circle", "g", "text", "tspan"}
     assert {e.tag.removeprefix(SVG) for e in ET.fromstring(svg).iter()} <= allowed
     service = ExportService(None, bare)  # type: ignore[arg-type]
     chart = service._export(data, "mermaid", "light").content.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from importing import START, dify, errors, load, node, registry
 from app.engine.graph import Graph
 from app.engine.problems import InvalidWorkflow, RagloomError
 from app.engine.validation import validate
+from app.services.exports.layout import WIDTH, lay_out
 from app.services.importers.detect import decode, detect
 from app.services.importers.read import convert, import_file
 from app.services.importers.redact import REMOVED, Redactor, is_secret_name
@@ -39,6 +41,18 @@ def test_all_real_files_are_there_or_it_is_said() -> None:
     assert len(FILES) == 76
 
 
+def covered(graph: Graph) -> list[tuple[str, str]]:
+    """Pairs of nodes and notes that lie on each other."""
+    picture = lay_out(graph, registry())
+    boxes = [(c.title, c.x, c.y, c.x + WIDTH, c.y + c.height) for c in picture.cards.values()]
+    boxes += [(n.text, n.x, n.y, n.x + n.width, n.y + n.height) for n in picture.notes]
+    return [
+        (one[0], other[0])
+        for one, other in itertools.combinations(boxes, 2)
+        if one[1] < other[3] and other[1] < one[3] and one[2] < other[4] and other[2] < one[4]
+    ]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_a_real_file_becomes_a_valid_workflow(path: Path) -> None:
     data = decoded(path)
@@ -50,8 +64,7 @@ def test_a_real_file_becomes_a_valid_workflow(path: Path) -> None:
         assert made.position is not None
         inner = made.config.get("body", {}).get("graph") if made.type in ("map", "loop") else None
         assert inner is None or errors(Graph.parse(inner)) == []
-    places = [made.position for made in graph.nodes.values()]
-    assert len(set(places)) == len(places)
+    assert covered(graph) == []
     assert report.mapped + report.placeholders >= 2
     # The least is a chain whose model, memory and embeddings are settings of one node.
     assert report.edges_out >= 0.6 * report.edges_in, report

@@ -10,11 +10,21 @@ from typing import Literal
 from app.engine.graph import Graph
 from app.engine.registry import Registry
 from app.services.exports.layout import HEAD, PAD, ROW, WIDTH, Box, Card, lay_out
-from app.services.exports.text import attribute, fit, wrap, xml
+from app.services.exports.text import (
+    NOTE_ENDS,
+    NOTE_LINE,
+    NOTE_SIDES,
+    NOTE_SIZE,
+    attribute,
+    fit,
+    note_lines,
+    spans,
+    width,
+    xml,
+)
 
 Theme = Literal["light", "dark"]
 _MARGIN = 40.0
-_LINE = 18.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +141,15 @@ class _Pen:
         """A sticky note; its text is cut where it does not fit."""
         fill, edge = self.palette.boxes[box.colour]
         yield _rect(box, f'rx="8" fill="{fill}" stroke="{edge}"')
-        room = int((box.height - 20) // _LINE)
-        for row, line in enumerate(wrap(box.text, box.width - 24, 13, room)):
-            yield self._text(box.x + 12, box.y + 24 + _LINE * row, line, size=13)
+        room = max(1, int((box.height - NOTE_ENDS) // NOTE_LINE))
+        wide = box.width - NOTE_SIDES
+        lines = note_lines(box.text, wide)
+        if len(lines) > room:
+            last, weight = lines[room - 1]
+            lines = [*lines[: room - 1], (fit(f"{last} …", wide, NOTE_SIZE, weight), weight)]
+        for row, (line, weight) in enumerate(lines):
+            below = box.y + 24 + NOTE_LINE * row
+            yield self._text(box.x + 12, below, line, size=NOTE_SIZE, weight=weight)
 
     def wire(self, start: tuple[float, float], end: tuple[float, float], value_type: str) -> str:
         """A wire from port to port."""
@@ -207,10 +223,10 @@ class _Pen:
             return ""
         colour = self.palette.muted if muted else self.palette.text
         bold = f' font-weight="{weight}"' if weight != 400 else ""
-        anchor = ' text-anchor="end"' if end else ""
+        x -= width(content, size, weight) if end else 0
         return (
-            f'<text x="{_n(x)}" y="{_n(y)}" font-size="{size:g}"{bold}{anchor} '
-            f'fill="{colour}">{xml(content)}</text>'
+            f'<text x="{_n(x)}" y="{_n(y)}" font-size="{size:g}"{bold} xml:space="preserve" '
+            f'fill="{colour}">{spans(content, x, size, weight)}</text>'
         )
 
 

@@ -29,9 +29,42 @@ _ADVANCE = {
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+#: Size of a note's text and of its lines, and what its edges take of it, in pixels.
+NOTE_SIZE, NOTE_LINE, NOTE_SIDES, NOTE_ENDS = 13.0, 18.0, 24.0, 20.0
+_HEADING = re.compile(r"#{1,6}\s+(.*)$")
+_ITEM = re.compile(r"^\s*[-*]\s+")
+_PLAIN_LINK = re.compile(r"\[([^\]\n]+)\]\(https?://[^\s)]+\)")
+_MARKS = re.compile(r"\*\*([^*\n]+)\*\*|\*([^*\s][^*\n]*)\*|`([^`\n]+)`")
+#: What the typeface of the pages lacks. One such character would have others drawn by whichever
+#: typeface of the machine has it, slanted or not.
+_FOREIGN = re.compile(
+    "([^\u0020-\u02d7\u02da-\u0304\u0370-\u0491\u1e00-\u1eff\u2009\u2013\u2014\u2018-\u201e\u2020\u2022"
+    "\u2026\u2032\u2033\u2039\u203a\u2044\u20a0-\u20bf\u2113\u2116\u2122\u2191\u2193\u2212]+)"
+)
+_OTHER_FACES = (
+    "Noto Sans CJK SC, PingFang SC, Microsoft YaHei, DejaVu Sans, Noto Sans, Segoe UI, sans-serif"
+)
+
+
 def xml(text: str) -> str:
     """Text for between two tags."""
     return escape(_NOT_XML.sub("\ufffd", text))
+
+
+def spans(text: str, x: float, size: float, weight: int) -> str:
+    """The content of a text that begins at `x`: other scripts stand in spans of their own.
+
+    Each with its place: renderers choose the typeface of all that is not placed by itself at once.
+    """
+    if not _FOREIGN.search(text):
+        return xml(text)
+    parts = []
+    for part in _FOREIGN.split(text):
+        if part:
+            face = f' font-family="{_OTHER_FACES}"' if _FOREIGN.fullmatch(part) else ""
+            parts.append(f'<tspan x="{x:.1f}"{face}>{xml(part)}</tspan>')
+            x += width(part, size, weight)
+    return "".join(parts)
 
 
 def attribute(text: str) -> str:
@@ -50,34 +83,54 @@ def fit(text: str, room: float, size: float, weight: int = 400) -> str:
     line = " ".join(text.split())[:1_000]
     if width(line, size, weight) <= room:
         return line
-    room -= width("…", size, weight)
-    used, kept = 0.0, 0
-    for char in line:
-        used += width(char, size, weight)
-        if used > room:
-            break
-        kept += 1
+    kept = _fitting(line, room - width("…", size, weight), size, weight)
     return line[:kept].rstrip() + "…"
 
 
-def wrap(text: str, room: float, size: float, lines: int) -> list[str]:
-    """The text in at most `lines` lines that fit `room`; the last one ends in an ellipsis if cut."""
-    found: list[str] = []
+def note_lines(text: str, room: float) -> list[tuple[str, int]]:
+    """Lines of a note with their weight; the marks of Markdown that notes know are taken away."""
+    found: list[tuple[str, int]] = []
     for paragraph in text[:10_000].splitlines():
-        line = ""
-        for word in paragraph.split():
-            longer = f"{line} {word}" if line else word
-            if line and width(longer, size) > room:
-                found.append(line)
-                line = word
-            else:
-                line = longer
-        found.append(line)
-        if len(found) > lines:
-            break
-    if len(found) > lines:
-        found = [*found[: lines - 1], found[lines - 1] + " …"] if lines else []
-    return [fit(line, room, size) for line in found]
+        heading = _HEADING.match(paragraph)
+        weight = 600 if heading else 400
+        words = _PLAIN_LINK.sub(r"\1", heading[1] if heading else paragraph)
+        words = _MARKS.sub(lambda mark: mark[1] or mark[2] or mark[3], words)
+        words = _ITEM.sub("• ", words)
+        found += [(line, weight) for line in _broken(words, room, weight)]
+    return found
+
+
+def note_height(text: str, width: float) -> float:
+    """Height in pixels that shows all of a note's text, on the canvas too."""
+    return NOTE_LINE * (len(note_lines(text, width - NOTE_SIDES)) + 1) + NOTE_ENDS
+
+
+def _broken(text: str, room: float, weight: int) -> list[str]:
+    """A paragraph in lines that fit; what has no spaces is broken anywhere."""
+    found: list[str] = []
+    line = ""
+    for word in text.split():
+        longer = f"{line} {word}" if line else word
+        if width(longer, NOTE_SIZE, weight) <= room:
+            line = longer
+            continue
+        if line:
+            found.append(line)
+        line = word
+        while (kept := max(1, _fitting(line, room, NOTE_SIZE, weight))) < len(line):
+            found.append(line[:kept])
+            line = line[kept:]
+    return [*found, line]
+
+
+def _fitting(line: str, room: float, size: float, weight: int) -> int:
+    """How many of its characters fit."""
+    used = 0.0
+    for place, char in enumerate(line):
+        used += width(char, size, weight)
+        if used > room:
+            return place
+    return len(line)
 
 
 def _advance(char: str, advance: tuple[int, ...]) -> int:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping
+from math import ceil
 from typing import TYPE_CHECKING
 
 import networkx as nx
+
+from app.services.exports.layout import WIDTH, lay_out
+from app.services.exports.text import note_height
 
 if TYPE_CHECKING:
     from app.engine.graph import Graph
@@ -14,6 +19,11 @@ if TYPE_CHECKING:
 #: Width of a node with the room beside it, and height of a usual one with the room below.
 COLUMN, ROW = 304.0, 176.0
 GRID = 8.0
+#: Room that is left below a node or note, and beside it.
+_ROOM, _BESIDE = 32.0, 16.0
+_MOST_NOTES = 200
+#: Left, top, right, bottom.
+_Rect = tuple[float, float, float, float]
 
 
 def arrange(builder: Builder) -> None:
@@ -29,11 +39,13 @@ def arrange(builder: Builder) -> None:
         _in_columns(graph, list(graph.nodes), places)
     rest = [n for n in graph.nodes if n not in places]
     _beside(graph, rest, places)
-    _spread(places)
+    # As high as they are drawn; where they stand does not matter for that.
+    heights = {id_: card.height for id_, card in lay_out(graph, builder.registry).cards.items()}
+    _spread(places, heights)
     for node_id, spec in graph.nodes.items():
         spec.position = places.get(node_id, (0.0, 0.0))
     if not builder.inside:
-        _notes(builder, scale)
+        _notes(builder, scale, heights)
 
 
 def _scaled(
@@ -98,43 +110,56 @@ def _beside(graph: Graph, nodes: list[str], places: dict[str, tuple[float, float
             places[node_id] = (number * COLUMN, -ROW)
 
 
-def _spread(places: dict[str, tuple[float, float]]) -> None:
+def _spread(places: dict[str, tuple[float, float]], heights: Mapping[str, float]) -> None:
     """Move nodes down until none covers another."""
-    settled: list[tuple[float, float]] = []
-    cells: dict[tuple[int, int], list[tuple[float, float]]] = {}
-
-    def near(x: float, y: float) -> bool:
-        column, row = int(x // COLUMN), int(y // ROW)
-        return any(
-            abs(x - a) < COLUMN - 48 and abs(y - b) < ROW - 24
-            for dx in (-1, 0, 1)
-            for dy in (-1, 0, 1)
-            for a, b in cells.get((column + dx, row + dy), ())
-        )
-
+    columns: dict[int, list[_Rect]] = {}
     for node_id in sorted(places, key=lambda n: (places[n][0], places[n][1])):
         x, y = places[node_id]
-        for _ in range(2_000):
-            if not near(x, y):
-                break
-            y += 40
+        high = heights.get(node_id, ROW)
+        column = int(x // COLUMN)
+        near = [r for c in (column - 1, column, column + 1) for r in columns.get(c, ())]
+        while below := [bottom for a, b, c, bottom in near if _meet(x, y, high, (a, b, c, bottom))]:
+            y = _up(max(below) + _ROOM)
         places[node_id] = (x, y)
-        settled.append((x, y))
-        cells.setdefault((int(x // COLUMN), int(y // ROW)), []).append((x, y))
+        columns.setdefault(column, []).append((x, y, x + WIDTH, y + high))
 
 
-def _notes(builder: Builder, scale: tuple[float, float, float, float]) -> None:
+def _meet(x: float, y: float, high: float, other: _Rect, wide: float = WIDTH) -> bool:
+    left, top, right, bottom = other
+    return (
+        x < right + _BESIDE
+        and left < x + wide + _BESIDE
+        and y < bottom + _ROOM
+        and top < y + high + _ROOM
+    )
+
+
+def _notes(
+    builder: Builder, scale: tuple[float, float, float, float], heights: Mapping[str, float]
+) -> None:
+    """The sticky notes, as high as their text, beside the nodes where they lay under some."""
     x_scale, y_scale, left, top = scale
+    taken: list[_Rect] = []
+    for node_id, spec in builder.graph.nodes.items():
+        x, y = spec.position or (0.0, 0.0)
+        taken.append((x, y, x + WIDTH, y + heights.get(node_id, ROW)))
     notes = []
-    for number, note in enumerate(builder.source.notes[:200], 1):
+    for number, note in enumerate(builder.source.notes[:_MOST_NOTES], 1):
+        text = builder.redactor.text(note.text)[:8_000]
+        wide = _snap(min(900.0, max(160.0, note.width)))
+        high = _up(max(96.0, min(900.0, note.height, note_height(text, wide))))
+        x, y = _free(
+            _snap((note.x - left) * x_scale), _snap((note.y - top) * y_scale), wide, high, taken
+        )
+        taken.append((x, y, x + wide, y + high))
         notes.append(
             {
                 "id": f"note_{number}",
-                "x": _snap((note.x - left) * x_scale),
-                "y": _snap((note.y - top) * y_scale),
-                "width": _snap(min(900.0, max(160.0, note.width))),
-                "height": _snap(min(900.0, max(80.0, note.height))),
-                "text": builder.redactor.text(note.text)[:8_000],
+                "x": x,
+                "y": y,
+                "width": wide,
+                "height": high,
+                "text": text,
                 "colour": note.colour,
             }
         )
@@ -142,5 +167,26 @@ def _notes(builder: Builder, scale: tuple[float, float, float, float]) -> None:
         builder.graph.extra["notes"] = notes
 
 
+def _free(x: float, y: float, wide: float, high: float, taken: list[_Rect]) -> tuple[float, float]:
+    """The nearest place straight up, left, down or right of this one that nothing covers."""
+    found = []
+    for dx, dy in ((0, -1), (-1, 0), (0, 1), (1, 0)):
+        a, b = x, y
+        while met := [r for r in taken if _meet(a, b, high, r, wide)]:
+            if dx:
+                a = min(r[0] for r in met) - wide - _BESIDE if dx < 0 else max(r[2] for r in met)
+                a = -_up(-a) if dx < 0 else _up(a + _BESIDE)
+            else:
+                b = min(r[1] for r in met) - high - _ROOM if dy < 0 else max(r[3] for r in met)
+                b = -_up(-b) if dy < 0 else _up(b + _ROOM)
+        found.append((abs(a - x) + abs(b - y), a, b))
+    _, a, b = min(found)
+    return a, b
+
+
 def _snap(value: float) -> float:
     return round(value / GRID) * GRID
+
+
+def _up(value: float) -> float:
+    return ceil(value / GRID) * GRID

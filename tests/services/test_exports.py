@@ -284,7 +284,7 @@ _TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 @given(title=_TEXT, note=_TEXT, name=_TEXT, port=_TEXT.filter(lambda p: ">" not in p and p))
 def test_any_text_is_shown_as_text(title: str, note: str, name: str, port: str) -> None:
     data = copy.deepcopy(FILE)
-    data["graph"] |= {"name": name, "description": note, "notes": [{"id": "n", "text", "tspan": note}]}
+    data["graph"] |= {"name": name, "description": note, "notes": [{"id": "n", "text": note}]}
     data["nodes"][0]["title"] = title
     data["edges"][0]["key"] = f"{port}>value"
     graph, bare = Graph.parse(data), Registry()

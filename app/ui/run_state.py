@@ -176,8 +176,8 @@ class RunState:
         return {node: step.waiting for node, step in self.steps.items() if step.waiting is not None}
 
     def reused(self) -> tuple[int, int]:
-        """How many steps of the canvas were reused, and how many there are."""
-        outer = [step for node, step in self.steps.items() if not is_inner(node)]
+        """How many steps of the canvas were reused, and how many there are of what was to run."""
+        outer = [s for node, s in self.steps.items() if not is_inner(node) and self._asked(node)]
         return sum(step.cached for step in outer), len(outer)
 
     def failed_node(self) -> str | None:
@@ -245,10 +245,10 @@ class RunState:
 
     def answer(self) -> dict[str, Any] | None:
         """The answer of the run: among its named outputs, else the last one any node put out."""
-        for value in self.outputs.values():
+        for value in self._named().values():
             if is_answer(value):
                 return dict(value)
-        for node in reversed(self.order):
+        for node in filter(self._asked, reversed(self.order)):
             for value in self.steps[node].outputs.values():
                 if is_answer(value):
                     return dict(value)
@@ -256,7 +256,16 @@ class RunState:
 
     def words(self) -> str:
         """The first text among the named outputs; empty where there is none."""
-        return next((words for v in self.outputs.values() if (words := text_of(v))), "")
+        return next((words for v in self._named().values() if (words := text_of(v))), "")
+
+    def _asked(self, node: str) -> bool:
+        """Whether a step was to run; the others only stand in with what they gave before."""
+        only = self.options.get("only")
+        return only is None or outer_of(node) in only
+
+    def _named(self) -> Mapping[str, Any]:
+        """The named outputs; of a run of a part they may come from what did not run."""
+        return self.outputs if self.options.get("only") is None else {}
 
 
 def text_of(value: Any) -> str:

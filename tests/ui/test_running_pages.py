@@ -187,6 +187,39 @@ async def test_a_run_goes_a_step_at_a_time_and_then_on_by_itself(
     assert (await ended(services, 1)).status == "completed"
 
 
+async def test_what_did_not_run_with_a_selection_is_out_of_date_where_that_gave_another_value(
+    user: User, services: Services
+) -> None:
+    await open_page(user, services, reading())
+    fill_in(user, "input-text", "[1]")
+    user.find(marker="run").click()
+    await ended(services, 1)
+    await idle(user)
+    with user:
+        (canvas,) = user.find(FlowCanvas).elements
+
+    async def select_and_run(count: int) -> set[str]:
+        chosen = {"nodes": ["words", "reader"], "edges": []}
+        user.find(FlowCanvas).trigger("selectionChange", chosen)
+        act(user, "run_selection", "words")
+        run = await ended(services, count)
+        assert run.options["only"] == ["words", "reader"]
+        await idle(user)
+        return {node for node, (status, _) in canvas._statuses.items() if status.get("stale")}
+
+    assert await select_and_run(2) == set()
+    fill_in(user, "input-text", "[2]")
+    assert await select_and_run(3) == {"result"}
+    assert await select_and_run(4) == {"result"}
+    # All of what was to run was reused the second time; the result was not to run.
+    await user.should_see("2 of 2 reused", retries=20)
+    fill_in(user, "input-text", "[1]")
+    user.find(marker="run").click()
+    await ended(services, 5)
+    await idle(user)
+    assert not any(status.get("stale") for status, _ in canvas._statuses.values())
+
+
 async def test_a_person_is_asked_changes_the_value_and_the_run_goes_on(
     user: User, services: Services
 ) -> None:

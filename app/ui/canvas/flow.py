@@ -14,7 +14,8 @@ paste, duplicate, disable, delete, rename and tidy itself::
     ).classes("grow")
 
 Node actions that reach the page: "run_to", "open" (double click, Enter), "problems" (badge),
-"toggle_pinned" (P), and those of `menu`, entries the page adds to a node's menu.
+"toggle_pinned" (P), "run_selection" (with the first selected node), and those of `menu`,
+entries the page adds to a node's menu.
 
 Calls: `apply` (edits by the person at this canvas), `set_statuses`, `mark_stale`,
 `clear_statuses`, `set_marks`, `clear_marks`, `set_port_values`, `select`,

@@ -12,6 +12,7 @@ from app.engine.graph import Graph
 from app.services.views import ExecutionView
 from app.ui import live
 from app.ui.canvas.board import RunBoard, statuses_of_steps
+from app.ui.canvas.view import follow_from
 from app.ui.expecting import Expecting
 from app.ui.pages.canvas.bench import Bench
 from app.ui.pages.canvas.pace import Pace
@@ -136,7 +137,9 @@ class Following:
         bench.run = RunState(run_id=run_id, status="running", input_data=dict(input_data or {}))
         bench.run.edges = bench.wires()
         if self.request.dry:
-            bench.run.options = {"dry": True}
+            bench.run.options["dry"] = True
+        if self.request.only is not None:
+            bench.run.options["only"] = list(self.request.only)
         bench.board = RunBoard()
         if not self.request.partial:
             before = RunState()
@@ -157,7 +160,7 @@ class Following:
             bench.run.apply(event, bench.titles())
             node = getattr(event, "node_id", "")
             if isinstance(event, RunStarted) and before.steps:
-                self._keep(before, event.node_ids)
+                self._keep(before, self.request.only or event.node_ids)
             bench.show_statuses(event)
             self._touched.add(outer_of(node))
             if isinstance(event, NodeFailedEvent):
@@ -165,6 +168,7 @@ class Following:
             pace.poke()
         await pace.end()
         if self.run_id == run_id:
+            self._leave_behind(before)
             self.ended()
             bench.canvas.set_port_values(port_values({**bench.run.kept, **bench.run.steps}))
             await self.draw()
@@ -179,6 +183,17 @@ class Following:
             if node not in gone and not is_inner(node):
                 bench.run.kept[node] = step
         bench.canvas.set_statuses(dict.fromkeys(gone))
+
+    def _leave_behind(self, before: RunState) -> None:
+        """Nodes that take from what ran alone, and did not run, are out of date where it differs."""
+        bench, only = self._bench, self.request.only
+        if only is None:
+            return
+        known = {**before.kept, **before.steps}
+        now = bench.run.steps
+        differ = [n for n in only if n in now and n in known and now[n].outputs != known[n].outputs]
+        bench.freshness.leave_behind(follow_from(differ, bench.editor.graph) - set(only))
+        bench.canvas.mark_stale(bench.find_stale())
 
     async def draw(self) -> None:
         """Draw what a run changes beside the canvas."""

@@ -33,9 +33,7 @@ class Freshness:
         #: Node -> outputs, pinned data, and whether they are the same; comparing reads all of it.
         self._compared: dict[str, tuple[Mapping[str, Any], Mapping[str, Any], bool]] = {}
 
-    def start(
-        self, graph: Graph, inputs: Mapping[str, Any], *, behind: Iterable[str] = ()
-    ) -> None:
+    def start(self, graph: Graph, inputs: Mapping[str, Any], *, behind: Iterable[str] = ()) -> None:
         """From now on results of this graph are shown, besides older ones that are `behind`.
 
         `inputs` are those of the run. To be called while the steps of the run before are known.
@@ -50,7 +48,9 @@ class Freshness:
         if self._base is None or self._ran is None or inputs != self._inputs:
             return set()
         pinned = {id_ for id_, spec in graph.nodes.items() if spec.pinned is not None}
-        known = {id_ for id_ in pinned if id_ in self._base.nodes and not self._base.nodes[id_].pinned}
+        known = {
+            id_ for id_ in pinned if id_ in self._base.nodes and not self._base.nodes[id_].pinned
+        }
         held = {id_ for id_ in known if self._holds(graph, graph.nodes[id_])}
         free = _unpinned(graph, held)
         moved = touched(self._base, free, self._registry, holds=lambda s: self._holds(graph, s))
@@ -59,6 +59,10 @@ class Freshness:
     def ran(self, nodes: Iterable[str]) -> None:
         """These nodes have run with the graph that was started."""
         self._behind -= set(nodes)
+
+    def leave_behind(self, nodes: Iterable[str]) -> None:
+        """What these nodes show does not follow from what others gave by now."""
+        self._behind |= set(nodes)
 
     def stale(self, graph: Graph) -> set[str]:
         """Nodes whose shown results may differ from what they would give now."""

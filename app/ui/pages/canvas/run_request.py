@@ -34,6 +34,11 @@ class RunRequest:
         return replace(self, options=options)
 
     @property
+    def only(self) -> tuple[str, ...] | None:
+        """The nodes that run, where others only stand in with what they gave before."""
+        return self.options.only if self.options is not None else None
+
+    @property
     def partial(self) -> bool:
         """Whether it runs less than the whole workflow."""
         return self.options is not None and (

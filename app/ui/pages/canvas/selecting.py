@@ -27,8 +27,10 @@ class Selecting:
         bench.chosen = selection.nodes
         bench.node = selection.nodes[0] if len(selection.nodes) == 1 else None
         self.refresh()
-        shown = "true" if selection.nodes else "false"
-        ui.run_javascript(f"ragloom.reveal('inspector', {shown})")
+        # Of several nodes there is nothing to show: the panel stays as it is.
+        if len(selection.nodes) < 2:
+            shown = "true" if selection.nodes else "false"
+            ui.run_javascript(f"ragloom.reveal('inspector', {shown})")
 
     def refresh(self) -> None:
         """Draw the selected node again."""

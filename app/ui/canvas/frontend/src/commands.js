@@ -58,6 +58,7 @@ export function useCommands({ flow, root, ops, emit, say, editable, groups, pick
     },
     toggle_disabled: () => nodeIds().length && toggleDisabled(nodeIds()),
     toggle_pinned: () => nodeIds().length === 1 && emit('nodeAction', { action: 'toggle_pinned', node: nodeIds()[0] }),
+    run_selection: () => editable.value && nodeIds().length && emit('nodeAction', { action: 'run_selection', node: nodeIds()[0] }),
     connect: () => {
       if (editable.value && cards().length === 1) pick.connect(cards()[0])
       else if (editable.value) say('Select one node, then press C to connect it.', false)

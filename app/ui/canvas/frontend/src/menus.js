@@ -23,6 +23,7 @@ export function useMenus({ root, flow, groups, perform, ops, nodeAction, editabl
     return tidyUp([
       ...(!many && yes ? [{ label: 'Run to here', icon: 'play_arrow', run: () => nodeAction('run_to', view.id) }] : []),
       ...(!many ? extra().filter((e) => yes || !e.edits).map((e) => ({ label: e.label, icon: e.icon, keys: e.keys, run: () => nodeAction(e.action, view.id) })) : []),
+      many && yes && command('Run the selection', 'play_arrow', 'run_selection'),
       !many && { label: 'Open settings', icon: 'tune', keys: 'Enter', run: () => nodeAction('open', view.id) },
       line,
       !many && yes && command('Rename', 'edit', 'rename', 'F2'),

@@ -29,6 +29,14 @@ _MAIL_FIELD = re.compile(r"([A-Za-z][A-Za-z-]{1,40}):[ \t]")
 _MAIL_ONLY = frozenset({"message-id", "mime-version", "received", "return-path", "content-type"})
 _OOXML_PARTS = (("word/", media.DOCX), ("ppt/", media.PPTX), ("xl/", media.XLSX))
 
+#: Part of an old container -> what the file is, and what to save it as.
+_OLD_FILES = (
+    ("worddocument", "a Word document of Office 2003 or older", ".docx"),
+    ("powerpoint document", "a PowerPoint presentation of Office 2003 or older", ".pptx"),
+    ("__properties_version1.0", "a message of Outlook", ".eml or .html"),
+    ("visiodocument", "a drawing of Visio", ".pdf"),
+)
+
 #: Extension -> media type, of extractors that other packages add.
 _extra_extensions: dict[str, str] = {}
 
@@ -66,7 +74,7 @@ def detect(path: Path, filename: str = "") -> str:
     if head.startswith(b"PK"):
         return _zip_type(path, name, extension)
     if head.startswith(_OLE):
-        raise _ole_error(path, name, extension)
+        return _ole_type(path, name, extension)
     if extension in _extra_extensions:
         return _extra_extensions[extension]
     if (found := _by_magic(head)) is not None:
@@ -102,6 +110,8 @@ def _text_type(head: bytes, name: str, extension: str) -> str:
         raise _wrong_type(name, extension, "an HTML page" if html else "plain text")
     if html and named not in (media.MARKDOWN, media.RST):
         return media.HTML
+    if named == media.XLS:  # what programs export under this name
+        return media.TEXT if text.startswith("<") else media.CSV
     return _by_start(text, named) or named or media.TEXT
 
 
@@ -163,19 +173,35 @@ def _zip_type(path: Path, name: str, extension: str) -> str:
     )
 
 
-def _ole_error(path: Path, name: str, extension: str) -> DocumentError:
+def _ole_type(path: Path, name: str, extension: str) -> str:
     """Old Office files and encrypted new ones share a container."""
-    data = path.read_bytes()
-    if "EncryptedPackage".encode("utf-16-le") in data:
-        return DocumentError(
+    parts = _ole_parts(path)
+    if parts & {"workbook", "book"}:
+        return media.XLS
+    if "encryptedpackage" in parts:
+        raise DocumentError(
             "encrypted",
             f"“{name}” is encrypted with a password.",
             "Give its password, or upload a copy without a password.",
         )
+    for part, what, newer in _OLD_FILES:
+        if part in parts:
+            raise _unsupported(name, what, f"Open it, save it as {newer} and upload that.")
     newer = {".doc": ".docx", ".xls": ".xlsx", ".ppt": ".pptx"}.get(extension[:4], ".docx")
-    return _unsupported(
+    raise _unsupported(
         name, "a file of Office 2003 or older", f"Open it, save it as {newer} and upload that."
     )
+
+
+def _ole_parts(path: Path) -> set[str]:
+    """Return the names at the top of such a container, lower case; none where it is damaged."""
+    import olefile
+
+    try:
+        with olefile.OleFileIO(path) as container:
+            return {entry[0].lower() for entry in container.listdir() if entry}
+    except Exception:  # hostile ones end in any class of error
+        return set()
 
 
 def _unsupported(name: str, what: str, fix: str = "") -> DocumentError:

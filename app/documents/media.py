@@ -8,6 +8,7 @@ PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+XLS = "application/vnd.ms-excel"
 HTML = "text/html"
 MARKDOWN = "text/markdown"
 TEXT = "text/plain"
@@ -38,6 +39,7 @@ NAMES = {
     DOCX: "a Word document",
     PPTX: "a PowerPoint presentation",
     XLSX: "an Excel workbook",
+    XLS: "an old Excel workbook",
     HTML: "an HTML page",
     MARKDOWN: "Markdown",
     TEXT: "plain text",
@@ -68,7 +70,7 @@ EXTENSIONS = {
     ".pdf": PDF,
     ".docx": DOCX, ".docm": DOCX, ".dotx": DOCX,
     ".pptx": PPTX, ".pptm": PPTX, ".ppsx": PPTX,
-    ".xlsx": XLSX, ".xlsm": XLSX,
+    ".xlsx": XLSX, ".xlsm": XLSX, ".xls": XLS,
     ".html": HTML, ".htm": HTML, ".xhtml": HTML,
     ".md": MARKDOWN, ".markdown": MARKDOWN, ".mdx": MARKDOWN,
     ".txt": TEXT, ".text": TEXT, ".log": TEXT,
@@ -103,7 +105,7 @@ BINARY = frozenset({PDF, DOCX, PPTX, XLSX, EPUB, ODT, ODS, ODP, *IMAGES})
 
 #: For messages: what can be read.
 SUPPORTED = (
-    "pdf, docx, pptx, xlsx, odt, ods, odp, rtf, epub, html, md, rst, tex, ipynb, txt, csv, json, jsonl, "
+    "pdf, docx, pptx, xlsx, xls, odt, ods, odp, rtf, epub, html, md, rst, tex, ipynb, txt, csv, json, jsonl, "
     "eml, vtt, srt, images (png, jpg, tiff, webp, bmp, gif) and zip archives of these"
 )
 

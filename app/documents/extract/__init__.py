@@ -22,6 +22,7 @@ _MODULES = {
     media.DOCX: "docx",
     media.PPTX: "pptx",
     media.XLSX: "xlsx",
+    media.XLS: "xls",
     media.HTML: "html",
     media.MARKDOWN: "markdown",
     media.TEXT: "plain",

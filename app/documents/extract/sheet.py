@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Any, NamedTuple
 
 from app.documents.errors import DocumentError
-from app.documents.extract.builder import Blocks
+from app.documents.extract.builder import Across, Blocks
 from app.documents.extract.options import ExtractOptions
 
 #: Empty rows after which a sheet is over.
 MAX_EMPTY_ROWS = 20_000
 
+#: Columns that are read; a stray cell at the far end of a sheet costs nothing then.
+MAX_COLUMNS = 1_000
+#: Merged cells of a sheet that are looked at, and rows one of them may reach over.
+MAX_MERGES = 5_000
+MAX_MERGED_ROWS = 200
+
 Rows = list[list[str]]
+
+
+class Merge(NamedTuple):
+    """A range of merged cells, rows and columns from 1."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
 
 
 def add_sheet(
@@ -98,3 +115,43 @@ def _beside(run: Rows) -> Iterator[Rows]:
 
 def _is_table(area: Rows) -> bool:
     return sum(any(row) for row in area) > 1 and max(map(len, area)) > 1
+
+
+def filled(rows: Iterable[list[str]], merges: Sequence[Merge]) -> Iterator[list[str]]:
+    """Yield rows with merged cells filled: along a row as `Across`, below as the text again."""
+    waiting = sorted(merges, reverse=True)
+    open_: list[tuple[Merge, str]] = []
+    for number, row in enumerate(rows, 1):
+        open_ = [(merge, text) for merge, text in open_ if merge.bottom >= number]
+        while waiting and waiting[-1].top <= number:
+            merge = waiting.pop()
+            if merge.top == number and merge.left <= len(row) and row[merge.left - 1]:
+                open_.append((merge, row[merge.left - 1]))
+        for merge, text in open_:
+            last = min(merge.right, MAX_COLUMNS)
+            row.extend([""] * (last - len(row)))
+            for column in range(merge.left, last + 1):
+                row[column - 1] = text if column == merge.left else Across(text)
+        yield row
+
+
+def value_text(value: Any, style: str = "") -> str:
+    """Return a cell's value as people see it; `style` is its number format."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float | int):
+        return _number(value, style)
+    if isinstance(value, datetime):
+        midnight = value.time() == time(0)
+        return value.date().isoformat() if midnight else value.isoformat(sep=" ")
+    if isinstance(value, date | time | timedelta):
+        return str(value)
+    return str(value).strip()
+
+
+def _number(value: float, style: str) -> str:
+    if style.rstrip('"').endswith("%"):
+        return f"{value * 100:.10g}%"
+    return str(value) if isinstance(value, int) else f"{value:.12g}"

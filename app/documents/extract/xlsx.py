@@ -4,37 +4,30 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator
 from contextlib import closing
-from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from app.documents import media
 from app.documents.archive import check_zip
-from app.documents.extract.builder import Across, Blocks
+from app.documents.extract.builder import Blocks
 from app.documents.extract.ooxml import core_properties, open_package
 from app.documents.extract.options import ExtractOptions
 from app.documents.extract.pictures import Pictures
-from app.documents.extract.sheet import add_sheet
+from app.documents.extract.sheet import (
+    MAX_COLUMNS,
+    MAX_MERGED_ROWS,
+    MAX_MERGES,
+    Merge,
+    add_sheet,
+    filled,
+    value_text,
+)
 from app.documents.extract.xlsx_extras import sheet_charts, sheet_comments, sheet_pictures
 from app.documents.model import ExtractedDocument
 
-#: Columns that are read; a stray cell at the far end of a sheet costs nothing then.
-MAX_COLUMNS = 1_000
-#: Merged cells of a sheet that are looked at, and rows one of them may reach over.
-MAX_MERGES = 5_000
-MAX_MERGED_ROWS = 200
 _MERGE = re.compile(rb'<(?:\w+:)?mergeCell\s+ref="([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})"')
-
-
-class Merge(NamedTuple):
-    """A range of merged cells, rows and columns from 1."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
 
 
 def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
@@ -83,11 +76,11 @@ def _sheet(
     before = len(blocks.items)
     # Rows that are not read to the end hold the file open.
     with closing(_rows(sheet)) as rows:
-        add_sheet(blocks, _filled(rows, _merges(package, part)), page, options)
-    filled = len(blocks.items) > before
+        add_sheet(blocks, filled(rows, _merges(package, part)), page, options)
+    has_cells = len(blocks.items) > before
     for title, data in sheet_charts(package, part):
         blocks.add("paragraph", title, page=page)
-        if not filled:  # a chart beside its data only repeats it
+        if not has_cells:  # a chart beside its data only repeats it
             blocks.table(data, page=page)
     for text in sheet_pictures(package, part, scans):
         blocks.add("image", text, page=page)
@@ -122,41 +115,5 @@ def _rows(sheet: Any) -> Generator[list[str]]:
             yield [_text(cell) for cell in row[:MAX_COLUMNS]]
 
 
-def _filled(rows: Iterator[list[str]], merges: Sequence[Merge]) -> Iterator[list[str]]:
-    """Yield rows with merged cells filled: along a row as `Across`, below as the text again."""
-    waiting = sorted(merges, reverse=True)
-    open_: list[tuple[Merge, str]] = []
-    for number, row in enumerate(rows, 1):
-        open_ = [(merge, text) for merge, text in open_ if merge.bottom >= number]
-        while waiting and waiting[-1].top <= number:
-            merge = waiting.pop()
-            if merge.top == number and merge.left <= len(row) and row[merge.left - 1]:
-                open_.append((merge, row[merge.left - 1]))
-        for merge, text in open_:
-            last = min(merge.right, MAX_COLUMNS)
-            row.extend([""] * (last - len(row)))
-            for column in range(merge.left, last + 1):
-                row[column - 1] = text if column == merge.left else Across(text)
-        yield row
-
-
 def _text(cell: Any) -> str:
-    value = cell.value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, float | int):
-        return _number(value, getattr(cell, "number_format", "") or "")
-    if isinstance(value, datetime):
-        midnight = value.time() == time(0)
-        return value.date().isoformat() if midnight else value.isoformat(sep=" ")
-    if isinstance(value, date | time | timedelta):
-        return str(value)
-    return str(value).strip()
-
-
-def _number(value: float, style: str) -> str:
-    if style.rstrip('"').endswith("%"):
-        return f"{value * 100:.10g}%"
-    return str(value) if isinstance(value, int) else f"{value:.12g}"
+    return value_text(cell.value, getattr(cell, "number_format", "") or "")

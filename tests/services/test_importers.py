@@ -99,7 +99,6 @@ async def test_branches_take_one_way_and_the_other_stays_empty() -> None:
          "conditions": [test(["sys", "query"], "start with", "x"),
                         test(["sys", "query"], "is", "Bread?")]},
     ]  # fmt: skip
-    cases[1]["conditions"][0]["comparison_operator"] = "empty"
     graph, report = load(
         dify(
             [
@@ -124,6 +123,7 @@ async def test_branches_take_one_way_and_the_other_stays_empty() -> None:
 
     assert await said("When is the tide?") == {"answer": "About tides."}
     assert await said("Bread?") == {"answer_2": "On Bread?"}
+    assert await said("xylophone") == {"answer_2": "On xylophone"}
     assert await said("tide and moon") == {"answer_3": "Something else."}
 
 
@@ -256,6 +256,33 @@ def test_a_ragflow_agent_with_branches_and_tools() -> None:
     assert {"Docs chunks>chunks Agent", "Categorize product>query Agent"} <= wires(graph)
     assert "tvly" not in json.dumps(graph.dump())
     assert errors(graph) == []
+
+
+def test_what_a_ragflow_agent_posts_is_the_body_of_the_request() -> None:
+    variables = [{"key": "ask", "ref": "sys.query"}, {"key": "lang", "value": "de"}]
+    params = {"url": "https://example.com/x", "method": "post", "variables": variables}
+    graph, report = load(
+        {
+            "components": {
+                "begin": {"obj": {"component_name": "Begin"}, "downstream": ["Invoke:A"]},
+                "Invoke:A": {
+                    "obj": {"component_name": "Invoke", "params": params},
+                    "downstream": ["Message:B"],
+                },
+                "Message:B": {
+                    "obj": {
+                        "component_name": "Message",
+                        "params": {"content": ["{Invoke:A@result}"]},
+                    }
+                },
+            }
+        }
+    )
+    request = node(graph, "Invoke")
+    assert (request.type, request.config["method"]) == ("http_request", "POST")
+    assert request.config["body"] == '{"ask": {{ (asked.text) | tojson }}, "lang": "de"}'
+    assert errors(graph) == []
+    assert report.placeholders == 0
 
 
 def test_circles_are_cut_where_they_lead_back_and_it_is_said() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -42,6 +42,18 @@ class Out:
     port: str
     value_type: type[PortValue]
     path: str = ""
+
+
+@dataclass
+class Part:
+    """What a step became."""
+
+    main: Out | None = None
+    #: Outputs by the name that the other system gives them.
+    fields: dict[str, Out] = field(default_factory=dict)
+    #: Ways out of a branch, by handle.
+    ways: dict[str, Out] = field(default_factory=dict)
+    placeholder: str = ""
 
 
 class Draft:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from app.engine.graph import EdgeSpec
 from app.engine.values import PortValue
-from app.services.importers.draft import Out
+from app.services.importers.draft import Out, Part
 from app.services.importers.prompting import refs_in
 from app.services.importers.source import VARIABLE, Ref, Step
 
 if TYPE_CHECKING:
-    from app.services.importers.build import Builder, Part
+    from app.services.importers.builder import Builder
 
 #: Placeholders that a remark names.
 _NAMED = 8
@@ -45,8 +45,6 @@ def said(titles: list[str]) -> str:
 
 def placeholder(b: Builder, step: Step) -> Part:
     """A node that keeps what was there, with a port for everything it was wired to."""
-    from app.services.importers.build import Part
-
     title = step.title or step.kind or "Step"
     b.placeholders.append(title)
     config = {

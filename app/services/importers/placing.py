@@ -14,7 +14,7 @@ from app.services.exports.text import note_height
 
 if TYPE_CHECKING:
     from app.engine.graph import Graph
-    from app.services.importers.build import Builder
+    from app.services.importers.builder import Builder
 
 #: Width of a node with the room beside it, and height of a usual one with the room below.
 COLUMN, ROW = 304.0, 176.0

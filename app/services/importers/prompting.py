@@ -13,7 +13,7 @@ from app.services.importers.draft import Out
 from app.services.importers.source import QUESTION, VARIABLE, Ref, Template
 
 if TYPE_CHECKING:
-    from app.services.importers.build import Builder
+    from app.services.importers.builder import Builder
 
 MAX_SOURCE = 49_000
 _BRACE = re.compile(r"\{(?=[{%#]|\Z)")

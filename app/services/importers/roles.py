@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from app.engine.values import Answer, Chunks, Documents, Query
-from app.services.importers.control import CONTROL, holds_steps
-from app.services.importers.draft import Out
+from app.services.importers.branching import approval, branch, classify, merge
+from app.services.importers.data import extract, http
+from app.services.importers.draft import Out, Part
 from app.services.importers.models import FALLBACK, model_name
 from app.services.importers.placeholders import (
     placeholder,
@@ -25,18 +26,17 @@ from app.services.importers.prompting import (
     refs_in,
     says_something,
 )
+from app.services.importers.repeating import holds_steps, repeat
 from app.services.importers.source import QUESTION, VARIABLE, Ref, Step, Template
 
 if TYPE_CHECKING:
-    from app.services.importers.build import Builder, Part
+    from app.services.importers.builder import Builder
 
 __all__ = ["build", "history", "holds_steps", "placeholder_input", "placeholder_output", "refs_of"]
 
 
 def build(b: Builder, step: Step) -> Part:
     """Make the nodes of a step; a placeholder where there is no equal."""
-    from app.services.importers.build import Part
-
     if step.role in ("part", "nothing"):
         b.mapped += 1
         return Part()
@@ -57,8 +57,6 @@ def build(b: Builder, step: Step) -> Part:
 
 
 def _start(b: Builder, step: Step) -> Part:
-    from app.services.importers.build import Part
-
     part = Part()
     inputs: list[dict[str, Any]] = step.settings.get("inputs", [])
     asks = bool(step.settings.get("question", True))
@@ -99,16 +97,12 @@ def _input(b: Builder, step: Step, entry: dict[str, Any], first: bool) -> Out | 
 
 
 def _text(b: Builder, step: Step) -> Part | None:
-    from app.services.importers.build import Part
-
     config = {"name": step.settings.get("name") or "text", "default": plain(step.texts["text"])}
     node = b.draft.add("text_input", step.title, config, step.id)
     return Part(b.draft.out(node, "text")) if node else None
 
 
 def _file(b: Builder, step: Step) -> Part | None:
-    from app.services.importers.build import Part
-
     node = b.draft.add("file_input", step.title, {}, step.id)
     if node is None:
         return None
@@ -120,8 +114,6 @@ def _file(b: Builder, step: Step) -> Part | None:
 
 
 def _prompt(b: Builder, step: Step) -> Part | None:
-    from app.services.importers.build import Part
-
     title = step.title or "Prompt"
     jinja = step.settings.get("jinja")
     if isinstance(jinja, str):
@@ -151,8 +143,6 @@ def _language_model(b: Builder, step: Step) -> Part | None:
 def _ask(
     b: Builder, step: Step, config: dict[str, Any], system: Template, user: Template
 ) -> Part | None:
-    from app.services.importers.build import Part
-
     inputs = Inputs(b, step.id)
     config["system"] = b.redactor.text(inputs.written(system))
     config["prompt"] = b.redactor.text(inputs.written(user)) or " "
@@ -173,8 +163,6 @@ def _generate(
     user: Template,
     passages: Out,
 ) -> Part | None:
-    from app.services.importers.build import Part
-
     asks_only = all(
         _is(b, piece, Query) if isinstance(piece, Ref) else not piece.strip() for piece in user
     )
@@ -216,8 +204,6 @@ def _usable(b: Builder, step: Step, model: str, has_passages: bool) -> str:
 
 
 def _retrieve(b: Builder, step: Step) -> Part | None:
-    from app.services.importers.build import Part
-
     config = {
         key: value
         for key in ("k", "search_type", "semantic_weight", "score_threshold")
@@ -253,8 +239,6 @@ def _retrieve(b: Builder, step: Step) -> Part | None:
 
 
 def _output(b: Builder, step: Step) -> Part | None:
-    from app.services.importers.build import Part
-
     part = Part()
     for name, template in step.texts.items():
         out = _written(b, step, name, template)
@@ -306,8 +290,6 @@ def _unique(name: str, taken: Any) -> str:
 
 
 def _files(b: Builder, step: Step) -> Part | None:
-    from app.services.importers.build import Part
-
     node = b.draft.add("files", step.title or "Files", {}, step.id)
     return Part(b.draft.out(node, "documents")) if node else None
 
@@ -326,8 +308,6 @@ def _chunk(b: Builder, step: Step) -> Part | None:
 
 
 def _index(b: Builder, step: Step) -> Part | None:
-    from app.services.importers.build import Part
-
     node = b.draft.add("index", step.title or "Index", {}, step.id)
     if node is None:
         return None
@@ -345,8 +325,6 @@ def _index(b: Builder, step: Step) -> Part | None:
 def _after(
     b: Builder, step: Step, node_type: str, config: dict[str, Any], into: str, out: str
 ) -> Part | None:
-    from app.services.importers.build import Part
-
     node = b.draft.add(node_type, step.title or node_type, config, step.id)
     if node is None:
         return None
@@ -369,7 +347,14 @@ MAKERS: dict[str, Callable[[Builder, Step], Part | None]] = {
     "read": _read,
     "chunk": _chunk,
     "index": _index,
-    **CONTROL,
+    "branch": branch,
+    "classify": classify,
+    "merge": merge,
+    "approval": approval,
+    "extract": extract,
+    "http": http,
+    "map": repeat,
+    "loop": repeat,
 }
 
 

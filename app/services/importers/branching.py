@@ -1,37 +1,24 @@
-"""Branches, classifiers, requests, repetition: steps that decide what runs, and what goes out."""
+"""Steps that decide what runs: conditions, classifiers, merges, and questions to people."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from app.engine.values import Json, PortValue, Text, Values
-from app.services.importers.draft import Out
+from app.engine.values import PortValue, Text
+from app.services.importers.draft import Out, Part
 from app.services.importers.models import model_name
 from app.services.importers.prompting import Inputs, compose, plain, refs_in
-from app.services.importers.source import VARIABLE, Ref, Step, Template, Test
+from app.services.importers.source import VARIABLE, Ref, Step, Test
 
 if TYPE_CHECKING:
-    from app.services.importers.build import Builder, Part
+    from app.services.importers.builder import Builder
 
 _UNARY = ("is_true", "is_false", "is_empty", "is_not_empty")
 
 
-def holds_steps(b: Builder, step: Step) -> bool:
-    """Whether the steps inside of a step become a workflow of their own."""
-    inside = any(other.parent == step.id for other in b.source.steps.values())
-    return step.role in ("map", "loop") and inside and b.registry.get(step.role) is not None
-
-
-# -- branches ----------------------------------------------------------------------------
-
-
 def branch(b: Builder, step: Step) -> Part | None:
     """A condition where there is one test, else a switch over what an expression says."""
-    from app.services.importers.build import Part
-
     ways = [way for way in step.ways if way.tests]
     if not ways or sum(len(way.tests) for way in ways) > 40:
         return None
@@ -162,8 +149,6 @@ def _names(wanted: list[str], taken: tuple[str, ...]) -> list[str]:
 
 def classify(b: Builder, step: Step) -> Part | None:
     """A label for each way."""
-    from app.services.importers.build import Part
-
     if not 2 <= len(step.ways) <= 40:
         return None
     taken = ("label", "scores", "otherwise")
@@ -215,8 +200,6 @@ def _subject(b: Builder, step: Step, asked: list[Ref], value: Out) -> Out | None
 
 def merge(b: Builder, step: Step) -> Part | None:
     """The first of several values that is there, or all passages."""
-    from app.services.importers.build import Part
-
     outs = [out for ref in step.refs if (out := b.resolve(ref)) is not None]
     if not outs:
         outs = [part.main for part in b.before(step) if part.main is not None]
@@ -235,8 +218,6 @@ def merge(b: Builder, step: Step) -> Part | None:
 
 def approval(b: Builder, step: Step) -> Part | None:
     """A person looks at what came before."""
-    from app.services.importers.build import Part
-
     before = [p.main for p in b.before(step) if p.main is not None]
     value = before[0] if before else b.query(step)
     message = plain(step.texts.get("message", ())).strip()
@@ -248,200 +229,3 @@ def approval(b: Builder, step: Step) -> Part | None:
     ways = {"0": "approved", "1": "rejected"}
     kind = value.value_type
     return Part(ways={w.handle: Out(node, ways.get(w.handle, "approved"), kind) for w in step.ways})
-
-
-# -- data and requests -------------------------------------------------------------------
-
-
-def extract(b: Builder, step: Step) -> Part | None:
-    """Fields as a JSON Schema."""
-    from app.services.importers.build import Part
-
-    properties = {f["name"]: _property(f) for f in step.settings.get("fields", ())}
-    if not properties:
-        return None
-    required = [f["name"] for f in step.settings["fields"] if f["required"]]
-    schema: dict[str, Any] = {"type": "object", "properties": properties}
-    if required:
-        schema["required"] = required
-    model = model_name(step.settings.get("model"), step.settings.get("provider"))
-    config: dict[str, Any] = {
-        "json_schema": schema,
-        "instructions": plain(step.texts.get("instructions", ())),
-    }
-    if model:
-        config["model"] = model
-    node = b.draft.add("extract_data", step.title or "Extract data", config, step.id)
-    if node is None:
-        return None
-    refs = refs_in(step.texts.get("text", ()))
-    out = b.resolve_for(refs[0], step.id) if refs else b.query(step)
-    if out is not None and out.path:
-        out = b.draft.convert(out, Text)
-    b.draft.wire(out or b.query(step), node, "text")
-    data = b.draft.out(node, "data")
-    fields = {name: Out(node, "data", Json, name) for name in properties if name.isidentifier()}
-    return Part(data, fields)
-
-
-def _property(entry: dict[str, Any]) -> dict[str, Any]:
-    kind = entry["type"].lower()
-    if "array" in kind:
-        item = "number" if "number" in kind else "object" if "object" in kind else "string"
-        found: dict[str, Any] = {"type": "array", "items": {"type": item}}
-    else:
-        known = {"number": "number", "boolean": "boolean", "bool": "boolean", "object": "object"}
-        found = {"type": known.get(kind, "string")}
-    if entry["description"]:
-        found["description"] = entry["description"]
-    return found
-
-
-def http(b: Builder, step: Step) -> Part | None:
-    """A request; keys are left out and go into a secret of the server."""
-    from app.services.importers.build import Part
-
-    inputs = Inputs(b, step.id, whole=True)
-    method = step.settings.get("method", "GET")
-    config: dict[str, Any] = {
-        "method": method if method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD") else "GET",
-        "url": b.redactor.text(_encoded(inputs, step.texts.get("url", ()))),
-        "parameters": _pairs(b, inputs, step.texts.get("params", ())),
-        "headers": _pairs(b, inputs, step.texts.get("headers", ())),
-        "fail_on_error": False,
-    }
-    body = step.texts.get("body", ())
-    if method in ("POST", "PUT", "PATCH"):
-        config["body"] = b.redactor.text(_encoded(inputs, body))
-        if "form" in step.settings.get("body_type", "") and "json" not in config["body"][:1]:
-            config["content_type"] = "application/x-www-form-urlencoded"
-        elif "raw" in step.settings.get("body_type", ""):
-            config["content_type"] = "text/plain"
-    inputs.hold(b.gate(step))
-    config["inputs"] = inputs.specs()
-    node = b.draft.add("http_request", step.title or "HTTP request", config, step.id)
-    if node is None or "url" not in b.graph.nodes[node].config:
-        return None
-    inputs.connect(node)
-    if step.settings.get("authorised"):
-        b.remark(
-            f"“{step.title}” sent a key, which was not imported: name it {{{{ secret.NAME }}}} in a "
-            "header and set RAGLOOM_SECRET_NAME for the server."
-        )
-    b.remark(f"Allow the host of “{step.title}” in the settings of the server (http_allow).")
-    text = b.draft.out(node, "text")
-    return Part(
-        text,
-        {
-            "body": text,
-            "status_code": b.draft.out(node, "status"),
-            "headers": b.draft.out(node, "headers"),
-            "json": b.draft.out(node, "data"),
-        },
-    )
-
-
-def _encoded(inputs: Inputs, template: Template) -> str:
-    return inputs.written(template).strip()
-
-
-def _pairs(b: Builder, inputs: Inputs, template: Template) -> dict[str, str]:
-    """Lines of “name: value”."""
-    found: dict[str, str] = {}
-    for line in inputs.written(template).splitlines()[:40]:
-        name, _, value = line.partition(":")
-        name = name.strip()[:100]
-        if not name or not re.fullmatch(r"[\w.\-\[\]]+", name):
-            continue
-        kept = b.redactor.data({name: value.strip()})[name]
-        if kept and kept != "(removed)":
-            found[name] = kept
-    return found
-
-
-# -- repetition --------------------------------------------------------------------------
-
-
-def repeat(b: Builder, step: Step) -> Part | None:
-    """An iteration or loop: its steps become the workflow inside a map or loop node."""
-    from app.services.importers.build import Builder, Part
-
-    if not holds_steps(b, step):
-        return None
-    inner = Builder(b.source, b.registry, inside=step.id, outer=b)
-    inner.build()
-    result = inner.result(step.settings.get("result"))
-    if result is None:
-        return None
-    inner.graph.outputs = {"result": (result.node, result.port)}
-    outputs = [{"name": "result", "type": result.value_type.type_name}]
-    taken = list(inner.inlets.items())
-    inputs = [
-        {"name": name, "type": inner.inlet_types[name], "required": True} for name, _ in taken
-    ]
-    inner.graph.name = ""
-    config: dict[str, Any] = {
-        "body": {
-            "graph": inner.graph.dump(),
-            "workflow": "",
-            "revision": None,
-            "interface": {"inputs": inputs, "outputs": outputs},
-        }
-    }
-    if step.role == "map":
-        config["item"] = "item"
-        config["concurrency"] = step.settings.get("concurrency") or 1
-        config["on_failure"] = step.settings.get("on_failure") or "fail"
-    else:
-        config["max_rounds"] = step.settings.get("rounds") or 5
-        b.remark(f"Write in “{step.title}” what ends the loop; it runs its rounds in full now.")
-    node = b.draft.add(step.role, step.title or step.role.title(), config, step.id)
-    if node is None:
-        return None
-    _wire_list(b, step, node)
-    for name, ref in taken:
-        if name != "item":
-            b.draft.wire(b.resolve_for(ref, step.id), node, name)
-    b.absorb(inner)
-    kind = Values if step.role == "map" else result.value_type
-    return Part(Out(node, "result", kind))
-
-
-def _wire_list(b: Builder, step: Step, node: str) -> None:
-    if step.role != "map":
-        return
-    refs = refs_in(step.texts.get("items", ()))
-    out = b.resolve_for(refs[0], step.id) if refs else None
-    if out is None:
-        out = _fixed_list(b, step)
-    if out is None:
-        out = next((p.main for p in b.before(step) if p.main is not None), None) or b.query(step)
-    if out.path or out.value_type.type_name in ("Text", "Answer"):
-        # A model writes its list as text.
-        text = b.draft.convert(out, Text) if out.path else out
-        reader = b.draft.add("parse_json", f"List for {step.title}"[:100], {}, step.id)
-        if reader is not None and text is not None and b.draft.wire(text, reader, "text"):
-            out = b.draft.out(reader, "data")
-    b.draft.wire(Out(out.node, out.port, out.value_type), node, "items")
-
-
-def _fixed_list(b: Builder, step: Step) -> Out | None:
-    """A list that is written into the step."""
-    written = plain(step.texts.get("items", ())).strip()
-    if not written:
-        return None
-    config = {"name": "items", "default": b.redactor.text(written)}
-    node = b.draft.add("text_input", f"List of {step.title}"[:100], config, step.id)
-    return b.draft.out(node, "text") if node else None
-
-
-CONTROL: dict[str, Callable[[Builder, Step], Part | None]] = {
-    "branch": branch,
-    "classify": classify,
-    "merge": merge,
-    "approval": approval,
-    "extract": extract,
-    "http": http,
-    "map": repeat,
-    "loop": repeat,
-}

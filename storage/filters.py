@@ -4,7 +4,8 @@ A filter maps fields to conditions, all of which must hold. A condition is a val
 values (any of them), or an object of operators: $eq, $ne, $in, $nin, $gt, $gte, $lt, $lte,
 $contains. Document fields: document_id, filename, media_type, title, pages, size, and
 metadata.NAME; chunk fields: page, headings, language. A name that is none of these is looked up in
-the document's metadata.
+the document's metadata, where the author of a mail is its sender, and the date of a document the day
+and time at which it was changed, sent or made.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ _DOCUMENT_FIELDS = {
     "pages",
     "size",
 }
+#: What stands for a field of the metadata that a document does not have.
+_INSTEAD = {"author": ("sender",), "date": ("modified", "sent", "created")}
 _CHUNK_FIELDS = {"page", "headings", "language"}
 
 
@@ -92,6 +95,15 @@ class Filters(Passages):
         return self._candidates.get(
             (commit_id, key), lambda: self._select(commit_id, filters, frozenset(languages))
         )
+
+    def documents_with(self, commit_id: str, filters: Mapping[str, Any]) -> set[str]:
+        """Documents at a commit whose fields satisfy `filters`, by id. Raises InvalidFilter."""
+        tests = {name: _test(name, condition) for name, condition in filters.items()}
+        return {
+            facts["document_id"]
+            for facts in self._facts_at(commit_id)
+            if all(test(_fact(facts, name)) for name, test in tests.items())
+        }
 
     def _select(
         self, commit_id: str, filters: Mapping[str, Any], languages: frozenset[str]
@@ -170,9 +182,12 @@ class Filters(Passages):
 def _fact(facts: Mapping[str, Any], name: str) -> Any:
     if name in _DOCUMENT_FIELDS:
         return facts[name]
-    value: Any = facts["metadata"]
-    for part in name.removeprefix("metadata.").split("."):
+    metadata, name = facts["metadata"], name.removeprefix("metadata.")
+    value: Any = metadata
+    for part in name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
+    if value is None and name in _INSTEAD:
+        return next((metadata[other] for other in _INSTEAD[name] if metadata.get(other)), None)
     return value
 
 

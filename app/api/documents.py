@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -15,6 +16,7 @@ from app.api.problems import Door, error_body
 from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.ingestion.service import IncomingFile
+from app.services.knowledge.document_lists import document_filters
 from app.services.problems import explain
 from app.services.threads import call
 from app.services.views import (
@@ -130,10 +132,20 @@ async def list_documents(
     text: Annotated[str, Query(max_length=200, description="Part of the file name.")] = "",
     status: DocumentStatus | None = None,
     language: Annotated[str, Query(max_length=16, description="ISO 639-1 code.")] = "",
+    author: Annotated[
+        str, Query(max_length=200, description="Part of the author's name; of mail, the sender's.")
+    ] = "",
+    since: Annotated[
+        date | None, Query(description="Changed, sent or made on this day or later.")
+    ] = None,
+    until: Annotated[
+        date | None, Query(description="Changed, sent or made on this day or earlier.")
+    ] = None,
 ) -> Page[DocumentView]:
     """List documents: those on their way in or failed first."""
+    filters = document_filters(author, since, until)
     return await services.knowledge.documents(
-        kb, ref, limit, offset, text, status=status, language=language
+        kb, ref, limit, offset, text, status=status, language=language, filters=filters
     )
 
 

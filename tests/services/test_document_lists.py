@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator
+from datetime import date
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from app.services.container import Services
 from app.services.ingestion.service import IncomingFile
+from app.services.knowledge.document_lists import document_filters
+from app.services.views import SearchConfig
 from storage.errors import NotFound
 from tests.documents.pdfs import line, simple_pdf
 from tests.services.conftest import FACTS, Fill, opened
@@ -56,6 +60,45 @@ async def test_documents_are_filtered_by_status_and_language(
     health = (await services.knowledge.health([kb, "kb_none"]))[kb]
     assert (health.failed, health.pending, health.paused) == (2, 0, 0)
     assert health.size > 0
+
+
+async def test_documents_are_filtered_by_author_and_date(
+    services: Services, kb: str, fill: Fill
+) -> None:
+    about = "---\nauthor: {}\ndate: {}\n---\n\n# On {}\n\nWhat is said of the harbour.\n"
+    mail = "From: Ada Lovelace <ada@example.org>\nTo: b@example.org\nSubject: Tides\n"
+    mail += "Date: Wed, 01 May 2024 23:30:00 +0000\n\nThe tide is high at noon.\n"
+    await fill(
+        kb,
+        {
+            "old.md": about.format("Ada Lovelace", "1843-07-10", "engines"),
+            "new.md": about.format("Grace Hopper", "2024-05-02", "ships"),
+            "note.eml": mail,
+            **FACTS,
+        },
+    )
+
+    async def names(*wanted: Any) -> list[str]:
+        filters = document_filters(*wanted)
+        page = await services.knowledge.documents(kb, filters=filters)
+        assert page.total == len(page.items)
+        config = SearchConfig(k=50, filters=filters)
+        found = await services.search.search(kb, "harbour tide", config)
+        # A search takes the same filters.
+        assert {c.document_name for c in found.results} == {d.filename for d in page.items}
+        return [document.filename for document in page.items]
+
+    assert await names("ada") == ["note.eml", "old.md"]
+    assert await names("", date(2024, 5, 1)) == ["new.md", "note.eml"]
+    assert await names("", None, date(2024, 5, 1)) == ["note.eml", "old.md"]
+    assert await names("ada", date(2024, 5, 1), date(2024, 5, 1)) == ["note.eml"]
+    assert await names("", date(2024, 5, 2), date.max) == ["new.md"]
+    assert await names("nobody") == []
+    # What failed has neither.
+    await services.ingest.wait(
+        (await services.ingest.submit(kb, [IncomingFile("b.pdf", data=b"%PDF-1.7 no")])).job_id, 60
+    )
+    assert await names("ada") == ["note.eml", "old.md"]
 
 
 async def test_chunks_are_read_by_number_and_found_by_place(

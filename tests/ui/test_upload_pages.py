@@ -121,3 +121,34 @@ async def test_what_others_take_in_and_remove_is_followed(user: User, services: 
         await services.knowledge.delete_document(kb, result.document_id)
     await user.should_not_see("“b.pdf” is named .pdf")
     await user.should_not_see("More of a.md")
+
+
+async def test_documents_are_found_by_author_and_day(user: User, services: Services) -> None:
+    kb = (await services.knowledge.create("Harbour")).knowledge_base_id
+    about = "---\nauthor: {}\ndate: {}\n---\n\n# On {}\n\nWhat is said of the harbour.\n"
+    files = [
+        IncomingFile("old.md", about.format("Ada", "1843-07-10", "engines").encode()),
+        IncomingFile("new.md", about.format("Grace", "2024-05-02", "ships").encode()),
+    ]
+    job = await services.ingest.submit(kb, files)
+    await services.ingest.wait(job.job_id, 60)
+
+    def days() -> list[ui.input]:
+        fields = user.find(kind=ui.input).elements
+        return sorted((f for f in fields if f.props.get("type") == "date"), key=lambda f: f.id)
+
+    await user.open(f"/knowledge/{kb}")
+    await user.should_see("old.md")
+    user.find(kind=ui.button, content="More filters").click()
+    user.find(kind=ui.input, content="Author").type("grace")
+    await user.should_not_see("old.md")
+    await user.should_see("new.md")
+    days()[1].value = "2000-01-01"
+    await user.should_see("No such document")
+    user.find(kind=ui.button, content="Show all documents").click()
+    await user.should_see("old.md")
+    assert not any(field.value for field in days())
+    await user.open(f"/knowledge/{kb}?tab=Search&q=harbour")
+    await user.should_see("2 passages")
+    days()[0].value = "2024-05-02"
+    await user.should_see("1 passage")

@@ -15,10 +15,11 @@ from app.services.ingestion.kb_pipeline import PipelineChecks
 from app.services.ingestion.pipeline_ref import PipelineRef
 from app.services.ingestion.processing import KnowledgeConfig, read_knowledge_config
 from app.services.ingestion.service import IngestService
+from app.services.knowledge.document_lists import Wanted, list_documents
 from app.services.knowledge.indexer import Indexer
 from app.services.knowledge.passages import joined_text
 from app.services.models import DEFAULT_EMBEDDER, ModelService
-from app.services.rows import STATUS_OF_TASK, chunk_view, commit_view, document_view
+from app.services.rows import chunk_view, commit_view, document_view
 from app.services.threads import call
 from app.services.views import (
     ChunkView,
@@ -152,12 +153,17 @@ class KnowledgeService:
     async def documents(
         self, kb: str, ref: str = "main", limit: int = 50, offset: int = 0, text: str = "",
         status: DocumentStatus | None = None, language: str = "",
+        filters: Mapping[str, Any] | None = None,
     ) -> Page[DocumentView]:  # fmt: skip
         """Documents on their way in or failed first, then those at `ref` by file name.
 
-        `text` is a part of the name or title; what is on its way has no language yet.
+        `text` is a part of the name or title, `filters` are those of a search. What is on its way
+        has no language, author or date yet. Raises NotFound, InvalidFilter.
         """
-        return await call(self._documents, kb, ref, limit, offset, text, status, language)
+        wanted = Wanted(text, status, language, filters or {})
+        return await call(
+            list_documents, self._repository, self._jobs, kb, ref, wanted, limit, offset
+        )
 
     async def health(self, kb_ids: Sequence[str]) -> dict[str, KnowledgeBaseHealth]:
         """What of each knowledge base needs somebody, and its size in bytes."""
@@ -376,50 +382,6 @@ class KnowledgeService:
     def _branches(self, kb: str) -> tuple[str, ...]:
         row = self._repository.find(kb)
         return tuple(ref.name for ref in self._repository.branches(row.id))
-
-    def _documents(
-        self, kb: str, ref: str, limit: int, offset: int, text: str,
-        status: DocumentStatus | None, language: str,
-    ) -> Page[DocumentView]:  # fmt: skip
-        row = self._repository.find(kb)
-        commit = self._repository.resolve(row.id, ref)
-        tasks = {task.document_id: task for task in self._jobs.open_tasks(row.id)}
-        manifest = self._repository.manifest(commit.id)
-        wanted = {
-            document_id: task
-            for document_id, task in tasks.items()
-            if status is None or STATUS_OF_TASK[task.status] == status
-        }
-        new = [
-            task
-            for document_id, task in wanted.items()
-            if document_id not in manifest
-            and text.casefold() in task.filename.casefold()
-            and not language
-        ]
-        coming = new[offset : offset + limit]
-        found, total = self._repository.documents_at(
-            commit.id,
-            limit - len(coming),
-            max(0, offset - len(new)),
-            text or None,
-            language=language or None,
-            only=None if status in (None, "ready") else list(wanted),
-            but=list(tasks) if status == "ready" else (),
-        )
-        documents = {
-            document.id: document
-            for document in self._repository.documents([task.document_id for task in coming])
-        }
-        items = [
-            document_view(documents[task.document_id], None, task)
-            for task in coming
-            if task.document_id in documents
-        ]
-        items += [
-            document_view(document, version, tasks.get(document.id)) for document, version in found
-        ]
-        return Page(items=items, total=len(new) + total)
 
     def _version(self, kb_id: str, document_id: str, ref: str) -> tables.DocumentVersion | None:
         commit = self._repository.resolve(kb_id, ref)

@@ -8,10 +8,13 @@ from typing import Any
 from nicegui import events, ui
 
 from app.services.container import Services
+from app.services.ingestion.service import LOCKED
+from app.services.knowledge.document_lists import document_filters
 from app.services.views import DocumentView, KnowledgeBaseStats
 from app.ui import parts, person, text
 from app.ui.expecting import Expecting
 from app.ui.pages.common import MoreList
+from app.ui.pages.knowledge.days import Days
 from app.ui.pages.knowledge.files import original_href
 from app.ui.pages.knowledge.processing_form import ask_processing
 from app.ui.pages.knowledge.uploads import Uploads
@@ -23,8 +26,6 @@ _STATUS = {
     "processing": ("accent", "sync", "Working"),
     "cancelled": ("warn", "block", "Cancelled"),
 }
-#: Errors that a password may mend.
-_LOCKED = ("encrypted", "wrong_password")
 #: Errors that text recognition may mend.
 _SCANS = ("ocr_off", "no_text")
 
@@ -53,8 +54,13 @@ class Documents:
             self._status.props["aria-label"] = "Status"
             self._language = ui.select({"": "Any language"}, value="")
             self._language.props["aria-label"] = "Language"
-            for field in (self._text, self._status, self._language):
-                field.on_value_change(self.refresh)
+            self._more = parts.bare("More filters", self._show_more, icon="tune")
+        with parts.div("rl-toolbar rl-docs-bar rl-hidden") as self._more_bar:
+            self._author = ui.input(placeholder="Author").props("debounce=200 clearable")
+            self._author.props["aria-label"] = "Author, or sender of a mail"
+            self._days = Days(self.refresh)
+        for field in (self._text, self._status, self._language, self._author):
+            field.on_value_change(self.refresh)
         with parts.div("rl-docs-picked rl-hidden") as self._picked:
             self._count = parts.label("", "rl-strong")
             parts.div("rl-grow")
@@ -98,7 +104,9 @@ class Documents:
         for _, box in list(self._ticked.values()):
             box.value = True
         self._tell()
-        filtered = bool(self._text.value or self._status.value or self._language.value)
+        filtered = bool(
+            self._text.value or self._status.value or self._language.value or self._filters()
+        )
         for element, visible in (
             (self._table, total > 0),
             (self._bar, total > 0 or filtered),
@@ -120,11 +128,20 @@ class Documents:
             text=self._text.value or "",
             status=self._status.value or None,
             language=self._language.value or "",
+            filters=self._filters(),
         )
         return page.items, page.total
 
+    def _filters(self) -> dict[str, Any]:
+        return document_filters(self._author.value or "", *self._days.span)
+
+    def _show_more(self) -> None:
+        self._more_bar.classes(remove="rl-hidden")
+        self._more.classes("rl-hidden")
+
     def _show_all(self) -> None:
-        self._text.value = self._status.value = self._language.value = ""
+        self._text.value = self._status.value = self._language.value = self._author.value = ""
+        self._days.clear()
 
     async def _menu(self, event: events.ValueChangeEventArguments[bool]) -> None:
         self._menus += 1 if event.value else -1
@@ -257,6 +274,8 @@ class Documents:
             with parts.div("rl-col").style("gap: 0"):
                 self._name(document, href, ready)
             tone, icon, word = _STATUS[document.status]
+            if document.status == "error" and (document.error or {}).get("code") in LOCKED:
+                tone, icon, word = "warn", "lock", "Locked"
             with parts.div():
                 parts.badge(word, tone, icon)
             parts.label(str(document.pages or ""), "rl-num rl-muted")
@@ -290,7 +309,7 @@ class Documents:
                 parts.tag("span", text.count(lost, "correction") + " to look at")
         if document.error:
             title, fix = parts.error_words(document.error)
-            if document.error.get("code") in _LOCKED:
+            if document.error.get("code") in LOCKED:
                 fix = "Give its password, or upload a copy without one."
             parts.label(title, "rl-danger rl-small")
             if fix:
@@ -298,7 +317,7 @@ class Documents:
 
     def _actions(self, document: DocumentView, href: str, ready: bool) -> None:
         failed = document.status in ("error", "cancelled")
-        if failed and (document.error or {}).get("code") in _LOCKED:
+        if failed and (document.error or {}).get("code") in LOCKED:
             parts.icon_button("key", "Give the password", self._act(self._password, document))
         elif failed and (document.error or {}).get("code") in _SCANS:
             parts.icon_button(

@@ -6,8 +6,10 @@ from nicegui import ui
 
 from app.engine.problems import RagloomError
 from app.services.container import Services
+from app.services.knowledge.document_lists import document_filters
 from app.services.views import SearchConfig
 from app.ui import parts, text, viewers
+from app.ui.pages.knowledge.days import Days
 
 _KINDS = {"hybrid": "Hybrid", "semantic": "Meaning", "keyword": "Words", "adaptive": "Adaptive"}
 _FIELDS = {
@@ -55,6 +57,7 @@ class Search:
             self._field.props["aria-label"] = "What must hold the words"
             self._holds = ui.input(placeholder="holds anything").props("debounce=400 clearable")
             self._holds.props["aria-label"] = "Words that it must hold"
+            self._days = Days(self._run)
             self._branch = ui.select({"main": "In use (main)"}, value="main")
             self._branch.props('aria-label="What is in use, or a copy of it"')
             await self.refresh()
@@ -88,7 +91,8 @@ class Search:
             ref=str(self._branch.value),
             expand="parent" if self._expand.value else "none",
             target_languages=[self._language.value] if self._language.value else [],
-            filters={str(self._field.value): {"$contains": words}} if words else {},
+            filters=document_filters("", *self._days.span)
+            | ({str(self._field.value): {"$contains": words}} if words else {}),
         )
 
     async def _run(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import openpyxl
 import openpyxl.drawing.image
 import pptx
 import pytest
+import xlsxwriter
 from PIL import Image, ImageDraw, ImageFont
 
 from app.documents.errors import DocumentError
@@ -198,6 +200,43 @@ def test_pictures_on_a_sheet_are_read_within_limits(
     assert found.metadata["pictures_left_by_ocr"] == 1
     monkeypatch.setattr(pictures, "MAX_PIXELS", 900 * 600 - 1)
     assert images(ocr="auto") == []
+
+
+def test_pictures_placed_in_cells_of_a_workbook_are_read(tmp_path: Path) -> None:
+    book = xlsxwriter.Workbook(path := tmp_path / "bills.xlsx")
+    sheet = book.add_worksheet("Bills")
+    sheet.write_row("A1", ["Bill", "Scan"])
+    sheet.write_row("A2", ["first"])
+    sheet.embed_image("B2", "a.png", {"image_data": io.BytesIO(png(picture()))})
+    yellow = io.BytesIO(png(picture(paper="yellow")))
+    said = {"image_data": yellow, "description": "A yellow bill"}
+    book.add_worksheet("More").embed_image("C300", "b.png", said)
+    sheet.write_formula("B3", "=1/0", value="#VALUE!")  # no picture
+    book.close()
+    read = " ".join(WORDS)
+    for options, first, second in (
+        (ExtractOptions(), "", "A yellow bill"),
+        (AUTO, read, "\n".join(["A yellow bill", *WORDS])),
+    ):
+        _, table, _, last = extract(path, options=options).blocks
+        assert table.cells == (("Bill", "Scan"), ("first", first), ("", "#VALUE!"))
+        assert (last.page, last.text) == (2, second)
+    with zipfile.ZipFile(path) as package:
+        parts = {name: package.read(name) for name in package.namelist()}
+    for name, old, new in (
+        ("xl/metadata.xml", b'i="0"', b'i="99999999999"'),
+        ("xl/metadata.xml", b'<rc t="1"', b'<rc t="0"'),
+        ("xl/richData/rdrichvalue.xml", b"<rv s=", b"<rv x="),
+        ("xl/richData/richValueRel.xml", b"rel ", b"rem "),
+        ("xl/richData/_rels/richValueRel.xml.rels", b"../media/", b"../../../etc/"),
+        ("xl/richData/rdrichvaluestructure.xml", b"<rvStructures", b"<"),
+    ):
+        with zipfile.ZipFile(path, "w") as package:
+            for part, data in parts.items():
+                package.writestr(part, data.replace(old, new) if part == name else data)
+        found = extract(path, options=AUTO)
+        assert found.blocks[1].cells[0] == ("Bill", "Scan"), name
+        assert WORDS[0] not in found.blocks[1].text, name
 
 
 def test_a_picture_on_every_slide_is_read_once(

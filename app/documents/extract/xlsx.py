@@ -25,6 +25,7 @@ from app.documents.extract.sheet import (
     value_text,
 )
 from app.documents.extract.xlsx_extras import sheet_charts, sheet_comments, sheet_pictures
+from app.documents.extract.xlsx_rich import PLACEHOLDER, CellPictures
 from app.documents.model import ExtractedDocument
 
 _MERGE = re.compile(rb'<(?:\w+:)?mergeCell\s+ref="([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})"')
@@ -45,12 +46,13 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
             sheets = book.worksheets
             options.check_pages(len(sheets), "workbook", "sheets")
             blocks, scans = Blocks(options.max_chars), Pictures(options)
+            in_cells = CellPictures(package, scans)
             hidden = []
             for number, sheet in enumerate(sheets, 1):
                 if sheet.sheet_state != "visible":
                     hidden.append(sheet.title)
                     continue
-                _sheet(blocks, scans, sheet, package, number, options)
+                _sheet(blocks, scans, in_cells, sheet, package, number, options)
             title, metadata = core_properties(source)
         finally:
             book.close()
@@ -66,8 +68,8 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
 
 
 def _sheet(
-    blocks: Blocks, scans: Pictures, sheet: Any, package: zipfile.ZipFile, page: int,
-    options: ExtractOptions,
+    blocks: Blocks, scans: Pictures, in_cells: CellPictures, sheet: Any,
+    package: zipfile.ZipFile, page: int, options: ExtractOptions,
 ) -> None:  # fmt: skip
     blocks.heading(sheet.title, 1, page=page)
     part = getattr(sheet, "_worksheet_path", "")
@@ -75,7 +77,7 @@ def _sheet(
     sheet.reset_dimensions()
     before = len(blocks.items)
     # Rows that are not read to the end hold the file open.
-    with closing(_rows(sheet)) as rows:
+    with closing(_rows(sheet, in_cells, part)) as rows:
         add_sheet(blocks, filled(rows, _merges(package, part)), page, options)
     has_cells = len(blocks.items) > before
     for title, data in sheet_charts(package, part):
@@ -108,11 +110,16 @@ def _merges(package: zipfile.ZipFile, part: str) -> list[Merge]:
     return sorted(set(found))[:MAX_MERGES]
 
 
-def _rows(sheet: Any) -> Generator[list[str]]:
+def _rows(sheet: Any, in_cells: CellPictures, part: str) -> Generator[list[str]]:
+    pictures = in_cells.on_sheet(part)
     # Asked for so many columns, openpyxl would fill each row up to them.
     with closing(sheet.iter_rows()) as rows:
-        for row in rows:
-            yield [_text(cell) for cell in row[:MAX_COLUMNS]]
+        for number, row in enumerate(rows, 1):
+            texts = [_text(cell) for cell in row[:MAX_COLUMNS]]
+            for column, value in pictures.get(number, ()):
+                if column <= len(texts) and texts[column - 1] == PLACEHOLDER:
+                    texts[column - 1] = in_cells.text(value)
+            yield texts
 
 
 def _text(cell: Any) -> str:

@@ -20,7 +20,7 @@ def sheet_charts(package: zipfile.ZipFile, part: str) -> Iterator[tuple[str, lis
     count = 0
     for drawing in _related(package, part, ("/drawing",)):
         for chart in _related(package, drawing, ("/chart",)):
-            root = _xml(package, chart)
+            root = part_xml(package, chart)
             count += 1
             if root is not None and count <= MAX_CHARTS:
                 yield chart_table(root)
@@ -30,9 +30,9 @@ def sheet_pictures(package: zipfile.ZipFile, part: str, reader: Pictures) -> Ite
     """Yield what the pictures on a sheet are said to show, and what stands in them."""
     count = 0
     for drawing in _related(package, part, ("/drawing",)):
-        root = _xml(package, drawing)
+        root = part_xml(package, drawing)
         names = {
-            id_: path for id_, kind, path in _relations(package, drawing) if kind.endswith("/image")
+            id_: path for id_, kind, path in relations(package, drawing) if kind.endswith("/image")
         }
         for picture in root.iter("{*}pic") if root is not None else ():
             count += 1
@@ -50,18 +50,18 @@ def sheet_pictures(package: zipfile.ZipFile, part: str, reader: Pictures) -> Ite
 def sheet_comments(package: zipfile.ZipFile, part: str) -> Iterator[str]:
     """Yield the comments on a sheet with their cells; threads once, with their authors."""
     authors: dict[str, str] = {}
-    persons = _xml(package, "xl/persons/person.xml")
+    persons = part_xml(package, "xl/persons/person.xml")
     if persons is not None:
         authors = authors_of(persons)
     threads = [
         item
         for name in _related(package, part, ("/threadedComment",))
-        if (root := _xml(package, name)) is not None
+        if (root := part_xml(package, name)) is not None
         for item in comments(root, authors)
     ]
     placed = {place for place, _ in threads}
     for name in _related(package, part, ("/comments",)):
-        root = _xml(package, name)
+        root = part_xml(package, name)
         if root is not None:
             threads += [item for item in comments(root) if item[0] not in placed]
     for place, text in threads:
@@ -70,13 +70,13 @@ def sheet_comments(package: zipfile.ZipFile, part: str) -> Iterator[str]:
 
 def _related(package: zipfile.ZipFile, part: str, kinds: tuple[str, ...]) -> list[str]:
     """Return the parts that a part refers to by relations whose types end so."""
-    return [path for _, kind, path in _relations(package, part) if kind.endswith(kinds)]
+    return [path for _, kind, path in relations(package, part) if kind.endswith(kinds)]
 
 
-def _relations(package: zipfile.ZipFile, part: str) -> list[tuple[str, str, str]]:
+def relations(package: zipfile.ZipFile, part: str) -> list[tuple[str, str, str]]:
     """Return id, type and path of the parts that a part refers to."""
     folder, name = posixpath.split(part)
-    root = _xml(package, posixpath.join(folder, "_rels", f"{name}.rels"))
+    root = part_xml(package, posixpath.join(folder, "_rels", f"{name}.rels"))
     found = []
     for relation in root.iter("{*}Relationship") if root is not None else ():
         target = attribute(relation, "Target")
@@ -87,6 +87,7 @@ def _relations(package: zipfile.ZipFile, part: str) -> list[tuple[str, str, str]
     return found
 
 
-def _xml(package: zipfile.ZipFile, name: str) -> Any:
+def part_xml(package: zipfile.ZipFile, name: str) -> Any:
+    """Return the root element of a part, None where it is missing or no XML."""
     data = read_member(package, name)
     return parse(data) if data is not None else None

@@ -91,7 +91,7 @@ class SourceRepository:
         with self._db.read() as session:
             return session.exec(query).one()
 
-    def advance(self, source_id: str, expected: float | None, next_at: float) -> bool:
+    def advance(self, source_id: str, expected: float | None, next_at: float | None) -> bool:
         """Move on the time of a source that is still due at `expected`; one server gets True."""
         with self._db.write() as session:
             found = session.connection().execute(

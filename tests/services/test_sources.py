@@ -425,6 +425,26 @@ async def test_a_source_is_refreshed_at_its_time_and_once_for_what_was_missed(
             await services.sources.change(kb, made.source_id, **{"cron": "@daily", **bad})
 
 
+async def test_a_source_whose_time_zone_is_gone_holds_up_no_other(
+    services: Services, kb: str, folder: Path, tmp_path: Path
+) -> None:
+    repository = SourceRepository(services.database)
+    other = tmp_path / "other"
+    other.mkdir()
+    made = []
+    for place, zone, ago_s in ((other, "Mars/Olympus", 60), (folder, "UTC", 30)):
+        source = await services.sources.add(
+            kb, "folder", str(place), cron="0 3 * * *", refresh=False
+        )
+        values = {"next_at": time.time() - ago_s, "timezone": zone}
+        repository.change(source.source_id, values)
+        made.append(source)
+    services.sources.rescheduled()
+    await until(lambda: number_of(repository, made[1]) == 1)
+    assert repository.get(made[0].source_id).next_at is None
+    await ended(services, made[1])
+
+
 def number_of(repository: SourceRepository, source: SourceView) -> int:
     row: Source = repository.get(source.source_id)
     return row.refreshes

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from app.engine.problems import RagloomError
-from app.services.automation.cron import next_time
+from app.services.automation.cron import BadSchedule, next_time
 from app.services.broadcast import Broadcast
 from app.services.ingestion.service import IngestService
-from app.services.problems import explain
 from app.services.sources.checks import (
     check_room,
     checked_location,
@@ -24,8 +22,7 @@ from app.services.sources.checks import (
     short_name,
 )
 from app.services.sources.folder import Roots
-from app.services.sources.readers import FolderReader, Reader, SitemapReader, UrlReader
-from app.services.sources.refresh import Refresh
+from app.services.sources.refreshing import Refreshing
 from app.services.sources.views import (
     Kind,
     RefreshView,
@@ -36,13 +33,12 @@ from app.services.sources.views import (
     refresh_view,
     source_view,
 )
-from app.services.sources.web import Crawler
-from app.services.threads import call
+from app.services.threads import call, see_through
 from app.services.views import Page
 from app.services.web import WebService
 from storage.errors import Conflict, NotFound, StorageError
 from storage.knowledge import KnowledgeRepository
-from storage.source_tables import Source, SourceRefresh
+from storage.source_tables import Source
 from storage.sources import SourceRepository, new_source_id
 
 if TYPE_CHECKING:
@@ -50,14 +46,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Sources that are refreshed side by side; further ones wait.
-_AT_ONCE = 2
 #: Seconds between looks at a refresh that is about to begin, or goes on elsewhere.
 _POLL_S = 0.05
-#: Largest page that is fetched, in bytes: it is held in memory until it is stored.
-MAX_PAGE_BYTES = 50 * 1024 * 1024
-#: Between attempts to write down how a refresh ended, while the disk is full.
-_BACKOFF_S = (0.2, 1.0, 5.0, 15.0)
 
 
 class SourceService:
@@ -79,11 +69,9 @@ class SourceService:
         self._knowledge = knowledge
         self._web = web
         self._roots = roots
-        self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._running: dict[str, asyncio.Task[None]] = {}
-        self._refreshes: dict[str, Refresh] = {}
-        self._cancelling: set[str] = set()
-        self._closed = False
+        self._refreshing = Refreshing(
+            sources, ingest, web, roots, self._remove_document, self._tell
+        )
         self._updates: Broadcast[tuple[str, str]] = Broadcast()
         #: Called where a time was set or moved, by whoever looks at the clock.
         self.rescheduled: Callable[[], None] = lambda: None
@@ -91,17 +79,14 @@ class SourceService:
     async def recover(self) -> None:
         """Go on with the refreshes that an earlier process left."""
         for row in await call(self._sources.running):
-            if row.source_id not in self._running:
+            if not self.busy(row.source_id):
                 source = await call(self._sources.get, row.source_id)
                 log.info("Going on with the refresh of the source %s", source.id)
-                self._go(source, row)
+                self._refreshing.go(source, row)
 
     async def close(self) -> None:
         """Stop; refreshes under way go on at the next start."""
-        self._closed = True
-        for task in self._running.values():
-            task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await self._refreshing.close()
         self._updates.close()
 
     # -- sources ----------------------------------------------------------------------------
@@ -196,7 +181,7 @@ class SourceService:
     ) -> None:
         """Forget a source; with `documents`, take its documents out too. Raises NotFound."""
         row = await self._own(kb, source_id)
-        await self._stop(row.id)
+        await self._refreshing.stop(row.id)
         if documents:
             known = await call(self._sources.known, row.id)
             for item in known.values():
@@ -230,7 +215,9 @@ class SourceService:
         """Reports of the refreshes of a source, newest first. Raises NotFound."""
         row = await self._own(kb, source_id)
         rows, total = await call(self._sources.refreshes, row.id, limit, offset)
-        return Page(items=[refresh_view(one, self._counts(row.id)) for one in rows], total=total)
+        return Page(
+            items=[refresh_view(one, self._refreshing.counts(row.id)) for one in rows], total=total
+        )
 
     # -- refreshing -------------------------------------------------------------------------
 
@@ -242,9 +229,12 @@ class SourceService:
         Raises NotFound, Conflict while one is under way.
         """
         row = await self._own(kb, source_id)
-        begun = await call(self._sources.begin, row.id, trigger, full=full)
-        self._go(row, begun)
+        await see_through(self._begin(row, trigger, full=full))
         return await self._view(row)
+
+    async def _begin(self, row: Source, trigger: str, *, full: bool) -> None:
+        """Write down that a refresh begins, and begin it: never the one without the other."""
+        self._refreshing.go(row, await call(self._sources.begin, row.id, trigger, full=full))
 
     async def cancel(self, kb: str, source_id: str) -> SourceView:
         """Stop a refresh, and what it has handed in; documents that are in already stay.
@@ -252,7 +242,7 @@ class SourceService:
         Raises NotFound, RagloomError “conflict” where none is under way.
         """
         row = await self._own(kb, source_id)
-        if not await self._stop(row.id):
+        if not await self._refreshing.stop(row.id):
             raise RagloomError(
                 f"“{row.name}” is not being refreshed.",
                 code="conflict",
@@ -273,7 +263,7 @@ class SourceService:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while True:
-                    if task := self._running.get(row.id):
+                    if task := self._refreshing.task(row.id):
                         await asyncio.wait([task])
                     last = (await call(self._sources.latest, [row])).get(row.id)
                     if last is None or last.status != "running":
@@ -287,7 +277,7 @@ class SourceService:
 
     def busy(self, source_id: str) -> bool:
         """Whether a source is being refreshed here."""
-        return source_id in self._running
+        return self._refreshing.task(source_id) is not None
 
     async def watch(self, kb: str) -> AsyncIterator[str]:
         """Ids of sources of a knowledge base as they change, until the server stops."""
@@ -310,7 +300,11 @@ class SourceService:
     async def fire_due(self, now: float) -> None:
         """Refresh what is due: once, however often it was missed while no server ran."""
         for row in await call(self._sources.due, now):
-            following = next_time(row.cron, row.timezone, now)
+            try:
+                following = next_time(row.cron, row.timezone, now)
+            except BadSchedule as error:  # such as a time zone that this machine does not know
+                log.warning("The source %s is refreshed no more by itself: %s", row.id, error)
+                following = None
             # Whoever moves the time on starts it: with several servers, only one does.
             if not await call(self._sources.advance, row.id, row.next_at, following):
                 continue
@@ -319,91 +313,10 @@ class SourceService:
             except (Conflict, NotFound):
                 # The refresh before has not ended, or the source has just gone.
                 log.info("The source %s was not refreshed at its time", row.id)
+            except StorageError:
+                log.warning("The source %s could not be refreshed", row.id, exc_info=True)
 
     # -- inside -----------------------------------------------------------------------------
-
-    def _go(self, source: Source, row: SourceRefresh) -> None:
-        if self._closed:
-            return  # it begins at the next start
-        task = asyncio.create_task(self._work(source, row), name=f"refresh {source.id}")
-        self._running[source.id] = task
-        self._tell(source)
-
-    async def _work(self, source: Source, row: SourceRefresh) -> None:
-        refresh = self._refreshes[source.id] = Refresh(
-            self._sources,
-            self._ingest,
-            self._remove_document,
-            self._reader(source),
-            source,
-            row,
-            remove_gone=SourceSettings.model_validate(source.settings).remove_gone,
-            changed=lambda refresh: self._tell(refresh.source),
-        )
-        try:
-            status, error = await self._ran(refresh)
-            await self._ended(row, status, error)
-        finally:
-            self._refreshes.pop(source.id, None)
-            self._running.pop(source.id, None)
-            self._tell(source)
-
-    async def _ran(self, refresh: Refresh) -> tuple[str, dict[str, Any] | None]:
-        """Status and error of a refresh at its end."""
-        source = refresh.source
-        try:
-            async with self._slots:
-                await refresh.run()
-        except asyncio.CancelledError:
-            if source.id not in self._cancelling:
-                raise  # the server stops: it goes on at the next start
-            for job_id in refresh.row.jobs:
-                await self._ingest.cancel(job_id)
-            return "cancelled", None
-        except NotFound as failure:
-            log.info("The source %s is gone, or what it needs: %s", source.id, failure)
-            return "failed", explain(failure).data()
-        except Exception as failure:
-            # Whatever it was, it must be said where people look.
-            return "failed", explain(failure).data()
-        return "completed", None
-
-    async def _ended(self, row: SourceRefresh, status: str, error: dict[str, Any] | None) -> None:
-        """Write down how a refresh ended, as soon as that can be written."""
-        for wait_s in itertools.chain(_BACKOFF_S, itertools.repeat(_BACKOFF_S[-1])):
-            try:
-                await call(self._sources.end, row.source_id, row.number, status, error=error)
-            except NotFound:
-                return  # the source was removed meanwhile
-            except StorageError:
-                log.warning("The end of a refresh cannot be written; trying again", exc_info=True)
-                await asyncio.sleep(wait_s)
-            else:
-                return
-
-    def _reader(self, source: Source) -> Reader:
-        settings = SourceSettings.model_validate(source.settings)
-        limit = self._ingest.limits.file_bytes
-        if source.kind == "folder":
-            return FolderReader(
-                source.location, source.prefix, settings, self._roots, max_file_bytes=limit
-            )
-        crawler = Crawler(self._web, max_bytes=min(limit, MAX_PAGE_BYTES), pause_s=settings.pause_s)
-        if source.kind == "url":
-            return UrlReader(source.location, crawler)
-        return SitemapReader(source.location, settings, crawler)
-
-    async def _stop(self, source_id: str) -> bool:
-        task = self._running.get(source_id)
-        if task is None:
-            return False
-        self._cancelling.add(source_id)
-        try:
-            task.cancel()
-            await asyncio.wait([task])
-        finally:
-            self._cancelling.discard(source_id)
-        return True
 
     async def _own(self, kb: str, source_id: str) -> Source:
         base = await call(self._repository.find, kb)
@@ -434,13 +347,11 @@ class SourceService:
         counts = self._sources.item_counts([row.id for row in rows])
         latest = self._sources.latest(rows)
         return [
-            source_view(row, counts.get(row.id, 0), latest.get(row.id), self._counts(row.id))
+            source_view(
+                row, counts.get(row.id, 0), latest.get(row.id), self._refreshing.counts(row.id)
+            )
             for row in rows
         ]
-
-    def _counts(self, source_id: str) -> Mapping[str, int]:
-        refresh = self._refreshes.get(source_id)
-        return {} if refresh is None else dict(refresh.counts)
 
 
 _Sources = list[Source]

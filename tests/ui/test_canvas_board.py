@@ -14,6 +14,7 @@ from app.engine.events import (
     RunFinished,
     RunStarted,
 )
+from app.engine.options import KEPT, PINNED, PINNED_SAME
 from app.ui.canvas.board import RunBoard, statuses_of_steps
 
 AT: dict[str, Any] = {"run_id": "r", "at": time.time()}
@@ -49,6 +50,16 @@ def test_what_runs_inside_a_node_is_shown_on_its_card() -> None:
     assert status["inner"] == "Retrieve"
     assert board.feed(finished("map[12]/find")) == {}
     assert set(board.statuses) == {"map", "last"}
+
+
+def test_outputs_that_were_given_say_so() -> None:
+    board = begun("find", "write")
+    for reason, word in ((PINNED, "Pinned"), (PINNED_SAME, "Pinned"), (KEPT, "Kept")):
+        given = NodeFinished(node_id="find", duration_ms=0, cached=True, reason=reason, **AT)
+        assert (board.feed(given)["find"] or {})["word"] == word
+        step = {"node_id": "find", "status": "completed", "cached": True, "reason": reason}
+        assert statuses_of_steps([step])["find"]["word"] == word
+    assert "word" not in (board.feed(finished("write"))["write"] or {})
 
 
 def test_a_question_to_a_person_is_shown_also_from_inside() -> None:

@@ -19,6 +19,7 @@ from app.engine.events import (
     RunStarted,
     TokenEvent,
 )
+from app.engine.options import KEPT, PINNED, PINNED_SAME
 
 Status = dict[str, Any]
 
@@ -99,6 +100,7 @@ class RunBoard:
                     "duration_ms": event.duration_ms,
                     "reason": event.reason,
                     "items": item_counts(event.outputs),
+                    **_stands_in(event.reason),
                 }
             case NodeSkipped():
                 return {"state": "skipped", "reason": event.reason}
@@ -132,6 +134,14 @@ _STEP_STATES = {
 }
 
 
+#: What is said of outputs that were given, by the reason of the step.
+_WORDS = {PINNED: "Pinned", PINNED_SAME: "Pinned", KEPT: "Kept"}
+
+
+def _stands_in(reason: str) -> Status:
+    return {"word": _WORDS[reason]} if reason in _WORDS else {}
+
+
 def statuses_of_steps(steps: Iterable[Mapping[str, Any]]) -> dict[str, Status]:
     """Statuses of a past run from its steps (JSON data: node_id, status, duration_ms, …)."""
     statuses: dict[str, Status] = {}
@@ -149,6 +159,7 @@ def statuses_of_steps(steps: Iterable[Mapping[str, Any]]) -> dict[str, Status]:
             "reason": step.get("reason") or "",
             "error": error or "",
             "items": item_counts(step.get("outputs") or {}),
+            **_stands_in(step.get("reason") or ""),
         }
     return statuses
 

@@ -40,7 +40,7 @@ Events of the browser, by name and payload (registered here; pages use the callb
 A status is ``{state, elapsed_ms, duration_ms, reason, error, done, total, message, items, stale}``
 with only `state` required: idle, waiting, running, asking (a person has to decide), done, cached,
 skipped, failed, cancelled. `done` of `total` is shown while it runs, and `inner`, the node that
-runs inside it.
+runs inside it. `word` says more than “Cached” of outputs that were pinned or kept.
 `items` is {output port: count}, shown on the wires. `app.ui.canvas.board.RunBoard` makes statuses
 from the events of a run.
 """

@@ -21,6 +21,8 @@ COLUMN, ROW = 304.0, 176.0
 GRID = 8.0
 #: Room that is left below a node or note, and beside it.
 _ROOM, _BESIDE = 32.0, 16.0
+#: Height of the line with which a node says on the canvas how it is.
+_STATUS = 32.0
 _MOST_NOTES = 200
 #: Left, top, right, bottom.
 _Rect = tuple[float, float, float, float]
@@ -40,7 +42,8 @@ def arrange(builder: Builder) -> None:
     rest = [n for n in graph.nodes if n not in places]
     _beside(graph, rest, places)
     # As high as they are drawn; where they stand does not matter for that.
-    heights = {id_: card.height for id_, card in lay_out(graph, builder.registry).cards.items()}
+    drawn = lay_out(graph, builder.registry).cards
+    heights = {id_: card.height + _STATUS for id_, card in drawn.items()}
     _spread(places, heights)
     for node_id, spec in graph.nodes.items():
         spec.position = places.get(node_id, (0.0, 0.0))
@@ -147,7 +150,7 @@ def _notes(
     for number, note in enumerate(builder.source.notes[:_MOST_NOTES], 1):
         text = builder.redactor.text(note.text)[:8_000]
         wide = _snap(min(900.0, max(160.0, note.width)))
-        high = _up(max(96.0, min(900.0, note.height, note_height(text, wide))))
+        high = _up(max(96.0, min(720.0, note_height(text, wide))))
         x, y = _free(
             _snap((note.x - left) * x_scale), _snap((note.y - top) * y_scale), wide, high, taken
         )

@@ -288,10 +288,15 @@ async def test_a_correction_made_while_a_document_is_processed_is_not_lost(
 ) -> None:
     kb, _ = place
     first = (await chunks(services, place))[0]
-    job = await services.ingest.submit(kb, text_files({"harbour.md": HARBOUR}), {"chunk_size": 100})
+
+    async def processed() -> None:
+        files = text_files({"harbour.md": HARBOUR})
+        job = await services.ingest.submit(kb, files, {"chunk_size": 100})
+        await services.ingest.wait(job.job_id, 60)
+
     await asyncio.gather(
-        services.ingest.wait(job.job_id, 60),
         services.corrections.change(*place, first.chunk_id, content="Corrected meanwhile"),
+        processed(),
     )
     assert "Corrected meanwhile" in [c.content for c in await chunks(services, place)]
 

@@ -21,10 +21,11 @@ from app.services.ingestion.pace import Pace
 from app.services.ingestion.pauses import PAUSING, Patience, Pauses
 from app.services.ingestion.pipeline import first_row, stage_of
 from app.services.ingestion.processing import stored_processing
+from app.services.ingestion.versions import Origin
 from app.services.memory import give_back
 from app.services.problems import explain
 from app.services.rows import task_view
-from app.services.runs.world import Origin, ServiceWorld
+from app.services.runs.world import ServiceWorld
 from app.services.threads import call
 from app.services.views import TaskView
 from storage import ids, tables

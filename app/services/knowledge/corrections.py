@@ -239,7 +239,7 @@ class CorrectionService:
             version = _successor(state.version)
             carried = Carried(change.passages, change.edits, change.conflicts)
             try:
-                stored = await self._knowledge.store(
+                stored = await self._knowledge.versions.store(
                     state.base, ref, version, carried, over=state.version.id, author=author,
                     message=change.message,
                 )  # fmt: skip

@@ -5,13 +5,20 @@ Spelling correction spares words that documents use; acronyms are expanded as do
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from app.retrieval.glossary import find_definitions
+from app.services.threads import call
+from storage.knowledge import KnowledgeRepository
+from storage.lru import Lru
 
+#: Knowledge bases whose words are kept in memory.
+_KEPT = 32
+_PAGE = 500
 _WORD = re.compile(r"[^\W\d_](?:[\w'’-]*\w)?")
 
 
@@ -52,3 +59,40 @@ class Lexicon:
             new.words = +new.words
             new.defined = +new.defined
         return new
+
+
+class Lexicons:
+    """Lexicons of the knowledge bases used last; a small change of a large one costs what changed."""
+
+    def __init__(self, repository: KnowledgeRepository) -> None:
+        self._repository = repository
+        self._known: Lru[str, Lexicon] = Lru(_KEPT)
+        self._making = asyncio.Lock()
+
+    async def at(self, kb_id: str, commit_id: str) -> Lexicon:
+        """The lexicon of a commit."""
+        versions = await call(self._repository.version_ids, commit_id)
+        known = self._known.peek(kb_id)
+        if known is None or known.versions != versions:
+            # One at a time: whoever asks for the same meanwhile finds it made.
+            async with self._making:
+                known = self._known.peek(kb_id)
+                if known is None or known.versions != versions:
+                    known = await call(self._moved, known or Lexicon(), versions)
+                    self._known.put(kb_id, known)
+        return known
+
+    def _moved(self, known: Lexicon, versions: frozenset[str]) -> Lexicon:
+        if len(known.versions ^ versions) > len(versions):
+            known = Lexicon()
+        added = self._texts(versions - known.versions)
+        removed = self._texts(known.versions - versions)
+        return known.moved(versions, added, removed)
+
+    def _texts(self, versions: frozenset[str]) -> Iterator[str]:
+        for version in versions:
+            offset, total = 0, 1
+            while offset < total:
+                chunks, total = self._repository.chunks(version, _PAGE, offset)
+                yield from (chunk.content for chunk in chunks)
+                offset += _PAGE

@@ -317,10 +317,21 @@ async def test_a_past_run_is_opened_with_its_data_pinned_as_one_edit(
     fill_in(user, "input-text", "[7]")
     user.find(marker="run").click()
     run = await ended(services, 1)
+    await idle(user)
+    fill_in(user, "input-text", "[8]")
+    user.find(marker="run").click()
+    await ended(services, 2)
     await user.open(f"/workflows/{workflow}?run={run.execution_id}")
     await user.should_see(marker="pin-run")
     await user.open(f"/workflows/{workflow}?pin={run.execution_id}")
     await user.should_see("is pinned on 3 nodes")
+    # That run is what is shown, not the newest: nothing of it is out of date.
+    with user:
+        (canvas,) = user.find(FlowCanvas).elements
+        (field,) = user.find(marker="input-text").elements
+    assert field.value == "[7]"  # type: ignore[attr-defined]
+    assert set(canvas._statuses) == {"words", "reader", "result"}
+    assert not any(status.get("stale") for status, _ in canvas._statuses.values())
 
     async def pinned() -> dict[str, Any]:
         graph = (await services.workflows.get(workflow)).graph or {}

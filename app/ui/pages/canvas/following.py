@@ -41,11 +41,11 @@ class Following:
         #: Nodes of which there is news that is not drawn yet.
         self._touched: set[str] = set()
 
-    async def open(self, past: ExecutionView | None) -> None:
+    async def open(self, run: ExecutionView | None) -> None:
         """Show the given run, else the newest of this workflow."""
         bench = self._bench
-        run = past
-        if past is None:
+        asked = run is not None
+        if not bench.read_only:
             live.follow(self.listen, f"runs of {bench.workflow.workflow_id}")
         if run is None:
             newest = await bench.services.runs.list(
@@ -58,7 +58,7 @@ class Following:
         if run.status in ("running", "waiting"):
             self.follow(run.execution_id, run.input_data)
             return
-        await self._show(run, past=past is not None)
+        await self._show(run, asked=asked)
 
     async def listen(self) -> None:
         """Show the runs that other people start on this workflow, while none is shown here."""
@@ -76,7 +76,7 @@ class Following:
         finally:
             begun.leave(starts)
 
-    async def _show(self, run: ExecutionView, *, past: bool) -> None:
+    async def _show(self, run: ExecutionView, *, asked: bool) -> None:
         bench = self._bench
         bench.run = RunState.of(run)
         await self._load_inner(run)
@@ -85,12 +85,12 @@ class Following:
         bench.canvas.set_statuses(
             statuses_of_steps([step.model_dump() for step in shown.values()]), replace=True
         )
-        if not past and run.graph:
+        if not bench.read_only and run.graph:
             bench.freshness.start(Graph.parse(run.graph), run.input_data)
             bench.canvas.mark_stale(bench.find_stale())
         bench.canvas.set_port_values(port_values(shown))
         await bench.drawer.show_run(bench.run, bench.titles())
-        if past or run.status == "interrupted":
+        if asked or run.status == "interrupted":
             bench.bar.show(bench.run)
 
     async def _load_inner(self, run: ExecutionView) -> None:

@@ -60,10 +60,12 @@ def register(get_services: Callable[[], Services], sessions: Sessions) -> None:
             else:
                 autosave = await sessions.open(workflow)
                 bench = await _build(
-                    services, sessions, bar, workflow, autosave.editor, autosave, None
+                    services, sessions, bar, workflow, autosave.editor, autosave, None, pinned
                 )
                 if pinned is not None:
                     await bench.data.pin_run(pinned)
+                    # Loaded again, the page must not pin again what was unpinned meanwhile.
+                    ui.run_javascript("history.replaceState(null, '', location.pathname)")
 
 
 async def _workflow(
@@ -88,7 +90,9 @@ async def _build(
     editor: GraphEditor,
     autosave: Autosave | None,
     past: ExecutionView | None,
+    shown: ExecutionView | None = None,
 ) -> Workbench:
+    """Fill the page with a `past` run to look at, or with the workflow, `shown` as that run had it."""
     read_only = past is not None
     choices = extend(await picker_choices(services), services)
     bench = Workbench(services, workflow, editor, autosave)
@@ -139,7 +143,7 @@ async def _build(
     menu.build(bar, read_only=read_only)
     if bar.finder is not None:
         bar.finder.here = bench.found
-    await bench.open(past)
+    await bench.open(past or shown)
     return bench
 
 

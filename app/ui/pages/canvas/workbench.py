@@ -41,13 +41,13 @@ class Workbench(Bench):
         self.trying = Trying(self, self.running)
         self.data = NodeData(self)
 
-    async def open(self, past: ExecutionView | None) -> None:
+    async def open(self, run: ExecutionView | None) -> None:
         """Fill the page: the given run, else the newest of this workflow."""
-        self.bar.set_inputs(run_inputs(self.editor.graph), past.input_data if past else None)
+        self.bar.set_inputs(run_inputs(self.editor.graph), run.input_data if run else None)
         self.bar.disable(self.read_only)
         self.refresh()
         self.drawer.show_problems(self.editor.problems, self.titles())
-        await self.running.open(past)
+        await self.running.open(run)
 
     def inspect(self, step: str) -> None:
         """Show the data of a step: of its node, or of a step inside of one."""

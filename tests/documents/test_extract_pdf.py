@@ -13,6 +13,7 @@ from app.documents.extract import extract
 from app.documents.extract.options import ExtractOptions
 from app.documents.extract.pdf_fallback import extract_with_pypdf
 from app.documents.extract.pdf_metadata import about, iso_date
+from app.documents.extract.pdf_rtl import mended, spaced
 from app.documents.guard import ParseLimits, WorkerPool
 from app.documents.model import ExtractedDocument
 
@@ -211,3 +212,29 @@ def test_the_fallback_reads_the_same_words(tmp_path: Path) -> None:
         (1, "Some words here."),
         (2, "And more."),
     ]
+
+
+def test_letters_of_arabic_are_in_their_order() -> None:
+    text = "اإل أي ًضا الم"
+    glyphs = {offset: (100.0 - offset, 100.5 - offset, 0.0, 8.0) for offset in range(len(text))}
+    glyphs[2] = glyphs[1]  # lam and alef are one glyph, the last two are not
+    mark = text.index("ً")
+    glyphs[mark - 1] = (60.0, 60.0, 0.0, 0.0)
+    glyphs[mark] = (52.0, 54.0, 6.0, 8.0)
+    glyphs[mark + 1] = (50.0, 58.0, 0.0, 6.0)
+    assert spaced(mended(text, glyphs.__getitem__)) == "الإ أيضًا الم"
+    apart = {offset: (5.0 * offset, 5.0 * offset + 4, 0.0, 8.0) for offset in range(len(text))}
+    assert mended(text, apart.__getitem__) == text
+
+
+def test_letters_of_two_directions_are_two_words() -> None:
+    assert spaced("وPythonمن, R2 وב-C") == "و Python من, R2 وב-C"
+    assert spaced("naïve x2 日本Python") == "naïve x2 日本Python"
+
+
+def test_a_real_text_from_right_to_left(shared_data: Path) -> None:
+    first = extract(shared_data / "docling-docs/pdf/right_to_left_01.pdf")
+    assert first.blocks[0].text == "تحسين الإنتاجية وحل المشكلات من خلال البرمجة بلغة R و Python"
+    assert "أيضًا" in first.text
+    table = extract(shared_data / "docling-docs/pdf/right_to_left_03.pdf").blocks[-1]
+    assert table.cells[0] == ("تاريخ ارائه مدارک", "1403/09/19")

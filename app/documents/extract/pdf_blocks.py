@@ -18,6 +18,7 @@ from app.documents.extract.pdf_layout import (
     in_margin,
 )
 from app.documents.extract.pdf_lines import Figure, Line, PageLines
+from app.documents.extract.pdf_rtl import is_rtl
 from app.documents.model import Box
 
 BULLET = re.compile(
@@ -57,8 +58,9 @@ class PageWriter:
                 self._flush()
                 if area in open_tables:
                     open_tables.remove(area)
+                    rows = [row[::-1] for row in area.rows] if is_rtl(area.rows) else area.rows
                     self._blocks.table(
-                        area.rows, page=self._page.number, boxes=[box_of(self._page, area)]
+                        rows, page=self._page.number, boxes=[box_of(self._page, area)]
                     )
                 continue
             self._add(line)

@@ -7,10 +7,12 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from app.documents.extract.pdf_drawn import Drawn, Place, Rectangle, drawn
+from app.documents.extract.pdf_rtl import mended, spaced
 
 #: Text of one line, with what ends it: a line break, or pdfium's mark of a word cut by a hyphen.
 _LINE = re.compile("([^\r\n\ufffe\x02]*)(\r\n|\n|\r|\ufffe|\x02|$)")
@@ -162,9 +164,13 @@ def _lines(textpage: Any, place: Place) -> Iterator[Line]:
         size = _type_size(textpage, first, place, y1 - y0)
         face, bold = _face(textpage, first)
         last_face, last_bold = _face(textpage, last)
-        words = list(_words(textpage, place, stripped, begin, first, last, max(size, 4.0)))
+        stripped = mended(stripped, partial(_edges, textpage, begin))
+        words = [
+            word._replace(text=spaced(word.text))
+            for word in _words(textpage, place, stripped, begin, first, last, max(size, 4.0))
+        ]
         yield Line(
-            text=_LEADERS.sub(" … ", stripped),
+            text=_LEADERS.sub(" … ", spaced(stripped)),
             x0=min(r[0] for r in rectangles),
             y0=y0,
             x1=max(r[2] for r in rectangles),
@@ -176,6 +182,17 @@ def _lines(textpage: Any, place: Place) -> Iterator[Line]:
             words=words,
             wide=has_wide_gap(words, size),
         )
+
+
+def _edges(textpage: Any, begin: int, offset: int) -> tuple[float, float, float, float]:
+    """Return left, right, bottom and top of a character of a line that begins at `begin`."""
+    from pypdfium2 import raw
+
+    box = [ctypes.c_double() for _ in range(4)]
+    index = raw.FPDFText_GetCharIndexFromTextIndex(textpage, begin + offset)
+    raw.FPDFText_GetCharBox(textpage, index, *box)
+    left, right, bottom, top = (value.value for value in box)
+    return left, right, bottom, top
 
 
 def pitched(words: Sequence[Word]) -> bool | None:

@@ -152,12 +152,10 @@ def test_lines_fit_their_room() -> None:
 
 
 def test_notes_lose_the_marks_of_their_words() -> None:
-    text = (
-        "## A **bold** head\n- see [docs](https://a.example/b)\n* and `code`\n1. *so* 2 * 3\n\nend"
-    )
+    text = "## A **bold** head\n- see [docs](https://a.example/b)\n* and `code`\n1. *so* 2 * 3\n\n**end**"
     assert note_lines(text, 400) == [
         ("A bold head", 600), ("• see docs", 400), ("• and code", 400), ("1. so 2 * 3", 400),
-        ("", 400), ("end", 400),
+        ("", 400), ("end", 600),
     ]  # fmt: skip
 
 

@@ -126,6 +126,16 @@ class Chat {
     this.side = make("nav", "rc-side");
     this.side.setAttribute("aria-label", "Conversations");
     this.side.hidden = true;
+    this.root.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || this.side.hidden) return;
+      // The list goes away, and nothing around it with it.
+      event.stopPropagation();
+      this.showList(false);
+      this.toggle.focus();
+    });
+    this.root.addEventListener("click", (event) => {
+      if (!this.side.hidden && !event.composedPath().some((at) => at === this.side || at === this.toggle)) this.showList(false);
+    });
     this.log = make("div", "rc-log");
     this.log.setAttribute("role", "log");
     this.log.setAttribute("aria-label", "Messages");

@@ -32,6 +32,7 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 #: Size of a note's text and of its lines, and what its edges take of it, in pixels.
 NOTE_SIZE, NOTE_LINE, NOTE_SIDES, NOTE_ENDS = 13.0, 18.0, 24.0, 20.0
 _HEADING = re.compile(r"#{1,6}\s+(.*)$")
+_BOLD = re.compile(r"\*\*[^*]+\*\*:?")
 _ITEM = re.compile(r"^\s*[-*]\s+")
 _PLAIN_LINK = re.compile(r"\[([^\]\n]+)\]\(https?://[^\s)]+\)")
 _MARKS = re.compile(r"\*\*([^*\n]+)\*\*|\*([^*\s][^*\n]*)\*|`([^`\n]+)`")
@@ -92,7 +93,7 @@ def note_lines(text: str, room: float) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
     for paragraph in text[:10_000].splitlines():
         heading = _HEADING.match(paragraph)
-        weight = 600 if heading else 400
+        weight = 600 if heading or _BOLD.fullmatch(paragraph.strip()) else 400
         words = _PLAIN_LINK.sub(r"\1", heading[1] if heading else paragraph)
         words = _MARKS.sub(lambda mark: mark[1] or mark[2] or mark[3], words)
         words = _ITEM.sub("• ", words)

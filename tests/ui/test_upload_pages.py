@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from nicegui import ui
-from nicegui.testing import User
+from nicegui.testing import User, UserInteraction
 from visitor import visiting
 
 from app.services.ingestion.pauses import Pauses
@@ -121,6 +121,25 @@ async def test_what_others_take_in_and_remove_is_followed(user: User, services: 
         await services.knowledge.delete_document(kb, result.document_id)
     await user.should_not_see("“b.pdf” is named .pdf")
     await user.should_not_see("More of a.md")
+
+
+async def test_a_cancelled_upload_can_be_taken_in_after_all(user: User, services: Services) -> None:
+    kb = (await services.knowledge.create("Harbour")).knowledge_base_id
+    services.ingest._workers.pauses = Pauses(first_s=600, longest_s=600)
+    config = services.repository.get(kb).config
+    services.repository.update(kb, config={**config, "embedding_model": "gone/no-such-model"})
+    await user.open(f"/knowledge/{kb}")
+    job = await services.ingest.submit(kb, [file(f"{letter}.md") for letter in "abc"])
+    await user.should_see("“gone/no-such-model” is not on this machine")
+    services.repository.update(kb, config=config)
+    for button in user.find(kind=ui.button, content="Cancel").elements:
+        UserInteraction(user, {button}, None).click()  # those of other jobs are not shown
+    await user.should_see("3 files cancelled.")
+    assert (await services.ingest.job(job.job_id)).status == "cancelled"
+    user.find(kind=ui.button, content="Undo").click()
+    await user.should_see("More of c.md")
+    done = await services.ingest.wait(job.job_id, 60)
+    assert [result.status for result in done.results] == ["success"] * 3
 
 
 async def test_documents_are_found_by_author_and_day(user: User, services: Services) -> None:

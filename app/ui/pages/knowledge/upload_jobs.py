@@ -8,14 +8,15 @@ from typing import Any
 
 from nicegui import ui
 
-from app.engine.problems import RagloomError
 from app.services.clock import duration
 from app.services.container import Services
 from app.services.ingestion.watch import GOING
 from app.services.views import JobView
 from app.ui import live, parts, text
+from app.ui.expecting import Expecting
 
-Steer = Callable[[str], Awaitable[Any]]
+#: Something to do with some jobs, by id.
+Steer = Callable[[list[str]], Awaitable[Any]]
 
 
 class Jobs:
@@ -33,10 +34,10 @@ class Jobs:
         ingest = services.ingest
         with self._room:
             self._under_way = _Line(
-                ("Pause", "pause", ingest.pause), ("Cancel", "close", ingest.cancel)
+                ("Pause", "pause", _each(ingest.pause)), ("Cancel", "close", _cancel(services))
             )
             self._paused = parts.div("rl-col rl-gap-8")
-            self._over = _Line(("Try these again", "refresh", ingest.retry_failed))
+            self._over = _Line(("Try these again", "refresh", _each(ingest.retry_failed)))
             with self._over.actions:
                 parts.icon_button("close", "Dismiss", self._dismiss)
         self._waits: dict[str, _Pause] = {}
@@ -99,7 +100,7 @@ class _Line:
                 self.words.style("min-width: min(100%, 150px)")
                 with parts.div("rl-row") as self.actions:
                     for name, icon, act in actions:
-                        parts.bare(name, lambda act=act: self._each(act), icon=icon)
+                        parts.bare(name, lambda act=act: act(list(self._jobs)), icon=icon)
             self._bar = ui.linear_progress(0, show_value=False, size="4px")
 
     def show(self, counted: Sequence[JobView], acted_on: Sequence[JobView]) -> None:
@@ -114,13 +115,44 @@ class _Line:
         going = any(job.status in GOING for job in counted)
         self._bar.classes(**{"remove" if going else "add": "rl-hidden"})
 
-    async def _each(self, act: Steer) -> None:
-        for job_id in list(self._jobs):
-            try:
-                await act(job_id)
-            except RagloomError as error:
-                if error.code != "conflict":  # it ended while the button was pressed
-                    parts.failed(error)
+
+def _each(
+    steer: Callable[[str], Awaitable[JobView]],
+) -> Callable[[list[str]], Awaitable[list[JobView]]]:
+    """Steer jobs one by one; gives those that could be."""
+
+    async def act(job_ids: list[str]) -> list[JobView]:
+        steered = []
+        for job_id in job_ids:
+            with Expecting() as met:
+                steered.append(await steer(job_id))
+            if met.error and met.code != "conflict":  # it ended while the button was pressed
+                parts.failed(met.error)
+        return steered
+
+    return act
+
+
+def _cancel(services: Services) -> Steer:
+    """Cancel jobs, and offer to take their files in after all."""
+
+    async def act(job_ids: list[str]) -> None:
+        files = [
+            (job.knowledge_base_id, result.document_id)
+            for job in await _each(services.ingest.cancel)(job_ids)
+            for result in job.results
+            if result.status == "cancelled"
+        ]
+
+        async def undo() -> None:
+            for kb, document in files:
+                with Expecting("not_found", "conflict"):  # it was uploaded again, or removed
+                    await services.ingest.retry(kb, document)
+
+        if files:
+            parts.toast(f"{text.count(len(files), 'file')} cancelled.", undo=undo)
+
+    return act
 
 
 class _Pause:
@@ -137,8 +169,8 @@ class _Pause:
             self._when = parts.div("rl-muted rl-small rl-hidden")
             ingest = services.ingest
             self._line = _Line(
-                ("Go on now" if reason else "Go on", "play_arrow", ingest.resume),
-                ("Cancel", "close", ingest.cancel),
+                ("Go on now" if reason else "Go on", "play_arrow", _each(ingest.resume)),
+                ("Cancel", "close", _cancel(services)),
             )
 
     def show(self, jobs: Sequence[JobView]) -> None:

@@ -208,7 +208,7 @@ class _Row:
             self.words.classes(add="rl-ok")
             with self.element:
                 ui.timer(_DONE_S, remove, once=True)
-        elif task.status == "queued" or (task.error or {}).get("code") in LOCKED:
+        elif task.status in ("queued", "cancelled") or (task.error or {}).get("code") in LOCKED:
             self.element.delete()
         else:
             self.bars.classes(add="rl-hidden")

@@ -194,6 +194,12 @@ class RunRepository:
         with self._db.write() as session:
             session.merge(Worker(id=owner, seen_at=time.time()))
 
+    def taken_from(self, owner: str, run_ids: Collection[str]) -> frozenset[str]:
+        """Which of these runs are not those of `owner` any more: it was taken for dead."""
+        query = select(Run.id).where(self._db.among(Run.id, run_ids), col(Run.owner) != owner)
+        with self._db.read() as session:
+            return frozenset(session.exec(query).all())
+
     def take_over(
         self, owner: str, silent_s: float, busy: Collection[str] = ()
     ) -> tuple[_Runs, _Runs]:

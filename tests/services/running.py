@@ -16,6 +16,7 @@ from app.engine.values import Flag, PortValue, Text
 from app.services.automation.schedules import ScheduleService
 from app.services.automation.webhooks import WebhookService
 from app.services.runs.batches import BatchService
+from app.services.runs.durable import Durability
 from app.services.runs.service import RunLimits, RunService
 from app.services.workflows.service import WorkflowService
 from storage.automation import TriggerRepository
@@ -134,7 +135,10 @@ class Place:
         folder: Path,
         limits: RunLimits | None = None,
         nodes: Sequence[type[Node[Any]]] = (Say, Shout, Pass, Ask),
+        *,
+        owner: str = "",
     ) -> None:
+        """With `owner`, other servers of other names may use the same database."""
         self.db = Database(f"sqlite:///{folder / 'test.db'}")
         self.db.upgrade()
         self.repository = RunRepository(self.db, Blobs(folder / "blobs"), cap_bytes=1_000)
@@ -150,6 +154,7 @@ class Place:
             self.registry,
             None,  # type: ignore[arg-type]  # these nodes need no world
             limits,
+            durability=Durability(self.repository, owner, shared=True) if owner else None,
         )
         triggers = TriggerRepository(self.db)
         self.schedules = ScheduleService(triggers, self.runs, self.workflows)

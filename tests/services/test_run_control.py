@@ -13,8 +13,10 @@ import pytest
 from app.engine.events import NodeFinished, NodeWaiting
 from app.engine.options import RunOptions
 from app.engine.problems import InvalidWorkflow, RagloomError
+from app.services.runs import durable
 from app.services.runs.service import RunLimits
 from app.services.views import ExecutionView
+from storage.automation_tables import Worker
 from storage.errors import NotFound, StorageFull
 from storage.run_writes import RunChange
 from tests.services.running import LOUD, Pass, Place, Say, Shout, chain, until
@@ -424,6 +426,30 @@ async def test_a_run_can_be_cancelled_while_it_is_being_taken_up(
     assert place.runs.active == 0
     assert Say.ran == []
     await place.close()
+
+
+async def test_a_server_that_was_silent_lets_go_of_what_another_took_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, "_BEAT_S", 0.05)
+    Say.ran.clear()
+    silent, other = Place(tmp_path, owner="silent"), Place(tmp_path, owner="other")
+    await silent.runs.open()
+    run_id = await silent.runs.start(graph=LOUD, step=True, trigger="api")
+    await until(lambda: silent.runs.paused(run_id) == ["say"])
+    watching = asyncio.create_task(watched(silent, run_id))
+    with silent.db.write() as session:
+        session.merge(Worker(id="silent", seen_at=0))
+    await other.runs.open()
+    await other.runs.recover()
+    assert (await other.runs.wait(run_id, 30)).status == "completed"
+    await silent.runs.recover()  # it is heard of again, and looks at what it runs
+    await until(lambda: silent.runs.active == 0)
+    assert (await watching)[-1] == "run_finished"
+    assert (await silent.runs.get(run_id)).status == "completed"
+    assert Say.ran == ["hello"]
+    await silent.close()
+    await other.close()
 
 
 async def test_a_run_that_cannot_even_be_ended_holds_up_nobody(

@@ -26,6 +26,8 @@ _SILENT_S = 60.0
 
 #: Takes up a run; ends it where that cannot be done.
 GoOn = Callable[["Run"], Awaitable[None]]
+#: Stops a run that another server has taken up, and leaves its row to that one.
+LetGo = Callable[[str], None]
 
 
 class Durability:
@@ -52,14 +54,21 @@ class Durability:
                 len(ended),
             )
 
-    async def recover(self, go_on: GoOn, busy: Callable[[], Collection[str]]) -> None:
-        """Go on with what was claimed, and from now on with what other servers leave."""
+    async def recover(
+        self, go_on: GoOn, let_go: LetGo, busy: Callable[[], Collection[str]]
+    ) -> None:
+        """Go on with what was claimed, and from now on with what other servers leave.
+
+        What others took for left, because this server was silent for too long, is let go.
+        """
         while self._left:
             run = self._left[0]
             await go_on(run)
             self.drop(run.id)
         if self._shared and self._beating is None:
-            self._beating = asyncio.create_task(self._beat(go_on, busy), name="runs-of-the-dead")
+            self._beating = asyncio.create_task(
+                self._beat(go_on, let_go, busy), name="runs-of-the-dead"
+            )
 
     def holds(self, run_id: str) -> bool:
         """Whether a run was claimed that is yet to be gone on with."""
@@ -82,11 +91,14 @@ class Durability:
         """These were stopped in good order, and go on at the next start."""
         await call(self._runs.keep, run_ids)
 
-    async def _beat(self, go_on: GoOn, busy: Callable[[], Collection[str]]) -> None:
+    async def _beat(self, go_on: GoOn, let_go: LetGo, busy: Callable[[], Collection[str]]) -> None:
         while True:
             await asyncio.sleep(_BEAT_S)
             try:
                 await call(self._runs.seen, self.owner)
+                for run_id in await call(self._runs.taken_from, self.owner, busy()):
+                    log.warning("Run %s goes on at another server: this one was silent", run_id)
+                    let_go(run_id)
                 left, _ = await call(self._runs.take_over, self.owner, _SILENT_S, busy())
                 for run in left:
                     await go_on(run)

@@ -37,6 +37,11 @@ _STOPPED = {
     "message": "The server was stopped while the workflow ran.",
     "fix": "It goes on when the server starts again.",
 }
+_ELSEWHERE = {
+    "code": "taken_over",
+    "message": "Another server goes on with this run: this one was not heard of for too long.",
+    "fix": "Open the run again to see how far it is.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,8 @@ class Execution:
         self._recorder = RunRecorder(order.run_id, order.plan, order.kept)
         self._started = time.monotonic()
         self._stopping = False
+        #: Whether the row is another server's by now.
+        self._elsewhere = False
         self._stepping = order.step
         self._turns = asyncio.Semaphore(0)
         self._durable = order.durable
@@ -108,6 +115,11 @@ class Execution:
         """End it because the server stops: a durable run goes on with the next one."""
         self._stopping = True
         self.cancel()
+
+    def let_go(self) -> None:
+        """End it because another server goes on with it."""
+        self._elsewhere = True
+        self.stop()
 
     @property
     def waiting(self) -> bool:
@@ -241,6 +253,8 @@ class Execution:
         )
 
     async def _store(self, events: Sequence[Event]) -> None:
+        if self._elsewhere:
+            return
         await self._floor.writer.write(self._recorder.change(events))
         for event in events:
             for observer in self._floor.observers:
@@ -270,12 +284,14 @@ class Execution:
     async def _store_end(self, last: RunFinished) -> None:
         if not (self._stopping and last.status == "cancelled"):
             await self._store([last])
-        elif not self._durable:
+        elif not self._durable and not self._elsewhere:
             values = {"status": "interrupted", "error": INTERRUPTED}
             await self._floor.writer.write(RunChange(self.order.run_id, run=values, ended=True))
 
     def _last_event(self, work: asyncio.Task[RunFinished]) -> RunFinished:
         if work.cancelled():
+            if self._elsewhere:
+                return self._failed(_ELSEWHERE, "cancelled")
             if self._stopping:
                 return self._failed(_STOPPED if self._durable else INTERRUPTED, "cancelled")
             took = (time.monotonic() - self._started) * 1000

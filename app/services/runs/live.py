@@ -107,6 +107,12 @@ class LiveRuns:
         self.ends.close()
         return [run_id for run_id, execution in live.items() if execution.goes_on]
 
+    def let_go(self, run_id: str) -> None:
+        """Stop a run that another server has taken up; what is written is left to that one."""
+        execution = self._runs.get(run_id)
+        if execution is not None:
+            execution.let_go()
+
     def __len__(self) -> int:
         return len(self._runs)
 

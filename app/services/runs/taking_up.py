@@ -44,7 +44,7 @@ class TakingUp:
 
     async def recover(self) -> None:
         """Go on with durable runs where they were stopped."""
-        await self._durability.recover(self._take_up, self._live.ids)
+        await self._durability.recover(self._take_up, self._live.let_go, self._live.ids)
 
     async def resume(self, run_id: str) -> None:
         """Go on with a run that was interrupted. Raises RagloomError “not_running”."""

@@ -1,4 +1,4 @@
-"""Our canvas beside Langflow's: loading 500 nodes with 800 edges, and dragging one of them.
+"""Our canvas beside Langflow's: loading `CANVAS_NODES` nodes (500), and dragging one of them.
 
 Start a Langflow of your own on this machine first (with automatic login), then::
 

@@ -1,5 +1,5 @@
 """500 nodes and 800 edges in Chromium: loading, frames while dragging, a batch of statuses; and what
-edits cost in time and memory."""
+edits cost in time and memory. `CANVAS_NODES` is another number of nodes, from 50 on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.registry import Registry
 from app.engine.values import Chunks, Query
 
-NODES, EDGES, COLUMNS = 500, 800, 25
+NODES, COLUMNS = int(os.environ.get("CANVAS_NODES", "500")), 25
+EDGES = NODES * 8 // 5
 #: Cards that change state in one message, and edits over which memory is watched.
 BATCH, OPERATIONS = 100, 1_000
 CHROMIUM = "/usr/bin/chromium"

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from app.retrieval.candidates import Candidate, Passage, propose
 from app.retrieval.confidence import PASSAGE_SHARE, logit
 from app.retrieval.confidence import confidence as as_confidence
+from app.retrieval.gist import asks_for_gist, gist
 from app.retrieval.lexical import is_latin, lexical_scores
 
 #: Scores texts against a question, 0..1, in the order given.
@@ -36,6 +37,8 @@ _MISSING_KEY, _DISTANT_KEY = 5.0, 1.0
 _LEANS = 1.0
 #: A passage counts no worse than this (a logit): a page of a form never reads as an answer.
 _WORST_PASSAGE = -3.0
+#: How sure one may be that a few sentences tell what the whole is about.
+_GIST_CONFIDENCE = 0.6
 #: A title, menu or cut-off line costs this much.
 _ROUGH = 1.5
 #: Sentences that say the same: share of their words in common.
@@ -84,6 +87,8 @@ async def extract_answer(
     found = [c for c in propose(passages) if c.adds_to(asked)][:limit]
     if not found:
         return Extract((), 0.0)
+    if asks_for_gist(question):
+        return _gist(found, max_sentences, abstain_below)
     scores, leaning = await _scores(question, passages, found, score)
     order = sorted(range(len(found)), key=lambda i: -scores[i])
     best = order[0]
@@ -100,6 +105,17 @@ async def extract_answer(
             text, quote = c.in_context, passages[c.passage].text[c.before_start : c.end]
         sentences.append(Picked(c.passage, text, quote, as_confidence(scores[i])))
     return Extract(tuple(sentences), confidence)
+
+
+def _gist(found: Sequence[Candidate], max_sentences: int, abstain_below: float) -> Extract:
+    """What the passages are about, in sentences of theirs."""
+    if abstain_below > _GIST_CONFIDENCE:
+        return Extract((), _GIST_CONFIDENCE)
+    picked = sorted(gist(found, max_sentences), key=lambda i: (found[i].passage, found[i].start))
+    sentences = tuple(
+        Picked(found[i].passage, found[i].text, found[i].quote, _GIST_CONFIDENCE) for i in picked
+    )
+    return Extract(sentences, _GIST_CONFIDENCE if sentences else 0.0)
 
 
 async def _scores(

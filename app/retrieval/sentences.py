@@ -34,6 +34,9 @@ _WORD = re.compile(r"\w")
 
 #: Text is hardly ever set in lines shorter than this; a line that ends sooner was meant to.
 _MEASURE = 60
+#: Lines of forms are not longer, and the next begins with a capital, a number or a sum.
+_LONGEST_LINE = 90
+_BEGINS = re.compile(r"[^a-zà-ÿ\W]|[#$€£+(\[\"“„-]")
 
 #: Longer units are cut at the next space: nobody reads a 900-letter quote.
 MAX_UNIT = 600
@@ -177,7 +180,7 @@ def _line_ends(passage: str, start: int, end: int) -> set[int]:
     ends: set[int] = set()
     for (begin, stop), (after, last) in pairwise(lines):
         following = passage[after:last].split(maxsplit=1)
-        if not following or following[0][0].islower():
+        if stop - begin > _LONGEST_LINE or not following or not _BEGINS.match(following[0]):
             continue
         if stop - begin + 1 + len(following[0]) < measure:
             ends.add(stop)

@@ -12,6 +12,7 @@ import pytest
 from app.retrieval import rerank
 from app.retrieval.candidates import Passage, propose
 from app.retrieval.extractive import extract_answer
+from app.retrieval.gist import asks_for_gist
 from app.retrieval.lexical import is_latin, overlap, terms
 from app.retrieval.rerank import CrossEncoder, load_cross_encoder
 from app.retrieval.support import best_quote, content_words, support
@@ -152,6 +153,33 @@ def test_a_label_is_read_with_the_line_that_follows() -> None:
     bill = Passage("Date: 1 May\n\nNumber: 7\n\nBILL TO:\n\nAcme\n\n1 Main Street")
     read = [c.text for c in propose([bill]) if ";" in c.text]
     assert read == ["Date: 1 May; Number: 7", "BILL TO: Acme; 1 Main Street"]
+
+
+@pytest.mark.parametrize(
+    ("question", "whole"),
+    [
+        ("What is this document about?", True),
+        ("Summarise this.", True),
+        ("Worum geht es in diesem Dokument?", True),
+        ("Give me a summary of the termination clause", False),
+        ("What does the contract say about cats?", False),
+        ("Who is the keeper?", False),
+    ],
+)
+def test_a_question_about_the_whole_names_no_topic(question: str, whole: bool) -> None:
+    assert asks_for_gist(question) is whole
+
+
+async def test_what_a_text_is_about_is_said_in_its_own_sentences(encoder: CrossEncoder) -> None:
+    nuts = Passage(
+        "Self-locking nuts keep a bolt tight against vibration. A self-locking nut needs no pin to"
+        " keep the bolt tight. The shop is closed on Sundays in winter.",
+        headings=("Nuts",),
+    )
+    found = await answer(encoder, "What is this document about?", nuts, max_sentences=1)
+    assert found == ["Self-locking nuts keep a bolt tight against vibration."]
+    assert await answer(encoder, "What is this about?", nuts, abstain_below=0.9) == []
+    assert await answer(encoder, "What is this about?", Passage("")) == []
 
 
 def test_support_sees_what_was_made_up() -> None:

@@ -87,6 +87,7 @@ def test_lines_of_a_receipt_stand_alone_and_wrapped_text_does_not() -> None:
         " on until late at night, as the keeper says.\nIt rained."
     )
     assert texts(wrapped) == [wrapped.rpartition("\n")[0], "It rained."]
+    assert len(texts("Wing nuts range in size up to 1\n⁄4 inch, others do not.")) == 1
 
 
 def test_columns_set_apart_by_tabs_are_rows() -> None:

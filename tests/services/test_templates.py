@@ -125,6 +125,8 @@ async def test_documents_become_rows(house: Services) -> None:
     assert len(rows) == 2
     assert rows[0]["email"] == "ada@example.com"
     assert rows[0]["total"] == 12.5
+    # A document without any of the fields is a row all the same.
+    assert [row["document"] for row in rows] == ["ada.txt", "begin.md"]
 
 
 async def test_two_documents_stand_side_by_side(house: Services) -> None:
@@ -200,6 +202,9 @@ async def test_knowledge_bases_go_where_they_are_asked_for() -> None:
     chosen = {n["id"]: n["config"].get("knowledge_base") for n in graph["nodes"]}
     assert (chosen["first"], chosen["neither"], chosen["second"]) == ("one", "one", "two")
     assert graph["graph"]["name"] == "Mine"
+    assert graph["nodes"][0]["config"]["default"]
+    open_ended = templates.copy_of(template, ["one"], sample=False)
+    assert "default" not in open_ended["nodes"][0]["config"]
     inner = templates.copy_of(templates.get("faq-builder"), ["one"])
     nodes = next(n for n in inner["nodes"] if n["type"] == "map")["config"]["body"]["graph"]
     assert {n["config"].get("knowledge_base") for n in nodes["nodes"]} == {None, "one"}

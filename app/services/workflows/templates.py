@@ -96,13 +96,22 @@ def tags(least: int = 1) -> list[str]:
 
 
 def copy_of(
-    template: Template, knowledge_bases: Sequence[str] = (), name: str = ""
+    template: Template,
+    knowledge_bases: Sequence[str] = (),
+    name: str = "",
+    *,
+    sample: bool = True,
 ) -> dict[str, Any]:
     """A workflow file made from a template, bound to the knowledge base named for each slot.
 
-    With fewer knowledge bases than slots the last one serves the rest.
+    With fewer knowledge bases than slots the last one serves the rest. Without `sample` the
+    question is left open: the template's own belongs to the demonstration's documents.
     """
     graph: dict[str, Any] = copy_json(dict(template.graph))
+    if not sample:
+        for node in graph["nodes"]:
+            if node["type"] == "question":
+                node["config"].pop("default", None)
     head = graph["graph"]
     head.pop(KEY, None)
     if name:

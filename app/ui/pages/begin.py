@@ -17,6 +17,13 @@ from app.ui.frame import Crumb, frame
 from app.ui.person import person_name
 
 _OVER = ("success", "error", "cancelled")
+#: What can be done on the canvas that opens.
+_NEXT = """**Your files can be asked**
+
+- Type a question at the bottom and press Enter
+- Click *Retrieve*, then *Data*, to see which passages were found
+- For freely written answers choose a language model in *Generate*
+- *Chat*, at the top, is the page for whoever only asks"""
 
 
 def register(get_services: Callable[[], Services]) -> None:
@@ -138,11 +145,10 @@ class Begin:
 
     async def _workflow(self) -> str:
         template = templates.get(templates.FIRST)
-        graph = templates.copy_of(template, [self._name], name=f"Ask {self._name}"[:120])
-        for node in graph["nodes"]:
-            if node["type"] == "question":
-                # What the template asks belongs to other documents.
-                node["config"].pop("default", None)
+        name = f"Ask {self._name}"[:120]
+        graph = templates.copy_of(template, [self._name], name=name, sample=False)
+        for note in graph["graph"].get("notes", []):
+            note["text"] = _NEXT
         made = await self._services.workflows.create(graph, author=await person_name())
         return f"/workflows/{made.workflow_id}#ask"
 

@@ -13,6 +13,7 @@ from app.engine.graph import Graph
 from app.engine.problems import RagloomError
 from app.engine.registry import Registry
 from app.services.container import Services
+from app.services.demo import KNOWLEDGE_BASE
 from app.services.threads import call
 from app.services.views import KnowledgeBaseView
 from app.services.workflows import templates
@@ -146,9 +147,11 @@ async def preview(services: Services, template: Template) -> None:
         async def use() -> None:
             room.clear()
             chosen = [str(choice.value) for choice in choices if choice.value]
+            # What the template asks belongs to the demonstration's documents.
+            sample = not chosen or KNOWLEDGE_BASE in chosen
             try:
                 made = await services.workflows.create(
-                    templates.copy_of(template, chosen), author=await person_name()
+                    templates.copy_of(template, chosen, sample=sample), author=await person_name()
                 )
             except RagloomError as error:
                 with room:

@@ -69,6 +69,7 @@ class WorkflowList:
             self._search = ui.input(placeholder="Filter by name").props("debounce=200 clearable")
             self._search.classes("rl-filter").on_value_change(self._refresh)
             parts.div("rl-grow")
+            parts.quiet("Ask my own files", lambda: ui.navigate.to("/begin"), icon="note_add")
             parts.quiet("Templates", lambda: ui.navigate.to("/templates"), icon="dashboard")
             parts.quiet("Import", partial(import_file, self._services), icon="upload_file")
             with parts.primary("New workflow", icon="add").mark("new-workflow"), ui.menu():

@@ -168,6 +168,8 @@ def test_slides(read: Read) -> None:
         ("\\verb|x", "|x"),
         ("\\'", None),
         ("\\^{}o", "o"),
+        ("\\SI{5}{\\kilo\\gram}, \\qty[x]{2}{m}", "5 kilo gram, 2 m"),
+        ("\\title{A\\\\B}", "A B"),
     ],
 )
 def test_broken_source_keeps_its_words(read: Read, source: str, words: str | None) -> None:

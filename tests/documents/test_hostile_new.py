@@ -221,6 +221,9 @@ CASES: dict[str, tuple[str, bytes, set[str]]] = {
         "a.vtt",
         b"WEBVTT\n\n00:01.000 --> 00:02.000\n"
         + b"<v <ruby>{\\<v a>x&#1114112;" * 30_000
+        + b"&#"
+        + b"9" * 9_000
+        + b";"
         + b" words",
         {"text"},
     ),

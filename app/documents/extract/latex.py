@@ -36,9 +36,7 @@ MAX_DEPTH = 12
 
 #: Options of environments that say where and how, not what.
 _LAYOUT = re.compile(r"[!htbpHlrcsmXf]+|.*[=\\].*", re.DOTALL)
-_LANGUAGE = re.compile(r"language\s*=\s*\{?(?:\[[^\]]*\])?([\w+#-]{1,40})")
-_CODE_OPTIONS = re.compile(r"[ \t]*\[([^\]]{0,2000})\]")
-_MINTED = re.compile(r"\s*(?:\[[^\]\n]*\])?\{([\w+#-]{1,40})\}")
+_UNITS = re.compile(r"[^\W\d_]+")
 _LABEL = re.compile(r"\\label[ \t]*\{[^{}]{0,500}\}")
 
 
@@ -60,7 +58,7 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
     facts = {name: text.replace("\n", ", ") for name, text in reader.facts.items()}
     return ExtractedDocument(
         media_type=media.LATEX,
-        title=one_line(facts.get("title", "")),
+        title=one_line(reader.facts.get("title", "")),
         metadata=metadata(
             {
                 "encoding": encoding,
@@ -251,14 +249,7 @@ class _Reader(Cursor):
             return
         self._flush()
         self._close_lists()
-        text, info = code.text, ""
-        if code.environment == "minted":
-            if match := _MINTED.match(text):
-                text, info = text[match.end() :], match[1]
-        elif match := _CODE_OPTIONS.match(text):
-            text = text[match.end() :]
-            known = _LANGUAGE.search(match[1])
-            info = known[1].lower() if known else ""
+        text, info = code.listing()
         self.blocks.add("code", text.strip("\n"), info=info)
 
     def _dollars(self, mark: str) -> None:
@@ -407,6 +398,15 @@ class _Reader(Cursor):
     def _on_par(self, start: int) -> None:
         self._flush()
 
+    def _on_quantity(self, start: int) -> None:
+        self.option()
+        self._words.append(f"{self._argument()} ")
+        self._on_unit(start)
+
+    def _on_unit(self, start: int) -> None:
+        self.option()
+        self._words.append(" ".join(_UNITS.findall(self.raw_argument())))  # \kilo\gram
+
     def _on_typewriter(self, start: int) -> None:
         before, self._typewriter = self._typewriter, True
         self._words.append(self._argument())
@@ -440,6 +440,7 @@ _HANDLERS: dict[str, Callable[[_Reader, int], None]] = {
         "maketitle": "maketitle", "caption": "caption",
         "note": "footnote thanks footnotetext", "href": "href", "url": "url nolinkurl path",
         "par": "par newpage clearpage", "typewriter": "texttt",
+        "quantity": "SI qty", "unit": "si unit",
         "newtheorem": "newtheorem", "and": "and And AND",
     }.items()
     for name in names.split()

@@ -38,6 +38,9 @@ _COMMAND = re.compile(r"\\(?:([A-Za-z]+)|.)", re.DOTALL)
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _ENVIRONMENTS = re.compile(r"\\(begin|end)[ \t]*\{([A-Za-z]{1,40}\*?)\}|\\.", re.DOTALL)
 _ENDS_IN_COMMAND = re.compile(r"\\[A-Za-z]+\Z")
+_LANGUAGE = re.compile(r"language\s*=\s*\{?(?:\[[^\]]*\])?([\w+#-]{1,40})")
+_CODE_OPTIONS = re.compile(r"[ \t]*\[([^\]]{0,2000})\]")
+_MINTED = re.compile(r"\s*(?:\[[^\]\n]*\])?\{([\w+#-]{1,40})\}")
 _PARAMETER = re.compile(r"#(\d)")
 
 
@@ -47,6 +50,17 @@ class Code:
 
     text: str
     environment: str = ""
+
+    def listing(self) -> tuple[str, str]:
+        """Return the text without the options before it, and the language that they name."""
+        if self.environment == "minted":
+            match = _MINTED.match(self.text)
+            return (self.text[match.end() :], match[1]) if match else (self.text, "")
+        match = _CODE_OPTIONS.match(self.text)
+        if match is None:
+            return self.text, ""
+        known = _LANGUAGE.search(match[1])
+        return self.text[match.end() :], known[1].lower() if known else ""
 
 
 @dataclass(slots=True)

@@ -33,6 +33,8 @@ _TAG = re.compile(r"<(/?)(v|c|i|b|u|s|ruby|rt|lang|font)((?:[.\s][^<>]*)?)>", re
 #: Words that appear one after the other within a cue; where they do, cues repeat the line before.
 _WORD_TIME = re.compile(r"<\d[\d:.]*>")
 _STYLE = re.compile(r"\{\\[^{}\n]{0,80}\}")
+#: Numbers of characters that there are not; converting long ones fails.
+_NO_CHARACTER = re.compile(r"&#(?:\d{8,}|[xX][0-9a-fA-F]{7,});?")
 _CLASSES = re.compile(r"^(?:\.[^\s.]+)*\s*")
 _SENTENCE_END = (".", "!", "?", "…", "。", "！", "？", ".”", "!”", "?”", '."', '!"', '?"')
 _DASHES = ("- ", "– ", "— ", "-", "–")
@@ -185,14 +187,14 @@ def _spoken(cue: _Cue) -> Iterator[tuple[str, str]]:
                     yield speaker, words
                 parts = []
                 # Behind its end a speaker's cue goes on with sounds and the like.
-                speaker = one_line(html.unescape(_CLASSES.sub("", tag[3], count=1)))
+                speaker = _words([_CLASSES.sub("", tag[3], count=1)])
         parts.append(line[at:])
         if words := _words(parts):
             yield speaker, words
 
 
 def _words(parts: list[str]) -> str:
-    return one_line(html.unescape("".join(parts)))
+    return one_line(html.unescape(_NO_CHARACTER.sub("", "".join(parts))))
 
 
 def _clock(seconds: float) -> str:

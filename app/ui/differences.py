@@ -130,7 +130,10 @@ def ranks(rows: Sequence[ChunkRank]) -> None:
                         parts.label(_moved(row), f"rl-small rl-tone-{_tone(row)}")
                         where = f" · {page_word(row.document_name)} {row.page}" if row.page else ""
                         parts.label(f"{row.document_name}{where}", "rl-small rl-strong")
-                        parts.label(row.snippet, "rl-small rl-muted")
+                        if row.text:
+                            text_parts(row.text)
+                        else:
+                            parts.label(row.snippet, "rl-small rl-muted")
 
 
 def value_diff(diff: ValueDiff) -> None:
@@ -219,9 +222,12 @@ def _moved(row: ChunkRank) -> str:
     if row.rank_b is None:
         return "not in the second run"
     steps = row.rank_a - row.rank_b
-    if not steps:
-        return "same place, other score"
-    return f"{abs(steps)} {'up' if steps > 0 else 'down'}"
+    if steps:
+        place = f"{abs(steps)} {'up' if steps > 0 else 'down'}"
+        return f"{place}, other text" if row.text else place
+    if row.text:
+        return "same place, other text"
+    return "same place, other " + ("details" if row.score_a == row.score_b else "score")
 
 
 def _tone(row: ChunkRank) -> str:

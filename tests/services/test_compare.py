@@ -6,8 +6,9 @@ import copy
 from typing import Any
 
 from app.services.runs.compare import MAX_DETAIL_CHARS, compare_runs
-from app.services.runs.compare_values import MAX_CHUNKS, value_diff
+from app.services.runs.compare_values import MAX_CHUNKS, describe, value_diff
 from app.services.views import ExecutionView, StepView
+from app.services.workflows.json_diff import Change
 
 GRAPH: dict[str, Any] = {
     "directed": True,
@@ -203,6 +204,11 @@ def test_scores_that_hardly_differ_and_usage_are_no_difference() -> None:
     other = value_diff("chunks", a, b)
     assert other is not None
     assert other.what == "other scores"
+    b["items"][0] |= {"score": a["items"][0]["score"], "content": "Quite another text."}
+    rewritten = value_diff("chunks", a, b)
+    assert rewritten is not None
+    assert rewritten.what == "1 with another text"
+    assert {part.op for part in rewritten.chunks[0].text} >= {"added", "removed"}
     answer = {
         "text": "So.", "sentences": [], "citations": [], "abstained": False, "confidence": 1,
         "model": "m", "question": "", "usage": {"ms": 3},
@@ -216,3 +222,14 @@ def test_values_that_are_not_kept_any_more_are_said_to_be_so() -> None:
     found = compare_runs(old, run(found=chunks(3)))
     assert found.nodes["retrieve"] == "same"
     assert found.nodes["answer"] == "input"
+
+
+def test_pins_are_told_in_words() -> None:
+    pinned = {"chunks": chunks(1)}
+    for before, after, words in (
+        (None, pinned, "the output is pinned"),
+        (pinned, None, "the output is no longer pinned"),
+        (pinned, {"chunks": chunks(2)}, "the output is pinned to another value"),
+    ):
+        change = Change(path="pinned", kind="changed", before=before, after=after)
+        assert describe(change) == words

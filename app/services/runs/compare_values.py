@@ -31,6 +31,8 @@ class ChunkRank(View):
     rank_b: int | None = None
     score_a: float | None = None
     score_b: float | None = None
+    #: What was taken out of its text and put in, where that differs.
+    text: list[TextPart] = []
 
 
 class ValueDiff(View):
@@ -43,7 +45,7 @@ class ValueDiff(View):
     what: str
     #: Of texts: what was taken out and put in.
     text: list[TextPart] = []
-    #: Of passages: every one that moved, came, went, or got another score, best first.
+    #: Of passages: every one that moved, came, went, got another score or text, best first.
     chunks: list[ChunkRank] = []
     #: Of everything else, and of what texts carry beside their text.
     changes: list[Change] = []
@@ -109,6 +111,7 @@ def _chunks(port: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> ValueDiff:
                 rank_b=rank_b,
                 score_a=old.get("score"),
                 score_b=new.get("score"),
+                text=_rewritten(old, new) if old and new else [],
             )
         )
     came = sum(row.rank_a is None for row in rows)
@@ -119,7 +122,8 @@ def _chunks(port: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> ValueDiff:
         if row.rank_a is not None and row.rank_b is not None
     )
     said = [f"{len(left)} → {len(right)} passages"] if len(left) != len(right) else []
-    counts = ((came, "new"), (went, "gone"), (moved, "moved"))
+    reworded = sum(bool(row.text) for row in rows)
+    counts = ((came, "new"), (went, "gone"), (moved, "moved"), (reworded, "with another text"))
     said += [f"{count} {word}" for count, word in counts if count]
     if a.get("commit") != b.get("commit"):
         said.append("another commit of the knowledge base")
@@ -131,6 +135,11 @@ def _chunks(port: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> ValueDiff:
         port=port, type="Chunks", what=", ".join(said) or ("other scores" if rows else _size(rest)),
         chunks=rows[:MAX_CHUNKS], changes=rest[:MAX_CHANGES], more=len(rows) > MAX_CHUNKS,
     )  # fmt: skip
+
+
+def _rewritten(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[TextPart]:
+    before, after = str(old.get("content") or ""), str(new.get("content") or "")
+    return text_diff(before, after) if before != after else []
 
 
 def _by_chunk(items: Sequence[Any]) -> dict[str, tuple[int, Mapping[str, Any]]]:
@@ -181,6 +190,10 @@ def describe(change: Change, *, longest: int = 60) -> str:
         return f"{name} was added: {_short(change.after, longest)}".strip()
     if change.kind == "removed":
         return f"{name} was removed"
+    if name == "pinned":
+        kinds = {(False, True): "is pinned", (True, False): "is no longer pinned"}
+        how = kinds.get((change.before is not None, change.after is not None))
+        return f"the output {how or 'is pinned to another value'}"
     words = f"{name} {_short(change.before, longest)} → {_short(change.after, longest)}"
     return words.strip()
 

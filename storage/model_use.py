@@ -12,12 +12,13 @@ from sqlalchemy import func
 from sqlmodel import col, select
 
 from storage import commits, manifests
+from storage.ancestry import CACHED_ENTRIES
 from storage.corrections import Corrections
 from storage.embedding import Embedding, Model, Share
 from storage.errors import NotFound
 from storage.lru import Lru
 from storage.tables import Chunk, Commit, DocumentVersion, Ref, Vector
-from storage.versions import CACHED_ENTRIES, Edit, History, identify, vector_rows
+from storage.versions import Edit, History, identify, vector_rows
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,13 +20,13 @@ from app.services.languages import check_languages
 from app.services.models import DEFAULT_EMBEDDER, ModelService
 from app.services.threads import call
 from app.services.views import SearchConfig, SearchResponse
+from storage.ancestry import Place
 from storage.embedding import EVERY, Model
 from storage.errors import REEMBED
 from storage.filters import Candidates
 from storage.knowledge import KnowledgeRepository
 from storage.lru import Lru
 from storage.search import ChunkSearch, Hits
-from storage.versions import Place
 
 if TYPE_CHECKING:
     import numpy as np

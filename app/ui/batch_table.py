@@ -18,11 +18,14 @@ _SEPARATORS = ",;\t|"
 
 @dataclass(frozen=True)
 class InputTable:
-    """Inputs of many runs: one mapping each, by the names of the workflow's inputs."""
+    """Inputs of many runs: one mapping each, by the names of the workflow's inputs.
+
+    What else a row holds, such as a number or the expected answer, is found beside its results.
+    """
 
     columns: tuple[str, ...] = ()
     rows: tuple[dict[str, Any], ...] = ()
-    #: What was left out or taken for something, in sentences.
+    #: What the workflow has no use for, in sentences.
     notes: tuple[str, ...] = field(default=())
 
 
@@ -65,7 +68,9 @@ def _from_json(content: str, inputs: Sequence[str]) -> tuple[list[dict[str, Any]
         if not isinstance(item, Mapping):
             rows.append({inputs[0]: item if isinstance(item, str) else json.dumps(item)})
             continue
-        rows.append({name: item[name] for name in inputs if item.get(name) not in (None, "")})
+        row = {str(name): value for name, value in item.items() if value not in (None, "")}
+        if any(name in row for name in inputs):
+            rows.append(row)
         unknown |= {str(name) for name in item} - set(inputs)
     return rows, unknown
 
@@ -84,12 +89,12 @@ def _from_lines(content: str, inputs: Sequence[str]) -> tuple[list[dict[str, Any
     csv.field_size_limit(MAX_CHARS)
     lines = csv.reader(io.StringIO(content), delimiter=separator)
     heads = [name.strip() for name in next(lines)]
-    names = [known.get(name.casefold(), "") for name in heads]
-    unknown = {head for head, name in zip(heads, names, strict=True) if head and not name}
+    names = [known.get(name.casefold(), name) for name in heads]
+    unknown = {name for name in names if name and name not in inputs}
     rows = []
     for line in lines:
         row = {name: v for name, v in zip(names, line, strict=False) if name and v.strip()}
-        if row:
+        if any(name in row for name in inputs):
             rows.append(row)
     return rows, unknown
 
@@ -102,7 +107,7 @@ def _limited(rows: list[dict[str, Any]], unknown: set[str]) -> InputTable:
     notes = []
     if unknown:
         listed = ", ".join(f"“{name}”" for name in sorted(unknown)[:5])
-        notes.append(f"The workflow does not ask for {listed}; that is left out.")
+        notes.append(f"The workflow does not ask for {listed}; that stays beside the results.")
     columns = tuple(dict.fromkeys(name for row in rows for name in row))
     return InputTable(columns, tuple(rows), tuple(notes))
 

@@ -392,7 +392,9 @@ async def test_a_table_runs_row_by_row_and_its_bad_rows_once_more(
     await user.should_see("nonsense")
     user.find(marker="batch-csv").click()
     table = await user.download.next()
-    assert table.text.splitlines()[0].startswith("\ufefftext,status,")
+    lines = table.text.splitlines()
+    assert lines[0].startswith("\ufefftext,colour,status,")
+    assert lines[1].startswith("[1],red,completed,")
     user.find(marker="retry-batch").click()
     await until(lambda: _all_over(services, batch.batch_id, 4))
 

@@ -313,10 +313,13 @@ def test_tables_of_inputs_are_read_as_they_come(content: str, rows: list[dict[st
     assert list(read_table(content, ["question", "text"]).rows) == rows
 
 
-def test_a_table_says_what_it_left_out_and_what_is_wrong() -> None:
-    table = read_table('"my, notes",question\nx,Why?', ["question"])
-    assert table.rows == ({"question": "Why?"},)
+def test_a_table_keeps_what_is_not_asked_for_and_says_what_is_wrong() -> None:
+    table = read_table('"my, notes",Question\nx,Why?\ny,', ["question"])
+    assert table.columns == ("my, notes", "question")
+    assert table.rows == ({"my, notes": "x", "question": "Why?"},)
     assert "“my, notes”" in table.notes[0]
+    table = read_table('[{"question": "Why?", "number": 7}, {"number": 8}]', ["question"])
+    assert table.rows == ({"question": "Why?", "number": 7},)
     for content, inputs, said in (
         ("  ", ["q"], "empty"),
         ("q\n", ["q"], "no rows"),

@@ -66,8 +66,8 @@ class InputsForm:
         area.classes("rl-mono-field").mark("batch-paste")
         area.props('input-style="max-height: 40vh; overflow: auto"')
         parts.label(
-            f"CSV with the names {', '.join(self._names)} in the first line, a list of questions "
-            "with one on each line, or JSON.",
+            f"CSV that begins with a line of names ({', '.join(self._names)}), a list of "
+            "questions with one on each line, or JSON. Other columns stay beside the results.",
             "rl-muted rl-small",
         )
 

@@ -158,6 +158,7 @@ async def test_a_link_opens_one_chat_and_nothing_else(
     assert (await client.get(f"/_chat/{workflow}/chats")).status_code == 401
     forged = link["path"][:-1] + ("0" if link["path"][-1] != "0" else "1")
     assert (await client.get(forged)).status_code == 404
+    assert (await client.get(f"{link['path']}é")).status_code == 404
 
 
 async def test_a_closed_link_stays_closed(

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.engine.context import NodeContext
-from app.engine.events import NodeFinished, NodeStarted, RunFinished, TokenEvent
+from app.engine.events import (
+    Event,
+    NodeFinished,
+    NodeProgress,
+    NodeStarted,
+    RunFinished,
+    TokenEvent,
+)
 from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import InvalidWorkflow, NodeFailed, RagloomError
 from app.engine.values import Text
+from app.services.runs.log import RunLog
 from app.services.runs.service import RunLimits
 from storage.errors import NotFound, StorageFull
 from storage.run_writes import RunChange
@@ -107,6 +115,20 @@ async def test_watchers_see_every_event_in_order_and_the_history_keeps_them(plac
     lasting = [k for k in kinds if k != "token"]
     assert [event.kind for event in again] == lasting
     assert again[-1].outputs == {"loud": {"text": "ONE TWO"}}  # type: ignore[union-attr]
+
+
+async def test_whoever_watches_late_hears_of_progress_once(place: Place) -> None:
+    async def store(events: Sequence[Event]) -> None:
+        pass
+
+    log = RunLog(store)
+    for done in range(1_000):
+        log.emit(NodeProgress(run_id="r", node_id="map", done=done, total=1_000))
+    log.emit(NodeProgress(run_id="r", node_id="other", done=1, total=2))
+    await log.close()
+    log.end(RunFinished(run_id="r", status="completed", duration_ms=1))
+    progress = [e for e in [e async for e in log.follow()] if isinstance(e, NodeProgress)]
+    assert [(e.node_id, e.done) for e in progress] == [("map", 999), ("other", 1)]
 
 
 async def test_a_step_is_stored_before_anybody_sees_its_end(place: Place) -> None:

@@ -236,7 +236,8 @@ class ChatService:
     async def link_of(self, token: str) -> ChatLinkView:
         """The link that a token opens; NotFound also for a token that nobody made."""
         link_id, _, signature = token.partition(".")
-        if not hmac.compare_digest(signature, self._sign(link_id)):
+        given = signature.encode("utf-8", "surrogatepass")  # of plain text, only ASCII is compared
+        if not hmac.compare_digest(given, self._sign(link_id).encode()):
             raise RagloomError(
                 "This chat link does not work (any more).",
                 code="not_found",

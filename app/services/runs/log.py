@@ -23,7 +23,9 @@ class RunLog:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._arrived: asyncio.Queue[Event | None] = asyncio.Queue()
-        self._published: list[Event] = []
+        #: In order; None stands where a later progress of the same node has come.
+        self._published: list[Event | None] = []
+        self._progress: dict[str, int] = {}
         self._changed = asyncio.Event()
         self._closed = False
         self._emitted = 0
@@ -69,12 +71,14 @@ class RunLog:
         self._writer.add_done_callback(check)
 
     async def follow(self) -> AsyncIterator[Event]:
-        """Every event from the first one on, until the run ends."""
+        """Every event from the first one on, until the run ends; of progress, the latest."""
         position = 0
         while True:
             while position < len(self._published):
-                yield self._published[position]
+                event = self._published[position]
                 position += 1
+                if event is not None:
+                    yield event
             if self._closed:
                 return
             await self._changed.wait()
@@ -94,8 +98,15 @@ class RunLog:
                 return
 
     def _publish(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, NodeProgress):
+                # A map over many items tells as often how far it is: what counts is the last.
+                before = self._progress.get(event.node_id)
+                if before is not None:
+                    self._published[before] = None
+                self._progress[event.node_id] = len(self._published)
+            self._published.append(event)
         if events:
-            self._published.extend(events)
             self._wake()
 
     def _wake(self) -> None:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.engine.problems import RagloomError
 from app.services.clock import iso
-from app.services.ingestion.embeddings import checked_models
-from app.services.ingestion.kb_pipeline import SETTING as PIPELINE_SETTING
 from app.services.ingestion.kb_pipeline import PipelineChecks
-from app.services.ingestion.pipeline_ref import PipelineRef
-from app.services.ingestion.processing import KnowledgeConfig, read_knowledge_config
 from app.services.ingestion.service import IngestService
 from app.services.knowledge.document_lists import Wanted, list_documents
 from app.services.knowledge.indexer import Indexer
 from app.services.knowledge.passages import joined_text
-from app.services.models import DEFAULT_EMBEDDER, ModelService
+from app.services.knowledge.settings import SettingsReader, checked_name
+from app.services.models import ModelService
 from app.services.rows import chunk_view, commit_view, document_view
 from app.services.threads import call
 from app.services.views import (
@@ -39,9 +34,6 @@ from storage.job_health import Health, health_of
 from storage.jobs import JobRepository
 from storage.knowledge import KnowledgeRepository
 
-Warnings = list[str]
-
-_MAX_NAME = 200
 _ALL_CHUNKS = 1_000_000
 #: Ends of an upload that leave nothing to show of a document without a version.
 _GONE = ("success", "cancelled")
@@ -65,11 +57,10 @@ class KnowledgeService:
         self._repository = repository
         self._jobs = jobs
         self._blobs = blobs
-        self._models = models
         self._indexer = indexer
         self._ingest = ingest
         self._embedding_model = embedding_model
-        self._pipelines = pipelines
+        self._read = SettingsReader(repository, models, pipelines)
 
     async def create(
         self, name: str, description: str = "", config: Mapping[str, Any] | None = None
@@ -78,12 +69,12 @@ class KnowledgeService:
 
         Raises RagloomError “invalid_config” or “invalid_name”, ModelUnavailable, Conflict.
         """
-        settings, warnings = await self._settings(
+        settings, warnings = await self._read.read(
             {"embedding_model": self._embedding_model, **(config or {})}
         )
         row = await call(
             self._repository.create,
-            _checked_name(name),
+            checked_name(name),
             description,
             settings.model_dump(),
             warnings,
@@ -114,12 +105,14 @@ class KnowledgeService:
         row = await call(self._repository.find, kb)
         fields: dict[str, Any] = {}
         if name is not None:
-            fields["name"] = _checked_name(name)
+            fields["name"] = checked_name(name)
         if description is not None:
             fields["description"] = description
         if config is not None:
-            settings, warnings = await self._settings({**row.config, **config}, row.config)
-            await self._check_model_change(row, settings)
+            settings, warnings = await self._read.read({**row.config, **config}, row.config)
+            if settings.embedding_model != row.config["embedding_model"]:
+                stats = await call(self._stats, row.id)
+                await self._read.check_model_change(row, settings, stats)
             # The models are left alone: a branch with others may be taken over just now.
             unasked = {"embedding_model", "language_models"} - config.keys()
             fields |= {"config": settings.model_dump(exclude=unasked), "warnings": warnings}
@@ -298,51 +291,6 @@ class KnowledgeService:
 
         return await call(read)
 
-    async def _settings(
-        self, config: Mapping[str, Any], before: Mapping[str, Any] | None = None
-    ) -> tuple[KnowledgeConfig, Warnings]:
-        settings, warnings = read_knowledge_config(config)
-        chosen = None if settings.pipeline is None else settings.pipeline.model_dump()
-        if chosen and self._pipelines and chosen != (before or {}).get(PIPELINE_SETTING):
-            pinned = PipelineRef(**await self._pipelines.checked(chosen))
-            settings = settings.model_copy(update={PIPELINE_SETTING: pinned})
-        if settings.embedding_model == "default":
-            settings = settings.model_copy(update={"embedding_model": DEFAULT_EMBEDDER})
-        for model in await checked_models(
-            self._models, settings.embedding_model, settings.language_models
-        ):
-            longest = await self._models.max_tokens(model)
-            if longest is not None and settings.chunk_size > longest:
-                warnings.append(
-                    f"chunk_size {settings.chunk_size} is more than {model} reads: it sees the "
-                    f"first {longest} tokens of a chunk."
-                )
-        return settings, warnings
-
-    async def _check_model_change(self, row: tables.KnowledgeBase, new: KnowledgeConfig) -> None:
-        """Documents that are there must have been embedded with the model that is asked for."""
-        if new.embedding_model == row.config["embedding_model"]:
-            return
-        wanted = await self._models.vector_name(new.embedding_model)
-        stats = await call(self._stats, row.id)
-        others = [
-            share
-            for share in await call(self._repository.shares_at, stats.commit or "")
-            if share.embedding.model.vectors != wanted
-        ]
-        if others or stats.pending_documents:
-            raise RagloomError(
-                f"“{row.name}” holds documents that were embedded with "
-                f"{row.config['embedding_model']}; vectors of “{new.embedding_model}” do not "
-                "compare with theirs.",
-                code="model_mismatch",
-                fix=f"Embed them anew on a branch: POST /api/v1/knowledge_bases/{row.id}/reembed "
-                f'with {{"embedding_model": "{new.embedding_model}", "branch": "…"}}. Nothing is '
-                "parsed again, and search and uploads on that branch use the other model.",
-                stored=row.config["embedding_model"],
-                wanted=new.embedding_model,
-            )
-
     def _view(self, row: tables.KnowledgeBase) -> KnowledgeBaseView:
         head = self._repository.head(row.id)
         documents, chunks = self._repository.counts(head.id) if head else (0, 0)
@@ -395,15 +343,3 @@ def _overlay(
     """The task, where it says something about the document that its version does not."""
     settled = task is not None and version is not None and task.status in _GONE
     return None if settled else task
-
-
-def _checked_name(name: str) -> str:
-    name = " ".join(unicodedata.normalize("NFC", name).split())
-    if not name or len(name) > _MAX_NAME or any(unicodedata.category(c) == "Cc" for c in name):
-        raise RagloomError(
-            "A knowledge base needs a name of 1 to 200 characters.",
-            code="invalid_name",
-            fix="Give it a short name in plain characters.",
-            found=name[:50],
-        )
-    return name

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from app.documents.media import page_place
 from app.engine.context import NodeContext, World
 from app.engine.items import plain
 from app.engine.node import Node, NodeConfig, NodeOutputs, Port
@@ -24,7 +23,7 @@ from app.nodes.ports import (
     entries,
     spec_ports,
 )
-from app.nodes.prompts import passage
+from app.nodes.prompts import passage, place_in_document
 from app.nodes.template import MAX_SOURCE, checked_template, render
 
 _INPUTS = [InputSpec(name="text", required=True)]
@@ -49,7 +48,7 @@ def passage_data(number: int, chunk: Chunk) -> dict[str, Any]:
         "content": chunk.content,
         "document_name": chunk.document_name,
         "page": chunk.page,
-        "place": page_place(chunk.document_name, chunk.page),
+        "place": place_in_document(chunk),
         "headings": list(chunk.headings),
         "score": chunk.score,
         "language": chunk.language,

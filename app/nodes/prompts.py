@@ -37,10 +37,18 @@ def user_message(question: str, chunks: Sequence[Chunk]) -> str:
     return "\n\n".join([*parts, f"Question: {question}"])
 
 
+def place_in_document(chunk: Chunk) -> str:
+    """Where a passage stands: “page 3”, of what is said in subtitles “at 00:12:34”, or ""."""
+    time = chunk.metadata.get("time")
+    if isinstance(time, str) and time:
+        return f"at {time}"
+    return page_place(chunk.document_name, chunk.page)
+
+
 def passage(number: int, chunk: Chunk) -> str:
     """One passage between tags that its own text cannot close."""
     place = [chunk.document_name]
-    if where := page_place(chunk.document_name, chunk.page):
+    if where := place_in_document(chunk):
         place.append(where)
     if chunk.headings:
         place.append(" › ".join(chunk.headings))

@@ -10,6 +10,7 @@ from openai_server import OpenAIServer
 
 from app.engine.problems import RagloomError
 from app.engine.values import Answer, Chunks, Query, Text
+from app.nodes.asking import passage_data
 from app.nodes.generation import Generate
 from app.nodes.prompts import ABSTAIN_TEXT, passage, read_sentences, strip_markers
 
@@ -158,6 +159,12 @@ def test_markers_are_read_wherever_models_put_them() -> None:
         ("Six.", ()),
     ]
     assert strip_markers(reply) == "One. Two. Three. Four. Five. Six."
+
+
+def test_a_passage_of_a_talk_tells_its_time() -> None:
+    said = chunk(0, "Ada: It weaves.", document_name="talk.vtt", metadata={"time": "00:12:34"})
+    assert 'source="talk.vtt, at 00:12:34"' in passage(1, said)
+    assert passage_data(1, said)["place"] == "at 00:12:34"
 
 
 def test_a_passage_cannot_close_its_own_fence() -> None:

@@ -206,6 +206,7 @@ async def execute_workflow(
             f"The path names workflow {workflow_id}, the body {body.workflow_id}.",
             fix="Leave workflow_id out of the body.",
         )
+    await _known(body.base_run, services)
     run_id = await services.runs.start(
         workflow_id=workflow_id,
         input_data=body.input_data,
@@ -222,6 +223,7 @@ async def execute_workflow(
 async def execute_unsaved(body: ExecuteUnsaved, request: Request, services: Svc) -> Response:
     """Run a workflow that is not kept here; answers like the execution of one that is."""
     graph, _ = await services.workflows.parse(body.workflow)
+    await _known(body.base_run, services)
     run_id = await services.runs.start(
         graph=graph,
         input_data=body.input_data,
@@ -231,6 +233,12 @@ async def execute_unsaved(body: ExecuteUnsaved, request: Request, services: Svc)
         base_run=body.base_run,
     )
     return await followed(run_id, request, services)
+
+
+async def _known(base_run: str | None, services: Services) -> None:
+    """Raise NotFound for a run that is not there, though nothing of it may be needed."""
+    if base_run is not None:
+        await services.runs.get(base_run)
 
 
 async def followed(run_id: str, request: Request, services: Services) -> Response:

@@ -103,6 +103,9 @@ async def test_executing_answers_outputs_and_steps(client: httpx.AsyncClient) ->
     assert (await client.get(f"{RUNS}/run_x")).status_code == 404
     wrong = await client.post(f"{WF}/{workflow}/execute", json={"workflow_id": "wf_other"})
     assert wrong.status_code == 422
+    for path, body in ((f"{WF}/{workflow}/execute", {}), (RUNS, {"workflow": GRAPH})):
+        lost = await client.post(path, json={**body, "base_run": "run_x"})
+        assert (lost.status_code, lost.json()["error"]["code"]) == (404, "not_found")
 
 
 async def test_executing_without_waiting(client: httpx.AsyncClient, services: Services) -> None:

@@ -76,7 +76,8 @@ class DocumentView(ui.element, component="document_view.js"):
             await self.go(number)
             await self._corrected()
 
-        parts.toast(f"{what}.", undo=back)
+        with self:  # the button that was pressed may be gone by now
+            parts.toast(f"{what}.", undo=back)
 
     async def _ready(self, _: GenericEventArguments) -> None:
         await self.go(self._chosen)

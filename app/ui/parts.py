@@ -162,7 +162,8 @@ def toast(
 ) -> None:
     """A message that goes away by itself; with `undo` it offers the way back for ten seconds."""
     seconds = 10.0 if undo else 9.0 if tone == "danger" else 4.0
-    with context.client.layout:
+    layout = context.client.layout
+    with layout:
         box = div("rl-note").props(f'role="{"alert" if tone == "danger" else "status"}"')
     with box:
         if tone == "danger":
@@ -172,7 +173,8 @@ def toast(
         async def back() -> None:
             box.delete()
             if undo is not None:
-                await undo()
+                with layout:  # what it says is said beside the message, which is gone
+                    await undo()
 
         if undo is not None:
             ui.button("Undo", on_click=back, color=None)

@@ -156,11 +156,17 @@ def test_processing_again_keeps_an_edit_and_shows_a_conflict(desk: Desk, shelf: 
     expect(page.locator(".rl-docs-row", has_text="piers.md")).to_contain_text(
         "1 correction to look"
     )
-    page = open_document(desk, shelf, document)
-    page.get_by_role("tab", name="Conflicts").click()
+    # Its line leads to them; what is done about one can be undone.
+    page.get_by_role("link", name="1 correction to look at").click()
     page.get_by_role("button", name="Apply again").click()
     expect(card(page, "Gas light")).to_be_visible()
     expect(page.get_by_role("tab", name="Conflicts")).to_have_count(0)
+    page.locator(".rl-note", has_text="made again").get_by_role("button", name="Undo").click()
+    page.get_by_role("tab", name="Conflicts").click()
+    page.get_by_role("button", name="Drop").click()
+    expect(page.get_by_role("tab", name="Conflicts")).to_have_count(0)
+    page.locator(".rl-note", has_text="dropped").get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("tab", name="Conflicts")).to_be_visible()
 
 
 def test_what_somebody_else_changed_meanwhile_is_not_overwritten(desk: Desk, shelf: Shelf) -> None:

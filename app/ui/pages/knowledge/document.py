@@ -20,12 +20,14 @@ from app.ui.pages.knowledge.processing_form import ask_processing
 #: What others changed is looked for this often, in seconds.
 _LOOK_S = 2.0
 
+_PANELS = ("Chunks", "Conflicts", "Quality", "History", "Details")
+
 
 def register(get_services: Callable[[], Services]) -> None:
     """Add the page."""
 
     @ui.page("/knowledge/{kb}/documents/{document_id}", response_timeout=30)
-    async def document_page(kb: str, document_id: str, chunk: str = "") -> None:
+    async def document_page(kb: str, document_id: str, chunk: str = "", panel: str = "") -> None:
         services = get_services()
         with Expecting("not_found") as met:
             base = await services.knowledge.get(kb)
@@ -41,7 +43,7 @@ def register(get_services: Callable[[], Services]) -> None:
             if document.version_id is None:
                 _not_there(base, document)
             else:
-                await DocumentPage(services, base, document).build(bar, chunk)
+                await DocumentPage(services, base, document).build(bar, chunk, panel)
 
 
 def _not_there(base: KnowledgeBaseView, document: DocumentView) -> None:
@@ -64,8 +66,8 @@ class DocumentPage:
         self._name: str | None = None
         self._panel = "Chunks"
 
-    async def build(self, bar: Frame, chunk: str) -> None:
-        """Show everything, beginning at a chunk if one is named."""
+    async def build(self, bar: Frame, chunk: str, panel: str) -> None:
+        """Show everything, beginning at a chunk if one is named, or with what a panel tells."""
         document = self._document
         number, same = None, True
         if chunk:
@@ -104,7 +106,7 @@ class DocumentPage:
                 with parts.notice("warn", words, "What stands at its place now is shown."):
                     pass
             self._room = parts.div("rl-doc-panel rl-col rl-gap-16")
-        await self._show("Chunks")
+        await self._show(panel if panel in _PANELS else "Chunks")
         self._tell()
         ui.timer(_LOOK_S, self._look)
 
@@ -139,7 +141,7 @@ class DocumentPage:
         }
         self._tabs.clear()
         with self._tabs:
-            for name in ("Chunks", "Conflicts", "Quality", "History", "Details"):
+            for name in _PANELS:
                 if name == "Conflicts" and not counts[name] and self._panel != name:
                     continue
                 on = name == self._panel

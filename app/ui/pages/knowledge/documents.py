@@ -305,7 +305,7 @@ class Documents:
         if document.title and document.title != document.filename and ready:
             parts.label(document.filename, "rl-muted rl-small rl-ellipsis")
         if lost := len(document.metadata.get("edit_conflicts", ())):
-            with parts.link(href, "rl-doc-lost"):
+            with parts.link(f"{href}?panel=Conflicts", "rl-doc-lost"):
                 parts.tag("span", text.count(lost, "correction") + " to look at")
         if document.error:
             title, fix = parts.error_words(document.error)

@@ -20,6 +20,7 @@ from app.engine.events import (
     TokenEvent,
 )
 from app.engine.node import Node, NodeConfig, NodeOutputs
+from app.engine.plan import Plan
 from app.engine.problems import InvalidWorkflow, NodeFailed, RagloomError
 from app.engine.values import Text
 from app.services.runs.log import RunLog
@@ -272,6 +273,18 @@ async def test_an_unknown_run_is_not_found(place: Place) -> None:
         await place.runs.get("run_x")
     with pytest.raises(NotFound):
         [event async for event in place.runs.watch("run_x")]
+
+
+async def test_an_observer_that_fails_ends_no_run(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(plan: Plan, event: Event) -> None:
+        raise ValueError(event.kind)
+
+    place.runs.observe(broken)
+    run = await place.runs.wait(await place.runs.start(graph=workflow()))
+    assert run.status == "completed"
+    assert "An observer of runs failed" in caplog.text
 
 
 async def test_observers_are_told_every_event(place: Place) -> None:

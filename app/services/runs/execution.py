@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from app.services.runs.pauses import Pauses
 from app.services.runs.writer import RunWriter
 from storage.run_writes import RunChange
 from storage.runs import INTERRUPTED
+
+log = logging.getLogger(__name__)
 
 #: Called with every event of every run, after it was stored.
 Observer = Callable[[Plan, Event], None]
@@ -258,7 +261,10 @@ class Execution:
         await self._floor.writer.write(self._recorder.change(events))
         for event in events:
             for observer in self._floor.observers:
-                observer(self.order.plan, event)
+                try:
+                    observer(self.order.plan, event)
+                except Exception:  # who only looks on cannot end a run
+                    log.warning("An observer of runs failed", exc_info=True)
 
     async def _drive(self) -> None:
         """See the run through to its stored end, whatever happens to its work."""

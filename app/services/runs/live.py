@@ -160,6 +160,7 @@ class LiveRuns:
         sums: Sequence[Mapping[str, float]] = ({}, {}),
     ) -> None:
         """Begin a stored run, or go on with it: `kept` are steps that are done, `sums` theirs."""
+        world = world_for(options, self._world)
         if self.closing:
             return  # it is found as one that was interrupted, and gone on with, at the next start
         order = Order(
@@ -179,7 +180,7 @@ class LiveRuns:
         self._runs[run.id] = execution
         runner = Runner(
             self._registry,
-            world_for(options, self._world),
+            world,
             self._cache if use_cache else None,
             approvals=execution.approval,
             watch=self._watch,

@@ -192,6 +192,8 @@ class Visit:
         if context.gate is not None and attempt == 1:
             async with self.waiting():
                 await context.gate(node.spec.id)
+            # The time until somebody lets it go is none of its own.
+            self.started = time.perf_counter()
         context.emit_from_node(
             NodeStarted(run_id=context.run_id, node_id=node.spec.id, attempt=attempt)
         )

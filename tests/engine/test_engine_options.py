@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import networkx as nx
 import pytest
@@ -236,9 +237,12 @@ async def test_waiting_at_the_gate_takes_no_slot_and_no_time():
     run = asyncio.create_task(bench.go(graph, gate=gate))
     while "b" not in bench.world.runs:
         await asyncio.sleep(0.001)
+    waited = time.perf_counter()
     await asyncio.sleep(0.1)
     opened.set()
     assert (await run).status == "completed"
+    (ended,) = (e for e in bench.events if e.kind == "node_finished" and e.node_id == "a")
+    assert ended.duration_ms < (time.perf_counter() - waited) * 1000 - 90
 
 
 # -- properties ---------------------------------------------------------------------------

@@ -181,6 +181,55 @@ def test_a_node_goes_into_a_wire_by_its_plus_and_when_dropped_on_it(desk: Desk) 
     desk.until(lambda: "merge value>chunks generate" in desk.edges())
 
 
+def test_a_node_that_is_shown_is_panned_to_where_it_is_out_of_sight_and_never_zoomed_to(
+    desk: Desk,
+) -> None:
+    def view() -> list[float]:
+        desk.settled()
+        pane = "getComputedStyle(document.querySelector('.vue-flow__transformationpane')).transform"
+        scale, _, _, _, x, y = desk.page.evaluate(f"{pane}.match(/-?[\\d.]+/g).map(Number)")
+        return [scale, x, y]
+
+    for _ in range(4):
+        desk.page.get_by_label("Zoom in").click()
+        before = view()
+    desk.do(method="select", args=[["retrieve"]], kwargs={"shown": True})
+    selected(desk, 1)
+    far = desk.node("generate").bounding_box()
+    assert far
+    near = view()
+    desk.do(method="select", args=[["generate"]], kwargs={"shown": True})
+    desk.until(lambda: desk.selected() == ["generate"])
+    after = view()
+    assert before[0] == near[0] == after[0] > 1
+    assert after[1] < near[1]
+    desk.do(method="select", args=[["generate"]], kwargs={"shown": True})
+    assert view() == after
+
+
+def test_a_box_chooses_when_it_is_drawn_and_a_part_of_it_is_run_from_its_bar(desk: Desk) -> None:
+    desk.page.keyboard.down("Shift")
+    box = desk.node("question").bounding_box()
+    other = desk.node("retrieve").bounding_box()
+    assert box
+    assert other
+    desk.page.mouse.move(box["x"] - 8, box["y"] - 40)
+    desk.page.mouse.down()
+    desk.page.mouse.move(box["x"] + 30, box["y"] + 30, steps=3)
+    desk.page.mouse.move(other["x"] + other["width"] - 20, other["y"] + 60, steps=3)
+    selected(desk, 2)
+    assert desk.events("selection") == []
+    desk.page.mouse.up()
+    desk.page.keyboard.up("Shift")
+    desk.until(lambda: desk.selected() == ["question", "retrieve"])
+    desk.page.locator(".rl-selection-bar").get_by_label("Run the selection").click()
+    desk.until(lambda: desk.events("node") == [["node", "run_selection", "question"]])
+    # What becomes of it takes clicks: nothing of the box lies over it.
+    desk.page.keyboard.press("Control+d")
+    desk.until(lambda: len(desk.nodes()) == 5)
+    desk.title("retrieve-2").click()
+
+
 def test_the_grid_can_be_switched_off_and_stays_so(desk: Desk) -> None:
     snap = desk.page.get_by_label("Snap to grid")
     snap.click()

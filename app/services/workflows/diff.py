@@ -20,8 +20,8 @@ _FIELDS = (
 #: What of a note is its place.
 _PLACE = ("x", "y", "width", "height")
 _DRAWN = ("notes", "groups")
-#: Room a card takes with the gap beside it.
-_WIDE, _HIGH = 256, 208
+#: Room a card takes with the gap beside it; and below it, where a mark stands on the next one.
+_WIDE, _HIGH, _BELOW = 256, 208, 272
 _UNRESERVED = "-_.!~*'()"  # what encodeURIComponent leaves alone
 
 
@@ -150,7 +150,7 @@ def _free(wanted: tuple[float, float], taken: list[tuple[float, float]]) -> tupl
     x, y = wanted
     for other in sorted(py for px, py in taken if abs(px - x) < _WIDE):
         if abs(other - y) < _HIGH:
-            y = other + _HIGH
+            y = other + _BELOW
     return (x, y)
 
 

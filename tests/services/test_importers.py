@@ -54,6 +54,33 @@ def test_a_dify_chatflow_over_a_knowledge_base_answers_with_citations() -> None:
     assert any("knowledge base" in note for note in report.notes)
 
 
+def test_a_model_answers_from_the_passages_of_all_searches() -> None:
+    search = {"type": "knowledge-retrieval", "query_variable_selector": ["sys", "query"]}
+    graph, report = load(
+        dify(
+            [
+                START,
+                {"id": "k", "title": "Here", **search},
+                {"id": "l", "title": "There", **search},
+                {"id": "m", "type": "llm", "title": "Say", "model": MODEL,
+                 "context": {"enabled": True, "variable_selector": ["k", "result"]},
+                 "prompt_template": [{"role": "user", "text": "{{#sys.query#}}"}]},
+                {"id": "a", "type": "answer", "title": "Reply", "answer": "{{#m.text#}}"},
+            ],
+            [("s", "k"), ("s", "l"), ("k", "m"), ("l", "m"), ("m", "a")],
+        )
+    )  # fmt: skip
+    assert errors(graph) == []
+    assert node(graph, "Passages for Say").config["mode"] == "concatenate"
+    for wire in (
+        "Here chunks>values Passages for Say",
+        "There chunks>values Passages for Say",
+        "Passages for Say value>chunks Say",
+    ):
+        assert wire in wires(graph)
+    assert not any("runs first" in note for note in report.notes)
+
+
 def test_values_in_texts_become_wires_and_names() -> None:
     graph, _ = load(
         dify(

@@ -213,10 +213,19 @@ class Builder:
         return [self.parts[k.source] for k in self.incoming(step.id) if k.source in self.parts]
 
     def passages(self, step: Step, refs: Iterable[Ref]) -> Out | None:
-        """Passages among the values a step names, or wired to it."""
+        """Passages among the values a step names, or wired to it; joined where there are more."""
         outs = [self.resolve(ref) for ref in refs]
         outs += [part.main for part in self.before(step)]
-        return next((o for o in outs if o is not None and o.value_type is Chunks), None)
+        found = {(o.node, o.port): o for o in outs if o is not None and o.value_type is Chunks}
+        if len(found) < 2:
+            return next(iter(found.values()), None)
+        title = f"Passages for {step.title or 'the model'}"
+        node = self.draft.add("merge", title, {"mode": "concatenate"}, step.id)
+        if node is None:
+            return None
+        for out in found.values():
+            self.draft.wire(out, node, "values")
+        return Out(node, "value", Chunks)
 
     def title(self, step_id: str) -> str:
         """Name of a step for people."""

@@ -281,6 +281,7 @@ async def call_webhook(token: str, request: Request, services: Svc) -> Response:
         await _body(request),
         signature=request.headers.get("x-signature-256")
         or request.headers.get("x-hub-signature-256", ""),
+        sent_at=request.headers.get("x-signature-time", ""),
         content_type=request.headers.get("content-type", ""),
     )
     wait = None if wants_async(request) else preferred_wait(request)

@@ -285,6 +285,38 @@ async def test_a_webhook_refuses_what_it_should(place: Place) -> None:
         assert await refused(open_token, bad) == "not_json"
 
 
+async def test_a_request_that_was_signed_with_its_time_counts_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, secret = await token_of(place, signed=True)
+    body = b'{"who": "anna"}'
+
+    def signed(sent_at: str) -> dict[str, str]:
+        digest = hmac.new((secret or "").encode(), f"{sent_at}.".encode() + body, hashlib.sha256)
+        return {"signature": f"sha256={digest.hexdigest()}", "sent_at": sent_at}
+
+    async def refused(**more: str) -> str:
+        with pytest.raises(RagloomError) as error:
+            await place.webhooks.call(token, body, **more)
+        return error.value.code
+
+    now = str(int(time.time()))
+    start = place.runs.start
+
+    async def busy(**what: Any) -> str:
+        raise RagloomError("Too many runs wait.", code="busy")
+
+    monkeypatch.setattr(place.runs, "start", busy)
+    assert await refused(**signed(now)) == "busy"
+    monkeypatch.setattr(place.runs, "start", start)
+    await place.webhooks.call(token, body, **signed(now))  # what was not taken may come again
+    assert await refused(**signed(now)) == "conflict"
+    assert await refused(signature=signed(now)["signature"]) == "unauthorized"
+    for wrong in ("0", "soon", "9" * 400, "٣"):
+        assert await refused(**signed(wrong)) == "unauthorized"
+    assert (await place.runs.list()).total == 1
+
+
 async def test_a_body_without_anything_that_the_webhook_takes_is_refused(place: Place) -> None:
     token, _ = await token_of(place, mapping={"who": "order.name", "note": "note"})
     for body in (b'{"name": "anna"}', b"[]", b"plain words"):

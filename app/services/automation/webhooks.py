@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from app.engine.problems import RagloomError
 from app.services.automation.room import check_room
+from app.services.automation.signatures import Signatures
 from app.services.clock import iso
 from app.services.threads import call
 from app.services.views import View
@@ -59,6 +60,7 @@ class WebhookService:
         self._stored = stored
         self._runs = runs
         self._workflows = workflows
+        self._signatures = Signatures()
 
     async def list(self, workflow_id: str) -> list[WebhookView]:
         """Webhooks of a workflow, oldest first."""
@@ -121,13 +123,20 @@ class WebhookService:
         await call(self._stored.remove, Webhook, webhook_id)
 
     async def call(
-        self, token: str, body: bytes, *, signature: str = "", content_type: str = ""
+        self,
+        token: str,
+        body: bytes,
+        *,
+        signature: str = "",
+        sent_at: str = "",
+        content_type: str = "",
     ) -> str:
         """Start the workflow behind an address, and return the run.
 
-        Raises RagloomError “not_found” for an unknown or paused address, “unauthorized” for a
-        missing or wrong signature, “too_large”, “not_json”, “bad_body” where the body has nothing
-        of what the webhook takes.
+        `sent_at` is the time that was signed with the body, if it was. Raises RagloomError
+        “not_found” for an unknown or paused address, “unauthorized” for a missing, wrong or old
+        signature, “conflict” for a request that was taken before, “too_large”, “not_json”,
+        “bad_body” where the body has nothing of what the webhook takes.
         """
         row = await call(self._stored.webhook_by_token, _hash(token))
         if row is None or not row.enabled:
@@ -142,16 +151,16 @@ class WebhookService:
                 code="too_large",
                 fix="Send less, or send the address of the data.",
             )
-        if row.secret and not _signed(row.secret, body, signature):
-            raise RagloomError(
-                "The signature of the request is missing or wrong.",
-                code="unauthorized",
-                fix="Send the header “X-Signature-256: sha256=HEX”, the HMAC-SHA-256 of the body.",
-            )
-        data = {**row.input_data, **_inputs(body, content_type, row.mapping)}
-        run_id = await self._runs.start(
-            workflow_id=row.workflow_id, input_data=data, trigger="webhook"
+        once = (
+            self._signatures.once(row.secret, body, signature, sent_at)
+            if row.secret
+            else nullcontext()
         )
+        with once:
+            data = {**row.input_data, **_inputs(body, content_type, row.mapping)}
+            run_id = await self._runs.start(
+                workflow_id=row.workflow_id, input_data=data, trigger="webhook"
+            )
         await call(self._stored.called, row.id, run_id)
         return run_id
 
@@ -175,12 +184,6 @@ def webhook_view(row: Webhook) -> WebhookView:
 
 def _hash(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _signed(secret: str, body: bytes, signature: str) -> bool:
-    expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    given = signature.strip().removeprefix("sha256=").lower()
-    return hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass"))
 
 
 def _mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:

@@ -21,7 +21,15 @@ from urllib.parse import quote
 
 from app.engine.context import Secret, WebRequest, WebResponse
 from app.services.threads import call
-from app.services.web_address import Resolve, WebError, fits, is_public, look_up, parse_url
+from app.services.web_address import (
+    Resolve,
+    WebError,
+    fits,
+    is_near,
+    is_public,
+    look_up,
+    parse_url,
+)
 from app.settings import SECRET_PREFIX
 
 if TYPE_CHECKING:
@@ -53,6 +61,10 @@ class _Target:
     @property
     def origin(self) -> tuple[str, str, int]:
         return self.url.scheme, self.host, self.port
+
+    @property
+    def shown(self) -> str:
+        return _shown(self.host, self.port)
 
 
 class WebService:
@@ -140,12 +152,11 @@ class WebService:
         port = url.port or (443 if url.scheme == "https" else 80)
         private = any(fits(entry, host, port) for entry in self._allow_private)
         if not private and not any(fits(entry, host, port) for entry in self._allow):
-            shown = host if port in (80, 443) else f"{host}:{port}"
+            shown = _shown(host, port)
             raise WebError(
                 f"Requests to “{shown}” are not allowed.",
                 code="host_not_allowed",
-                fix=f"Add “{shown}” to the setting http_allow (RAGLOOM_HTTP_ALLOW), or to "
-                "http_allow_private where it is on this machine or in your network.",
+                fix=_way_in(host, shown),
                 found=shown,
                 expected=list(self._allow + self._allow_private),
             )
@@ -168,8 +179,8 @@ class WebService:
                     raise WebError(
                         f"“{target.host}” is at a private address, which requests may not reach.",
                         code="private_address",
-                        fix=f"Add “{target.host}” to the setting http_allow_private "
-                        "(RAGLOOM_HTTP_ALLOW_PRIVATE) if it is yours to ask.",
+                        fix=f"If it is yours to ask, add “{target.shown}” to the setting "
+                        "http_allow_private (RAGLOOM_HTTP_ALLOW_PRIVATE) and start the server again.",
                         found=target.host,
                     )
         return found
@@ -326,6 +337,23 @@ async def _read(response: httpx.Response, limit: int, target: _Target) -> bytes:
             fix="Try again.",
         ) from error
     return bytes(found)
+
+
+def _shown(host: str, port: int) -> str:
+    """A host as the settings name it."""
+    name = f"[{host}]" if ":" in host else host
+    return name if port in (80, 443) else f"{name}:{port}"
+
+
+def _way_in(host: str, shown: str) -> str:
+    """What to do where no setting names a host."""
+    private = "http_allow_private (RAGLOOM_HTTP_ALLOW_PRIVATE)"
+    if is_near(host):
+        return f"If it is yours to ask, add “{shown}” to the setting {private} and start the server again."
+    return (
+        f"Add “{shown}” to the setting http_allow (RAGLOOM_HTTP_ALLOW), or to {private} where it "
+        "is in your own network, and start the server again."
+    )
 
 
 def _is_about_tls(error: BaseException) -> bool:

@@ -50,8 +50,10 @@ def parse_url(address: str) -> httpx.URL:
         raise WebError(
             f"“{shown}” is not an address that can be asked: {problem}.",
             code="bad_url",
-            fix="Write it as https://host/path; put credentials into a header as "
-            "{{ secret.NAME }}.",
+            fix="Write it as https://host/path; where it needs credentials, only a node that "
+            "sends requests can give them, as {{ secret.NAME }} in a header."
+            if url.userinfo
+            else "Write it as https://host/path.",
         )
     return url.copy_with(fragment=None)
 
@@ -75,6 +77,17 @@ def _split(entry: str) -> tuple[str, int | None]:
         return entry, None
     name, _, port = entry.partition(":")
     return name.rstrip("."), int(port) if port.isdigit() else None
+
+
+def is_near(host: str) -> bool:
+    """Whether a host tells by itself that it is on this machine or in its network."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return not is_public(host)
 
 
 def is_public(address: str) -> bool:

@@ -82,13 +82,17 @@ class Limit:
     `on_stuck` is called when the task has not ended a moment after it was told to.
     """
 
-    __slots__ = ("_before", "_handle", "_left", "_loop", "_on_stuck", "_pauses", "_task", "expired")
+    __slots__ = (
+        "_before", "_handle", "_left", "_loop", "_on_stuck", "_over", "_pauses", "_task", "expired",
+    )  # fmt: skip
 
     def __init__(self, seconds: float, on_stuck: Callable[[], None]) -> None:
         self.expired = False
         self._left = seconds
         self._on_stuck = on_stuck
         self._pauses = 0
+        #: The task goes on with something else: whoever comes too late must not cancel that.
+        self._over = False
         self._handle: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Limit:
@@ -107,9 +111,8 @@ class Limit:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
+        self._over = True
+        self._stop()
         if (
             self.expired
             and self._task.uncancel() <= self._before
@@ -127,7 +130,7 @@ class Limit:
     def resume(self) -> None:
         """Let the clock go on."""
         self._pauses -= 1
-        if self._pauses == 0 and self._handle is None and not self.expired:
+        if self._pauses == 0 and self._handle is None and not (self.expired or self._over):
             self._handle = self._loop.call_later(self._left, self._expire)
 
     @property
@@ -137,7 +140,7 @@ class Limit:
 
     def expire(self) -> None:
         """Let the time be over now."""
-        if not self.expired and (self._handle is not None or self._pauses):
+        if not (self.expired or self._over) and (self._handle is not None or self._pauses):
             self._stop()
             self._expire()
 

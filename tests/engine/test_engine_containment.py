@@ -213,3 +213,14 @@ async def test_a_paused_limit_does_not_run_out():
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
+
+
+@pytest.mark.parametrize("late", ["resume", "expire"])
+async def test_a_limit_that_is_over_cancels_nobody(late):
+    limit = Limit(0, lambda: None)
+    with limit:
+        limit.pause()  # as a step inside does that waits for a person, and outlives the node
+    getattr(limit, late)()
+    for _ in range(3):  # the task goes on with another node by now
+        await asyncio.sleep(0)
+    assert not limit.expired

@@ -170,6 +170,15 @@ def test_other_scripts_change_nothing_of_the_words_beside_them() -> None:
     assert places == sorted(places)
 
 
+async def test_pictographs_are_left_out_where_no_typeface_may_have_them(registry: Registry) -> None:
+    graph = copy.deepcopy(FILE)
+    graph["nodes"][0]["title"] = "☝️ Read ✨ this ✓"
+    for kept, title in ((True, "☝️ Read ✨ this ✓"), (False, "Read  this ✓")):
+        svg, _, _ = svg_and_size(Graph.parse(graph), registry, "light", pictographs=kept)
+        shown = {"".join(text.itertext()) for text in ET.fromstring(svg).iter(f"{SVG}text")}
+        assert " ".join(title.split()) in shown
+
+
 async def test_words_beside_an_arrow_look_as_they_do_alone(
     exports: ExportService, registry: Registry
 ) -> None:

@@ -76,6 +76,15 @@ def test_a_real_file_becomes_a_valid_workflow(path: Path) -> None:
         assert secret not in text
 
 
+def test_what_is_made_for_a_step_stands_before_it() -> None:
+    if not FILES:
+        pytest.skip(f"the exports of other systems are not at {EXPORTS}")
+    path = EXPORTS / "flowise" / "agentflowsv2__Iterations.json"
+    graph, _ = convert(decoded(path), "flowise", registry())
+    left = {made.title: (made.position or (0, 0))[0] for made in graph.nodes.values()}
+    assert left["List of Iteration 0"] < left["List for Iteration 0"] < left["Iteration 0"]
+
+
 def test_most_nodes_of_real_files_have_an_equal() -> None:
     if not FILES:
         pytest.skip(f"the exports of other systems are not at {EXPORTS}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,10 @@ _COLUMN, _GAP = 336.0, 48.0
 _AROUND, _TITLE = 24.0, 36.0
 COLOURS = ("amber", "blue", "green", "rose", "violet", "grey")
 _MOST_DRAWN = 500
+#: With what joins and colours them; ticks and crosses are in most typefaces.
+_PICTOGRAPHS = re.compile(
+    "[\U0001f000-\U0001faff\u2600-\u2712\u2719-\u2767\u2795-\u27bf\u231a\u231b\u23e9-\u23ff\u2b50\u2b55\ufe0f\u200d]"
+)
 
 
 @dataclass(slots=True)
@@ -81,6 +86,14 @@ class Picture:
     cards: dict[str, Card] = field(default_factory=dict)
     notes: list[Box] = field(default_factory=list)
     groups: list[Box] = field(default_factory=list)
+
+    def without_pictographs(self) -> None:
+        """Leave out what few servers have a typeface for: better than to draw boxes."""
+        for card in self.cards.values():
+            card.title = _PICTOGRAPHS.sub("", card.title).strip() or card.title
+            card.summary = _PICTOGRAPHS.sub("", card.summary)
+        for box in (*self.notes, *self.groups):
+            box.text = _PICTOGRAPHS.sub("", box.text)
 
     def bounds(self, margin: float) -> tuple[float, float, float, float]:
         """Left, top, width and height of the whole with a margin; never of no size."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import threading
@@ -16,8 +15,6 @@ MAX_SIDE = 8_192
 MAX_PIXELS = 24_000_000
 #: Past this a picture would show nothing but specks.
 _SMALLEST = 0.05
-#: Pictographs, which few servers have a typeface for: better left out than drawn as boxes.
-_PICTOGRAPHS = re.compile("[\U0001f000-\U0001faff\ufe0f\u200d]")
 _TIMEOUT_S = 90.0
 #: A picture may take some hundred megabytes while it is drawn.
 _SLOTS = threading.BoundedSemaphore(2)
@@ -36,7 +33,7 @@ def png_of(svg: str, width: float, height: float, *, scale: float = 2.0) -> byte
         with _SLOTS:
             drawn = subprocess.run(  # noqa: S603
                 [sys.executable, "-m", "app.services.exports.png_render", f"{scale:.6f}"],
-                input=_PICTOGRAPHS.sub("", svg).encode(),
+                input=svg.encode(),
                 capture_output=True,
                 check=False,
                 timeout=_TIMEOUT_S,

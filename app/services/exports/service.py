@@ -90,7 +90,7 @@ class ExportService:
             return python_of(graph, self._registry).encode()
         from app.services.exports.svg import svg_and_size
 
-        svg, width, height = svg_and_size(graph, self._registry, theme)
+        svg, width, height = svg_and_size(graph, self._registry, theme, pictographs=format == "svg")
         if format == "svg":
             return svg.encode()
         from app.services.exports.png import png_of

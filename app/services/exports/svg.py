@@ -91,9 +91,13 @@ def svg_of(graph: Graph, registry: Registry, *, theme: Theme = "light") -> str:
     return svg_and_size(graph, registry, theme)[0]
 
 
-def svg_and_size(graph: Graph, registry: Registry, theme: Theme) -> tuple[str, float, float]:
+def svg_and_size(
+    graph: Graph, registry: Registry, theme: Theme, *, pictographs: bool = True
+) -> tuple[str, float, float]:
     """The same, with its width and height in pixels."""
     picture = lay_out(graph, registry)
+    if not pictographs:
+        picture.without_pictographs()
     left, top, wide, high = picture.bounds(_MARGIN)
     pen = _Pen(theme)
     parts = [

@@ -54,10 +54,13 @@ def arrange(builder: Builder) -> None:
 def _scaled(
     builder: Builder, known: dict[str, tuple[float, float]]
 ) -> tuple[dict[str, tuple[float, float]], tuple[float, float, float, float]]:
-    """The main node of each step where its step was; further nodes of a step to its left."""
+    """The last node of each step where its step was; those before it to its left."""
     chains: dict[str, list[str]] = {}
-    for node_id, owner in builder.draft.owner.items():
-        if node_id in builder.graph.nodes:
+    skeleton = builder.graph.skeleton()
+    made = {node_id: number for number, node_id in enumerate(builder.graph.nodes)}
+    acyclic = nx.is_directed_acyclic_graph(skeleton)
+    for node_id in nx.lexicographical_topological_sort(skeleton, made.get) if acyclic else made:
+        if owner := builder.draft.owner.get(node_id):
             chains.setdefault(owner, []).append(node_id)
     gaps = [
         known[link.target][0] - known[link.source][0]

@@ -166,13 +166,13 @@ def test_settings_mark_what_depends_on_them_and_a_past_run_opens_as_it_was(desk:
     expect(desk.page.get_by_text("Settings changed since").first).to_be_visible()
 
     desk.open(f"/workflows/{workflow}?run={run}")
-    expect(desk.page.get_by_text("Back to the current version")).to_be_visible()
+    expect(desk.page.get_by_text("Current version")).to_be_visible()
     expect(desk.page.locator(".rl-runbar .rl-answer")).to_be_visible()
     desk.node("retrieve").locator(".rl-title").click()
     expect(desk.page.get_by_role("spinbutton", name="Passages to find (k)")).to_have_value("8")
     desk.page.get_by_role("tab", name="Data").click()
     expect(desk.page.locator(".rl-inspector .rl-chunk")).to_have_count(8)
-    desk.page.get_by_text("Back to the current version").click()
+    desk.page.get_by_text("Current version").click()
     desk.page.wait_for_url(f"**/workflows/{workflow}")
 
 

@@ -116,7 +116,7 @@ async def test_the_canvas_page_runs_and_answers_with_citations(
     await user.should_see("When is the highest tide at Lowick?")
     await user.open(f"/workflows/{workflow.workflow_id}?run={run.execution_id}")
     await user.should_see("A past run")
-    await user.should_see("Back to the current version")
+    await user.should_see("Current version")
     await user.should_see("highest tide at noon")
 
 

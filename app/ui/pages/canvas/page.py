@@ -223,4 +223,4 @@ def _banner_words(run: ExecutionView, bench: Workbench) -> None:
             lambda: ui.navigate.to(f"{home}?pin={run.execution_id}"),
             icon="push_pin",
         ).mark("pin-run")
-    parts.quiet("Back to the current version", lambda: ui.navigate.to(home))
+    parts.quiet("Current version", lambda: ui.navigate.to(home), icon="arrow_back")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -80,14 +81,29 @@ async def run_inside(
         inside=(*outer.inside, stored) if stored else outer.inside,
         depth=outer.depth + 1,
     )
-    async with visit.slot.away():
-        run = Run(plan, context, given=given)
-        problem = await run.walk()
+    run = Run(plan, context, given=given)
+    with _noted(visit):
+        async with visit.slot.away():
+            problem = await run.walk()
     visit.inner_total += run.counted
     visit.inner_ran += run.ran
     if problem is not None:
         raise _failure(plan, problem)
     return run.values()
+
+
+@contextmanager
+def _noted(visit: Visit) -> Iterator[None]:
+    """Let the visit know the task that waits for a run inside it."""
+    task = asyncio.current_task()
+    if task is None or task in visit.inner_tasks:
+        yield
+        return
+    visit.inner_tasks.add(task)
+    try:
+        yield
+    finally:
+        visit.inner_tasks.discard(task)
 
 
 class _Teller:

@@ -40,7 +40,8 @@ class Visit:
     """One node of one run, from its inputs to its outcome."""
 
     __slots__ = (
-        "context", "data", "held_up_s", "inner_ran", "inner_runs", "inner_total", "limit", "node",
+        "context", "data", "held_up_s", "inner_ran", "inner_runs", "inner_tasks", "inner_total",
+        "limit", "node",
         "saved", "slot", "started", "streamed", "stuck", "usage", "values", "verdict", "wires",
     )  # fmt: skip
 
@@ -68,6 +69,8 @@ class Visit:
         self.data: Mapping[str, Any] = {}
         #: Runs of a body inside this node, and the nodes that were settled and that ran there.
         self.inner_runs = self.inner_total = self.inner_ran = 0
+        #: Tasks that such runs are under way in: they end with the node.
+        self.inner_tasks: set[asyncio.Task[object]] = set()
         #: Why it was stopped, by whom watches; and seconds for which nothing beside it could work.
         self.verdict: NodeFailed | None = None
         self.held_up_s = 0.0
@@ -152,6 +155,9 @@ class Visit:
             ) from error
         finally:
             self.slot.close()
+            if self.inner_tasks:
+                for inner in self.inner_tasks - {limit.task}:
+                    inner.cancel()
 
     def _is_stuck(self) -> None:
         self.slot.close()

@@ -304,6 +304,24 @@ async def test_cancelling_ends_what_runs_inside(bench):
     assert bench.events.ended()["w/w"] == "node_skipped"
 
 
+async def test_what_runs_inside_ends_with_its_node(bench):
+    inner = make_graph(
+        {
+            "i": inlet("word"),
+            "first": {"type": "work", "config": {"failures": 1}},
+            "rest": {"type": "work", "config": {"seconds": 30}},
+        },
+        "i.value>first.text first.text>rest.text",
+        {"out": ("rest", "text")},
+    )
+    graph = each(inner, ["fails", "goes on"])
+    graph.nodes["e"].on_error = "skip"
+    assert (await bench.go(graph)).status == "completed"
+    async with asyncio.timeout(20):
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0)
+
+
 async def test_usage_inside_is_usage_of_the_node_around_and_counted_once():
     bench = BodyBench(MemoryCache())
     inner = make_graph({"i": inlet("word"), "s": "spend"}, "i.value>s.text", {"out": ("s", "text")})

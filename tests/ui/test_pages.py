@@ -206,7 +206,9 @@ async def test_a_branch_of_another_model_is_put_to_use_and_taken_back(
     await until(lambda: uses(before))
     await user.should_see("Use this copy")
     user.find(marker="delete-copy").click()
-    await user.should_see("What multilingual made of 1 document can no longer be searched")
+    await user.should_see(
+        "What is lost: the vectors of multilingual for 1 document, and what was corrected"
+    )
     user.find(marker="confirm").click()
     await user.should_see("The copy “other” is deleted.")
     assert "other" not in await services.knowledge.branches(kb)

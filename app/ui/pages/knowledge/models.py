@@ -94,13 +94,15 @@ class _Copy:
         self._following = False
         with parts.div("rl-row rl-wrap") as self._row:
             self._words = parts.label("", "rl-small rl-grow").style("min-width: min(100%, 240px)")
-            self._stop = parts.bare("Stop", self._break_off)
-            self._use = parts.quiet("Use this copy", self._ask).mark("adopt")
-            self._used = parts.badge("taken over", "ok")
-            with self._used:
-                ui.tooltip("This knowledge base holds all of it by now.")
-            self._delete = parts.icon_button("delete_outline", "Delete this copy", self._ask_delete)
-            self._delete.mark("delete-copy")
+            with parts.div("rl-row"):
+                self._stop = parts.bare("Stop", self._break_off)
+                self._use = parts.quiet("Use this copy", self._ask).mark("adopt")
+                self._used = parts.badge("taken over", "ok")
+                with self._used:
+                    ui.tooltip("This knowledge base holds all of it by now.")
+                self._delete = parts.icon_button(
+                    "delete_outline", "Delete this copy", self._ask_delete
+                ).mark("delete-copy")
         for element in (self._stop, self._use, self._used, self._delete):
             element.classes("rl-hidden")
         self.follow()
@@ -221,12 +223,14 @@ class _Copy:
 def _what_is_lost(copy: BranchView) -> str:
     if copy.taken_over:
         return "Nothing is lost: this knowledge base holds all of it by now."
-    lost = "what was corrected only there"
+    lost = [
+        f"the vectors of {copy.embedding_model} for {text.count(copy.document_count, 'document')}",
+        "what was corrected only there",
+    ]
     if copy.only_here:
-        lost = f"{text.count(copy.only_here, 'document')} that only it has, and {lost}"
+        lost.insert(1, f"{text.count(copy.only_here, 'document')} that only the copy has")
     return (
-        f"What {copy.embedding_model} made of {text.count(copy.document_count, 'document')} can no "
-        f"longer be searched, nor {lost}. What is in use stays as it is."
+        f"What is lost: {', '.join(lost[:-1])}, and {lost[-1]}. What everybody uses stays as it is."
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from nicegui import events, ui
 
 from app.services.container import Services
+from app.services.workflows import templates
 from app.ui import parts, text
 
 _PER_KIND = 6
@@ -101,8 +102,13 @@ async def find(services: Services, words: str) -> list[Hit]:
                     f"/workflows/{run.workflow_id}?run={run.execution_id}",
                 )
             )
+    begin_with = [
+        Hit("Templates", "dashboard", t.name, "template", f"/templates?use={t.id}")
+        for t in templates.templates()
+        if needle and t.matches(needle)
+    ]
     places = [p for p in _PAGES if needle and needle in f"{p.name} {p.detail}".lower()]
-    return hits + found[:_PER_KIND] + places
+    return hits + found[:_PER_KIND] + begin_with[:_PER_KIND] + places
 
 
 class Finder:
@@ -159,7 +165,13 @@ class Finder:
                     parts.tag("span", hit.detail, "rl-muted rl-small rl-ellipsis")
                 self._shown.append((hit, element))
             if not hits:
-                parts.label("Nothing has that name.", "rl-muted").style("padding: 16px")
+                with parts.div("rl-col rl-gap-4").style("padding: 16px"):
+                    parts.label("Nothing has that name.")
+                    parts.label(
+                        "Names and questions are searched here. To find what documents say, ask a "
+                        "workflow, or search in a knowledge base.",
+                        "rl-muted rl-small",
+                    )
         self._highlight(0)
 
     def _highlight(self, position: int) -> None:

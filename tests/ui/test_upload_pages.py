@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from nicegui import ui
+from nicegui.elements.upload_files import SmallFileUpload
 from nicegui.testing import User, UserInteraction
 from visitor import visiting
 
@@ -84,6 +85,34 @@ async def test_an_encrypted_file_asks_for_its_password_in_place(
                 break
             await asyncio.sleep(0.02)
     assert ended == ["success", "success", "error"]
+
+
+async def test_files_to_ask_that_cannot_be_read_say_what_can_be_done(
+    user: User, services: Services, shared_data: Path
+) -> None:
+    await user.open("/begin")
+    (zone,) = user.find(marker="begin-upload").elements
+    locked = (shared_data / "hostile-docs" / "r6-user-password.pdf").read_bytes()
+    with user:
+        await zone.handle_uploads(
+            [
+                SmallFileUpload("notes.md", "text/markdown", b"# Notes\n\nThe tide is at noon."),
+                SmallFileUpload("locked.pdf", "application/pdf", locked),
+                SmallFileUpload("odd.bin", "", b"\x00\x01\x02" * 50),
+            ]
+        )
+    await user.should_see("Ask the others", retries=100)
+    await user.should_see("Open the knowledge base")
+    await user.should_see("odd.bin")
+    user.find(kind=ui.button, content="Give its password").click()
+    await user.should_see("Password of locked.pdf")
+    user.find(kind=ui.input, content="Password").type("asdfzxcv").trigger("keydown.enter")
+    await user.should_not_see("Give its password", retries=100)
+    user.find(kind=ui.button, content="Ask the others").click()
+    async with asyncio.timeout(60):
+        while not (made := (await services.workflows.list(limit=5, offset=0)).items):
+            await asyncio.sleep(0.02)
+    assert [workflow.name for workflow in made] == ["Ask notes"]
 
 
 def test_jobs_in_words() -> None:

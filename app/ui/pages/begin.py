@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import PurePosixPath
 
 from nicegui import events, ui
 
 from app.engine.problems import RagloomError
 from app.services.container import Services
+from app.services.ingestion.service import LOCKED
 from app.services.ingestion.uploads import IncomingFile
 from app.services.views import TaskView
 from app.services.workflows import templates
 from app.ui import jobs, live, parts
+from app.ui.expecting import Expecting
 from app.ui.frame import Crumb, frame
+from app.ui.pages.common import SCANS, ask_password
 from app.ui.person import person_name
 
 _OVER = ("success", "error", "cancelled")
@@ -124,24 +127,47 @@ class Begin:
         key = task.document_id or task.filename
         row = self._rows.get(key)
         if row is None:
-            row = self._rows[key] = _Row()
+            row = self._rows[key] = _Row(self._mend)
         row.update(task)
 
+    async def _mend(self, task: TaskView) -> None:
+        """Try a file that could not be read once more: with its password, or by recognition."""
+        with Expecting("not_found", "conflict") as met:
+            if _code(task) in LOCKED:
+                password = await ask_password(task.filename)
+                if not password:
+                    return
+                job = await self._services.ingest.give_password(
+                    self._kb, task.document_id, password
+                )
+            else:
+                job = await self._services.ingest.retry(self._kb, task.document_id, {"ocr": "auto"})
+        if met.error:
+            parts.failed(met.error)
+            return
+        self._next.clear()
+        with self._list:
+            live.follow(lambda: self._watch(job.job_id), "files to ask")
+
     async def _go_on(self) -> None:
-        """Once no file is on its way and one can be asked: to the canvas, or say what failed."""
+        """Once no file is on its way: to the canvas, or say what else can be done."""
         if self._left or self._jobs or any(row.status not in _OVER for row in self._rows.values()):
             return
         failed = [row for row in self._rows.values() if row.status != "success"]
-        if len(failed) == len(self._rows):
-            return
-        self._left = True
-        address = await self._workflow()
         if not failed:
-            ui.navigate.to(address)
+            await self._leave()
             return
         self._next.clear()
         with self._next:
-            parts.primary("Ask the others", lambda: ui.navigate.to(address), icon="arrow_forward")
+            if len(failed) < len(self._rows):
+                parts.primary("Ask the others", self._leave, icon="arrow_forward")
+            shelf = f"/knowledge/{self._kb}"
+            parts.quiet("Open the knowledge base", lambda: ui.navigate.to(shelf), icon="menu_book")
+
+    async def _leave(self) -> None:
+        if not self._left:
+            self._left = True
+            ui.navigate.to(await self._workflow())
 
     async def _workflow(self) -> str:
         template = templates.get(templates.FIRST)
@@ -156,9 +182,10 @@ class Begin:
 class _Row:
     """A file on its way."""
 
-    def __init__(self) -> None:
+    def __init__(self, mend: Callable[[TaskView], Awaitable[None]]) -> None:
+        self._mend = mend
         self.status = ""
-        with parts.div("rl-list-row rl-begin-row"):
+        with parts.div("rl-list-row rl-begin-row") as self._box:
             self._name = parts.label("", "rl-ellipsis")
             with parts.div("rl-stages").props('role="progressbar"') as self._bars:
                 self._fills = []
@@ -167,6 +194,7 @@ class _Row:
                         self._fills.append(ui.element("b").style("width: 0"))
                         ui.tooltip(stage)
             self._words = parts.label("", "rl-muted rl-small")
+            self._act = parts.div()
 
     def update(self, task: TaskView) -> None:
         """Show how far it is."""
@@ -178,10 +206,26 @@ class _Row:
         for number, fill in enumerate(self._fills):
             part = max(0.0, min(1.0, share * len(jobs.STAGES) - number))
             fill.style(f"width: {part * 100:.0f}%")
+        self._box.classes(**{"add" if failed else "remove": "rl-is-over"})
+        self._words.classes(**{"add" if failed else "remove": "rl-danger"})
+        self._act.clear()
         if task.status == "success":
             self._words.text = "done"
-        elif task.status in ("queued", "running"):
+        elif not failed:
             self._words.text = jobs.words(task)
         else:
             self._words.text = task.error_message or task.status
-            self._words.classes(add="rl-danger")
+            self._offer(task)
+
+    def _offer(self, task: TaskView) -> None:
+        """What can be done about a file that was not read."""
+        code = _code(task)
+        with self._act:
+            if code in LOCKED:
+                parts.quiet("Give its password", lambda: self._mend(task), icon="key")
+            elif code in SCANS:
+                parts.quiet("Recognise its text", lambda: self._mend(task), icon="text_snippet")
+
+
+def _code(task: TaskView) -> str:
+    return str((task.error or {}).get("code", ""))

@@ -62,10 +62,23 @@ def health_badges(health: KnowledgeBaseHealth) -> None:
         parts.badge("Healthy", "ok", "check")
 
 
+async def ask_password(filename: str) -> str:
+    """The password of an encrypted file; empty where somebody would rather not."""
+    with parts.dialog(f"Password of {filename}") as box:
+        entry = ui.input("Password", password=True).props("autofocus").classes("rl-grow")
+        entry.on("keydown.enter", lambda: box.submit(entry.value))
+        parts.label("It is used once and kept nowhere.", "rl-muted rl-small")
+        with parts.div("rl-dialog-actions"):
+            parts.bare("Cancel", lambda: box.submit(None))
+            parts.primary("Open", lambda: box.submit(entry.value))
+    return str(await parts.ask(box) or "")
+
+
 def missing(services: Services, section: str, error: object) -> None:
     """The page of something that is not there (any more)."""
-    title, hint = parts.error_words(error)
+    title, _ = parts.error_words(error)
     home = next(href for name, _, href in SECTIONS if name == section)
+    hint = "The link may be old, or it was deleted."
     with frame(services, section), parts.empty("search_off", title, hint):
         parts.primary(f"All {section.lower()}", lambda: ui.navigate.to(home))
 
@@ -80,6 +93,10 @@ async def knowledge_choices(services: Services) -> Sequence[tuple[str, str]]:
     """Names and addresses of knowledge bases, for the breadcrumb."""
     page = await services.knowledge.list(limit=50, offset=0)
     return [(kb.name, f"/knowledge/{kb.knowledge_base_id}") for kb in page.items]
+
+
+#: What is said of a file whose text would have to be recognised.
+SCANS = ("ocr_off", "no_text")
 
 
 class MoreList:

@@ -132,11 +132,12 @@ async def _models(services: Services) -> None:
 
 def _values(services: Services) -> None:
     fields = type(services.settings).model_fields
-    for heading, names in GROUPS.items():
+    for number, (heading, names) in enumerate(GROUPS.items()):
         parts.tag("h2", heading, "rl-large")
-        if heading == "Limits":
+        if number == 0:
             parts.label(
-                "Set them in ragloom.toml, or as a variable like RAGLOOM_MAX_UPLOAD_MB, and start the server again.",
+                "What follows is set in ragloom.toml, or as a variable like RAGLOOM_MAX_UPLOAD_MB, "
+                "and holds once the server is started again.",
                 "rl-muted",
             )
         with parts.div("rl-list"):
@@ -146,10 +147,16 @@ def _values(services: Services) -> None:
                     continue
                 with parts.div("rl-list-row rl-setting-row"):
                     with parts.div("rl-col").style("gap: 0"):
-                        parts.label(text.words(name))
-                        parts.label(fields[name].description or "", "rl-muted rl-small")
-                    shown = str(Path(value).resolve()) if isinstance(value, Path) else str(value)
-                    parts.label(shown, "rl-mono rl-small rl-pre")
+                        parts.label(fields[name].description or text.words(name))
+                        # As it is written in the file.
+                        parts.label(name, "rl-muted rl-small rl-mono")
+                    parts.label(_said(value), "rl-mono rl-small rl-pre")
+
+
+def _said(value: object) -> str:
+    if isinstance(value, Path):
+        return str(value.resolve())
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _about() -> None:

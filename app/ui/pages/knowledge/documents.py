@@ -13,7 +13,7 @@ from app.services.knowledge.document_lists import document_filters
 from app.services.views import DocumentView, KnowledgeBaseStats
 from app.ui import parts, person, text
 from app.ui.expecting import Expecting
-from app.ui.pages.common import MoreList
+from app.ui.pages.common import SCANS, MoreList, ask_password
 from app.ui.pages.knowledge.days import Days
 from app.ui.pages.knowledge.files import original_href
 from app.ui.pages.knowledge.processing_form import ask_processing
@@ -27,7 +27,6 @@ _STATUS = {
     "cancelled": ("warn", "block", "Cancelled"),
 }
 #: Errors that text recognition may mend.
-_SCANS = ("ocr_off", "no_text")
 
 
 class Documents:
@@ -248,18 +247,11 @@ class Documents:
         await self.refresh()
 
     async def _password(self, document: DocumentView) -> None:
-        with parts.dialog(f"Password of {document.filename}") as box:
-            entry = ui.input("Password", password=True).props("autofocus").classes("rl-grow")
-            entry.on("keydown.enter", lambda: box.submit(entry.value))
-            parts.label("It is used once and kept nowhere.", "rl-muted rl-small")
-            with parts.div("rl-dialog-actions"):
-                parts.bare("Cancel", lambda: box.submit(None))
-                parts.primary("Open", lambda: box.submit(entry.value))
-        given = await parts.ask(box)
+        given = await ask_password(document.filename)
         if given:
             await self._each(
                 [document],
-                lambda d: self._services.ingest.give_password(self._kb, d.document_id, str(given)),
+                lambda d: self._services.ingest.give_password(self._kb, d.document_id, given),
             )
 
     # ---- a row ----
@@ -319,7 +311,7 @@ class Documents:
         failed = document.status in ("error", "cancelled")
         if failed and (document.error or {}).get("code") in LOCKED:
             parts.icon_button("key", "Give the password", self._act(self._password, document))
-        elif failed and (document.error or {}).get("code") in _SCANS:
+        elif failed and (document.error or {}).get("code") in SCANS:
             parts.icon_button(
                 "document_scanner",
                 "Read with text recognition",

@@ -176,6 +176,29 @@ def test_settings_mark_what_depends_on_them_and_a_past_run_opens_as_it_was(desk:
     desk.page.wait_for_url(f"**/workflows/{workflow}")
 
 
+def test_the_tour_stands_beside_what_it_speaks_of_and_passes_by_what_is_not_there(
+    desk: Desk,
+) -> None:
+    desk.open_workflow("Ask the handbook")
+    desk.page.locator("header").get_by_label("More").click()
+    desk.page.locator(".q-menu").get_by_text("Show me around").click()
+    card, ring = desk.page.locator(".rl-tour"), desk.page.locator(".rl-tour-ring")
+    forward = card.locator(".rl-tour-next")
+    expect(card).to_contain_text("A workflow, step by step")
+    expect(ring).to_be_visible()
+    forward.click()
+    expect(card).to_contain_text("Press Run.")
+    forward.click()
+    # There is no answer to point at, as nothing has run.
+    expect(card).to_contain_text("Look inside a step")
+    desk.node("retrieve").locator(".rl-title").click()
+    # What was asked for was done: the tour goes on by itself, to the panel that this opens.
+    expect(card).to_contain_text("Change a setting")
+    expect(ring).to_be_visible()
+    desk.page.keyboard.press("Escape")
+    expect(card).to_have_count(0)
+
+
 def _newest_run(server: Server, workflow: str) -> str | None:
     runs = server.get("/api/v1/workflow_executions?limit=5")["items"]
     return next((r["execution_id"] for r in runs if r["workflow_id"] == workflow), None)

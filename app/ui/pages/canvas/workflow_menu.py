@@ -114,6 +114,7 @@ class WorkflowMenu:
                 ui.menu_item("Export as…", self.export_as)
                 ui.menu_item("Import a workflow", lambda: import_file(self._services))
                 if not read_only:
+                    ui.menu_item("Show me around", lambda: ui.run_javascript(tour.script()))
                     ui.separator()
                     ui.menu_item("Delete", self.delete)
 

@@ -54,7 +54,7 @@ class Documents:
             self._language = ui.select({"": "Any language"}, value="")
             self._language.props["aria-label"] = "Language"
             self._more = parts.bare("More filters", self._show_more, icon="tune")
-        with parts.div("rl-toolbar rl-docs-bar rl-hidden") as self._more_bar:
+        with parts.div("rl-toolbar rl-docs-more rl-hidden") as self._more_bar:
             self._author = ui.input(placeholder="Author").props("debounce=200 clearable")
             self._author.props["aria-label"] = "Author, or sender of a mail"
             self._days = Days(self.refresh)

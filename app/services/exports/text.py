@@ -103,7 +103,7 @@ def note_lines(text: str, room: float) -> list[tuple[str, int]]:
 
 def note_height(text: str, width: float) -> float:
     """Height in pixels that shows all of a note's text on the canvas, where lines stand wider."""
-    return 1.15 * NOTE_LINE * (len(note_lines(text, width - NOTE_SIDES)) + 1) + NOTE_ENDS
+    return 1.15 * NOTE_LINE * (len(note_lines(text, width - NOTE_SIDES)) + 2) + NOTE_ENDS
 
 
 def _broken(text: str, room: float, weight: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -123,21 +123,34 @@ def _spread(places: dict[str, tuple[float, float]], heights: Mapping[str, float]
         x, y = places[node_id]
         high = heights.get(node_id, ROW)
         column = int(x // COLUMN)
-        near = [r for c in (column - 1, column, column + 1) for r in columns.get(c, ())]
-        while below := [bottom for a, b, c, bottom in near if _meet(x, y, high, (a, b, c, bottom))]:
-            y = _up(max(below) + _ROOM)
+        near = (r for c in (column - 1, column, column + 1) for r in columns.get(c, ()))
+        y = _up(_after(y, high, _across(x, WIDTH, near), _ROOM))
         places[node_id] = (x, y)
         columns.setdefault(column, []).append((x, y, x + WIDTH, y + high))
 
 
-def _meet(x: float, y: float, high: float, other: _Rect, wide: float = WIDTH) -> bool:
-    left, top, right, bottom = other
-    return (
-        x < right + _BESIDE
-        and left < x + wide + _BESIDE
-        and y < bottom + _ROOM
-        and top < y + high + _ROOM
-    )
+def _across(x: float, wide: float, rects: Iterable[_Rect]) -> list[tuple[float, float]]:
+    """Top and bottom of those that stand above, below or on what is so wide, from the top down."""
+    return sorted((r[1], r[3]) for r in rects if x < r[2] + _BESIDE and r[0] < x + wide + _BESIDE)
+
+
+def _beside_of(y: float, high: float, rects: Iterable[_Rect]) -> list[tuple[float, float]]:
+    """Left and right of those to the left or right of what is so high, from left to right."""
+    return sorted((r[0], r[2]) for r in rects if y < r[3] + _ROOM and r[1] < y + high + _ROOM)
+
+
+def _after(start: float, length: float, spans: list[tuple[float, float]], room: float) -> float:
+    """The first place from `start` on for this length, so far from all spans; they are sorted."""
+    for begin, end in spans:
+        if start < end + room and begin < start + length + room:
+            start = end + room
+    return start
+
+
+def _before(start: float, length: float, spans: list[tuple[float, float]], room: float) -> float:
+    """The same, going backwards."""
+    mirrored = sorted((-end, -begin) for begin, end in spans)
+    return -_after(-start - length, length, mirrored, room) - length
 
 
 def _notes(
@@ -175,19 +188,14 @@ def _notes(
 
 def _free(x: float, y: float, wide: float, high: float, taken: list[_Rect]) -> tuple[float, float]:
     """The nearest place straight up, left, down or right of this one that nothing covers."""
-    found = []
-    for dx, dy in ((0, -1), (-1, 0), (0, 1), (1, 0)):
-        a, b = x, y
-        while met := [r for r in taken if _meet(a, b, high, r, wide)]:
-            if dx:
-                a = min(r[0] for r in met) - wide - _BESIDE if dx < 0 else max(r[2] for r in met)
-                a = -_up(-a) if dx < 0 else _up(a + _BESIDE)
-            else:
-                b = min(r[1] for r in met) - high - _ROOM if dy < 0 else max(r[3] for r in met)
-                b = -_up(-b) if dy < 0 else _up(b + _ROOM)
-        found.append((abs(a - x) + abs(b - y), a, b))
-    _, a, b = min(found)
-    return a, b
+    column, row = _across(x, wide, taken), _beside_of(y, high, taken)
+    found = (
+        (x, -_up(-_before(y, high, column, _ROOM))),
+        (-_up(-_before(x, wide, row, _BESIDE)), y),
+        (x, _up(_after(y, high, column, _ROOM))),
+        (_up(_after(x, wide, row, _BESIDE)), y),
+    )
+    return min(found, key=lambda place: abs(place[0] - x) + abs(place[1] - y))
 
 
 def _snap(value: float) -> float:

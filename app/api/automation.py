@@ -103,6 +103,7 @@ class HookCall(BaseModel):
     execution_id: str
     status: str
     outputs: dict[str, Any] = {}
+    warnings: list[str] = Field([], description="Such as what was posted and nothing reads.")
 
 
 # -- runs that begin with others' results ---------------------------------------------------
@@ -286,12 +287,15 @@ async def call_webhook(token: str, request: Request, services: Svc) -> Response:
     )
     wait = None if wants_async(request) else preferred_wait(request)
     if not wait:
-        return JSONResponse({"execution_id": run_id, "status": "running", "outputs": {}}, 202)
+        warnings = (await services.runs.get(run_id)).warnings
+        started = HookCall(execution_id=run_id, status="running", warnings=warnings)
+        return JSONResponse(started.model_dump(), 202)
     run = execution(await services.runs.wait(run_id, min(wait, _MAX_WAIT_S), or_asked=True))
     status = 202 if run.status in ("running", "waiting") else 200
-    return JSONResponse(
-        {"execution_id": run_id, "status": run.status, "outputs": run.outputs}, status
+    ended = HookCall(
+        execution_id=run_id, status=run.status, outputs=run.outputs, warnings=run.warnings
     )
+    return JSONResponse(ended.model_dump(), status)
 
 
 _MAX_WAIT_S = 60.0

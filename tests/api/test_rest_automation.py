@@ -206,6 +206,7 @@ async def test_a_webhook_needs_no_key_but_its_token(
         url, json={"a": {"b": "ho"}}, headers={**nobody, "Prefer": "wait=20"}
     )
     assert (waited.status_code, waited.json()["outputs"]) == (200, {"said": "ho"})
+    assert called.json()["warnings"] == []
     wrong = await client.post(f"{url}x", json={}, headers=nobody)
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (404, "not_found")
     looked = await client.get(url, headers=nobody)
@@ -228,6 +229,13 @@ async def test_a_webhook_needs_no_key_but_its_token(
     assert (await client.patch(hook, json={"enabled": False})).json()["enabled"] is False
     assert (await client.post(url, json={}, headers=nobody)).status_code == 404
     assert (await client.delete(hook)).status_code == 204
+    # What nothing reads is said at once.
+    other = (await client.post(f"{WF}/{workflow}/webhooks", json={})).json()["url"]
+    for prefer in ("respond-async", "wait=20"):
+        missed = await client.post(other, json={"txt": "hey"}, headers={**nobody, "Prefer": prefer})
+        [warning] = missed.json()["warnings"]
+        assert "“txt”" in warning
+        assert "Did you mean “text”?" in warning
 
 
 async def test_a_table_goes_in_and_comes_out(client: httpx.AsyncClient) -> None:

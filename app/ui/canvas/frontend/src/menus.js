@@ -6,11 +6,15 @@ import { isCard, isNote } from './ids.js'
 
 const LONG_MS = 500
 const STILL = 10
+// How soon after a finger was lifted its click comes.
+const CLICK_MS = 150
 
 export function useMenus({ root, flow, groups, perform, ops, nodeAction, editable, extra, select, pickGroup, quickAdd, insertAt, edgeParts, editNote, nameGroup }) {
   const menu = shallowRef(null)
   let pressed = null
   let pressedAt = 0
+  let held = false
+  let liftedAt = 0
 
   const line = { line: true }
   const command = (label, icon, name, keys = '', more = {}) => ({ label, icon, keys, run: () => perform(name), ...more })
@@ -150,11 +154,14 @@ export function useMenus({ root, flow, groups, perform, ops, nodeAction, editabl
   // A finger that stays: there is no right button on glass.
   function onPress(event) {
     release()
+    held = false
+    liftedAt = 0
     if (event.pointerType !== 'touch' || !event.isPrimary || event.target.closest('input, textarea, button:not(.rl-group-title), .rl-quick, .rl-menu')) return
     const { clientX: x, clientY: y, target } = event
     pressed = { x, y, timer: setTimeout(() => {
       pressed = null
       pressedAt = performance.now()
+      held = true
       openFor(target, x, y)
     }, LONG_MS) }
   }
@@ -171,9 +178,22 @@ export function useMenus({ root, flow, groups, perform, ops, nodeAction, editabl
     root.value.focus({ preventScroll: true })
   }
   onBeforeUnmount(release)
-  /** Whether a long press has just opened the menu: the click of its end means nothing. */
-  const justPressed = () => performance.now() - pressedAt < 900 && menu.value !== null
+  /** The finger leaves the glass. */
+  function onLift() {
+    release()
+    if (held) liftedAt = performance.now()
+    held = false
+  }
+  /**
+   * Whether a click is the end of the long press that opened the menu, and means nothing: beside
+   * the menu, or on what has come to lie under the finger.
+   */
+  function endsPress(event) {
+    if (!menu.value) return false
+    const now = performance.now()
+    return now - liftedAt < CLICK_MS || (now - pressedAt < 900 && !event.target.closest('.rl-menu'))
+  }
 
-  return { menu, onContextMenu, onPress, onPressMove, release, close, openForSelection, justPressed }
+  return { menu, onContextMenu, onPress, onPressMove, onLift, close, openForSelection, endsPress }
 }
 

@@ -7,7 +7,7 @@ import contextvars
 import functools
 import logging
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
@@ -53,8 +53,3 @@ async def see_through(work: Coroutine[Any, Any, T]) -> T:
 async def _run(pool: ThreadPoolExecutor, fn: Callable[[], T]) -> T:
     context = contextvars.copy_context()
     return await asyncio.get_running_loop().run_in_executor(pool, lambda: context.run(fn))
-
-
-async def drain(iterator: Iterator[T]) -> list[T]:
-    """Exhaust a blocking iterator in a thread."""
-    return await call(list, iterator)

@@ -285,6 +285,15 @@ def test_a_ragflow_agent_with_branches_and_tools() -> None:
     assert errors(graph) == []
 
 
+def test_a_file_of_nothing_but_wires_is_read_as_far_as_anybody_draws() -> None:
+    steps = [{"id": f"m{n}", "type": "answer", "title": "A", "answer": "."} for n in range(100)]
+    wires = [(f"m{n % 99}", f"m{n % 99 + 1}") for n in range(9_000)]
+    graph, report = load(dify([START, *steps], wires))
+    assert report.edges_in == 9_000
+    assert "The file has 9,000 wires; the first 8,000 were read." in report.notes
+    assert errors(graph) == []
+
+
 def test_what_a_ragflow_agent_posts_is_the_body_of_the_request() -> None:
     variables = [{"key": "ask", "ref": "sys.query"}, {"key": "lang", "value": "de"}]
     params = {"url": "https://example.com/x", "method": "post", "variables": variables}

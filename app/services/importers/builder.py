@@ -17,6 +17,7 @@ from app.services.importers.redact import Redactor
 from app.services.importers.source import (
     FILES,
     HISTORY,
+    MAX_LINKS,
     QUESTION,
     VARIABLE,
     Link,
@@ -128,10 +129,6 @@ class Builder:
         """Take this one for the question of the run."""
         if self._question is None:
             self._question = out
-
-    def has_question(self) -> bool:
-        """Whether there is a question already."""
-        return self._question is not None
 
     def query(self, step: Step) -> Out:
         """The question as it reaches a step: on a branch, only when that branch is taken."""
@@ -252,7 +249,11 @@ class Builder:
 
     def _links(self) -> list[Link]:
         found = []
-        for link in self.source.links:
+        if len(self.source.links) > MAX_LINKS:
+            self.remark(
+                f"The file has {len(self.source.links):,} wires; the first {MAX_LINKS:,} were read."
+            )
+        for link in self.source.links[:MAX_LINKS]:
             if self.inside and not (link.source in self.steps and link.target in self.steps):
                 continue
             source, target = self._lift(link.source), self._lift(link.target)
@@ -290,10 +291,11 @@ class Builder:
         """See to it that a wire of the file shows in the graph."""
         if link.part or (link.source, link.target) in self._cut:
             return
-        owner = self.draft.owner
+        nodes = self.draft.nodes_of(link.target)
         if any(
-            owner.get(e.source) == link.source and owner.get(e.target) == link.target
-            for e in self.graph.edges
+            self.draft.owner.get(edge.source) == link.source
+            for node in nodes
+            for edge in self.draft.into(node)
         ):
             return
         part = self.parts.get(link.source)
@@ -302,7 +304,6 @@ class Builder:
             out = part.ways.get(link.out) if part.ways else self.out(part, "")
         if self.steps[link.source].role in _SILENT or self.steps[link.target].role in _SILENT:
             return
-        nodes = [n for n, step in owner.items() if step == link.target and n in self.graph.nodes]
         if out is None or not any(self._lend(out, node) for node in nodes):
             self.unspoken += 1
 

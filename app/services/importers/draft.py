@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -65,6 +65,9 @@ class Draft:
         self.remarks: list[str] = []
         #: Step that each node was made for.
         self.owner: dict[str, str] = {}
+        #: Nodes by the step they were made for, and edges by the node they lead to.
+        self._made: dict[str, list[str]] = {}
+        self._into: dict[str, list[EdgeSpec]] = {}
         self._converted: dict[tuple[str, str, str, str], Out] = {}
 
     def has(self, node_type: str) -> bool:
@@ -86,6 +89,7 @@ class Draft:
             node_id, node_type, cls.version, title[:120] or cls.title, fitted
         )
         self.owner[node_id] = owner
+        self._made.setdefault(owner, []).append(node_id)
         return node_id
 
     def keep(self, node_type: str, title: str, config: dict[str, Any], owner: str) -> str:
@@ -93,12 +97,30 @@ class Draft:
         node_id = self._free_id(title or node_type, node_type)
         self.graph.nodes[node_id] = NodeSpec(node_id, node_type, 1, title[:120], config)
         self.owner[node_id] = owner
+        self._made.setdefault(owner, []).append(node_id)
         return node_id
 
     def remove(self, node_id: str) -> None:
         """Take a node and its wires out again."""
         self.graph.nodes.pop(node_id, None)
-        self.graph.edges[:] = [e for e in self.graph.edges if node_id not in (e.source, e.target)]
+        kept = [e for e in self.graph.edges if node_id not in (e.source, e.target)]
+        self.graph.edges.clear()
+        self._into.clear()
+        for edge in kept:
+            self.connect(edge)
+
+    def nodes_of(self, step_id: str) -> list[str]:
+        """Nodes that were made for a step."""
+        return [n for n in self._made.get(step_id, ()) if n in self.graph.nodes]
+
+    def connect(self, edge: EdgeSpec) -> None:
+        """Add an edge as it is."""
+        self.graph.edges.append(edge)
+        self._into.setdefault(edge.target, []).append(edge)
+
+    def into(self, node_id: str) -> Sequence[EdgeSpec]:
+        """Edges that lead to a node."""
+        return self._into.get(node_id, ())
 
     def inputs(self, node_id: str) -> dict[str, Port]:
         """Input ports of a node, with the settings it has now."""
@@ -120,7 +142,7 @@ class Draft:
 
     def taken(self, node_id: str, port: str) -> bool:
         """Whether something is wired to an input."""
-        return any(e.target == node_id and e.target_port == port for e in self.graph.edges)
+        return any(edge.target_port == port for edge in self.into(node_id))
 
     def wire(self, out: Out | None, node_id: str, port: str) -> bool:
         """Wire an output to an input, through a conversion where types ask for one."""
@@ -135,9 +157,8 @@ class Draft:
                 return False
             out = converted
         edge = EdgeSpec(out.node, out.port, node_id, port)
-        if any(e.ends == edge.ends for e in self.graph.edges):
-            return True
-        self.graph.edges.append(edge)
+        if not any(e.ends == edge.ends for e in self.into(node_id)):
+            self.connect(edge)
         return True
 
     def fits(self, out: Out, node_id: str, port: str) -> bool:

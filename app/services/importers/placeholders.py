@@ -67,13 +67,11 @@ def placeholder(b: Builder, step: Step) -> Part:
         came = b.parts.get(link.source)
         if came is None or came.ways:
             continue
-        if not any(
-            b.draft.owner.get(e.source) == link.source and e.target == node for e in b.graph.edges
-        ):
+        if not any(b.draft.owner.get(e.source) == link.source for e in b.draft.into(node)):
             out = b.out(came, "")
             if out is not None:
                 placeholder_input(b, node, out, link.into or b.title(link.source))
-    came_in = [b.draft.out(e.source, e.source_port) for e in b.graph.edges if e.target == node]
+    came_in = [b.draft.out(e.source, e.source_port) for e in b.draft.into(node)]
     if gate is not None and not b.waits(came_in, gate) and gate not in came_in:
         placeholder_input(b, node, gate, "question")
     for way in step.ways:
@@ -91,7 +89,7 @@ def placeholder_input(b: Builder, node: str, out: Out, name: str) -> bool:
         return False
     port = _port(name, config["inputs"])
     config["inputs"].append(port)
-    b.graph.edges.append(EdgeSpec(out.node, out.port, node, port))
+    b.draft.connect(EdgeSpec(out.node, out.port, node, port))
     return True
 
 

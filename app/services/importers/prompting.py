@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.engine.values import Answer, Chunks, Json, Number, PortValue, Query, Text
 from app.services.importers.draft import Out
-from app.services.importers.source import QUESTION, VARIABLE, Ref, Template
+from app.services.importers.source import VARIABLE, Ref, Template
 
 if TYPE_CHECKING:
     from app.services.importers.builder import Builder
@@ -178,8 +178,3 @@ def _add(builder: Builder, step: str, body: str, inputs: Inputs, title: str) -> 
         return None
     inputs.connect(node)
     return Out(node, "prompt", Text)
-
-
-def is_question(ref: Ref) -> bool:
-    """Whether a value is the question of the run."""
-    return ref.step == QUESTION

@@ -143,14 +143,14 @@ def _candidate(index: int, unit: Unit, text: str, heading: str, before: str) -> 
 
 
 def _lists(index: int, passage: Passage, found: Sequence[Unit]) -> Iterator[Candidate]:
-    """Each list together with the sentence that introduces it."""
+    """Each list, or table, together with the sentence that introduces it."""
     for at, unit in enumerate(found):
-        if unit.kind == "item" or not unit.readable.endswith(":"):
+        if unit.kind in ("item", "row") or not unit.readable.endswith(":"):
             continue
         last = at
         while (
             last + 1 < len(found)
-            and found[last + 1].kind == "item"
+            and found[last + 1].kind in ("item", "row")
             and found[last + 1].end - unit.start <= MAX_UNIT
         ):
             last += 1
@@ -178,8 +178,11 @@ def _lines(index: int, passage: Passage, found: Sequence[Unit]) -> Iterator[Cand
 
 
 def _is_rough(text: str) -> bool:
-    if _ENDS.search(text) or text.endswith(":"):
+    if _ENDS.search(text):
         return False
+    # What it promises comes after it.
+    if text.endswith(":"):
+        return True
     return len(text.split()) > _SHORT_WORDS or not re.search(r"[\d:=]", text)
 
 

@@ -99,6 +99,16 @@ async def test_a_list_answers_as_a_whole(encoder: CrossEncoder) -> None:
     assert "sun cream" in found[0]
 
 
+async def test_what_a_sentence_promises_is_part_of_the_answer(encoder: CrossEncoder) -> None:
+    food = Passage(
+        "It is warm. Here is what a duck likes to eat:\n\n"
+        "| Food | Calories |\n| --- | --- |\n| Berries | 150 |\n| Corn | 200 |"
+    )
+    (found,) = await answer(encoder, "What do ducks eat?", food, RULES)
+    assert found.startswith("Here is what a duck likes to eat: Food: Berries")
+    assert "Corn" in found
+
+
 async def test_it_abstains_when_nothing_answers(encoder: CrossEncoder) -> None:
     assert await answer(encoder, "Who is the chief financial officer?", POND, TABLE) == []
     assert await answer(encoder, "Anything?", Passage("")) == []

@@ -22,7 +22,9 @@ async def create_dialog(services: Services) -> None:
     """Ask for a name and make a knowledge base."""
     with parts.dialog("New knowledge base") as box:
         name = ui.input(placeholder="Name").props("autofocus").mark("kb-name")
+        name.props["aria-label"] = "Name"
         description = ui.textarea(placeholder="What it holds (optional)")
+        description.props["aria-label"] = "What it holds"
         parts.label(
             "Documents are read, cut into passages and indexed on this machine. Every change is kept as a commit.",
             "rl-muted rl-small",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import delete, func, update
@@ -91,12 +92,17 @@ class RunRepository:
 
         Inputs and outputs of steps are plain data here.
         """
-        for change in changes:
-            for values in change.steps.values():
-                for name in values.keys() & {"inputs", "outputs"}:
-                    values[name] = self.payload(values[name])
+        # Copies: what cannot be written is given again.
+        kept = [
+            replace(change, steps={node: self._kept(row) for node, row in change.steps.items()})
+            for change in changes
+        ]
         with self._db.write() as session:
-            write_changes(self._db, session, changes)
+            write_changes(self._db, session, kept)
+
+    def _kept(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        payloads = row.keys() & {"inputs", "outputs"}
+        return {**row, **{name: self.payload(row[name]) for name in payloads}}
 
     def payload(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Data as `inputs`, `outputs` and `options` keep it; large data becomes a file."""

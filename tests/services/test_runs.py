@@ -25,6 +25,7 @@ from app.engine.problems import InvalidWorkflow, NodeFailed, RagloomError
 from app.engine.values import Text
 from app.services.runs.log import RunLog
 from app.services.runs.service import RunLimits
+from app.services.runs.writer import RunWriter
 from storage.errors import NotFound, StorageFull
 from storage.run_writes import RunChange
 from tests.services.running import Place
@@ -130,6 +131,25 @@ async def test_whoever_watches_late_hears_of_progress_once(place: Place) -> None
     log.end(RunFinished(run_id="r", status="completed", duration_ms=1))
     progress = [e for e in [e async for e in log.follow()] if isinstance(e, NodeProgress)]
     assert [(e.node_id, e.done) for e in progress] == [("map", 999), ("other", 1)]
+
+
+async def test_a_run_that_cannot_be_written_spoils_no_other(place: Place) -> None:
+    writer, ids = RunWriter(place.repository), ("run_a", "run_b")
+    for run_id in ids:
+        place.repository.start(run_id, graph=workflow(), input_data={}, trigger="page")
+    steps = [
+        {"say": {"status": "completed", "outputs": {"text": {"text": text}}}}
+        for text in ("short", "long " * 1_000)
+    ]
+    changes = [RunChange(run_id, steps=step) for run_id, step in zip(ids, steps, strict=True)]
+    gone = RunChange("run_gone", run={"status": "completed"})
+    results = await asyncio.gather(
+        *(writer.write(change) for change in (*changes, gone)), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [type(None), type(None), NotFound]
+    for run_id, step in zip(ids, steps, strict=True):
+        view = await place.runs.get(run_id)
+        assert view.steps[0].outputs == step["say"]["outputs"]
 
 
 async def test_a_step_is_stored_before_anybody_sees_its_end(place: Place) -> None:

@@ -230,6 +230,22 @@ def test_a_box_chooses_when_it_is_drawn_and_a_part_of_it_is_run_from_its_bar(des
     desk.title("retrieve-2").click()
 
 
+def test_a_click_at_the_end_of_a_wire_selects_it_and_dragging_it_off_takes_it_away(
+    desk: Desk,
+) -> None:
+    before = desk.edges()
+    wire = desk.page.locator('.vue-flow__edge[data-id="retrieve|chunks|generate|chunks"]')
+    hold = wire.locator(".vue-flow__edgeupdater").bounding_box()
+    assert hold
+    end = (hold["x"] + 3, hold["y"] + hold["height"] / 2)
+    desk.page.mouse.click(*end)
+    desk.until(lambda: desk.events("selection")[-1:] == [["selection", [], 1]])
+    assert desk.edges() == before
+    assert desk.page.locator(".rl-quick").count() == 0
+    desk.drag(end, (end[0] - 20, end[1] + 160))
+    desk.until(lambda: "retrieve chunks>chunks generate" not in desk.edges())
+
+
 def test_the_grid_can_be_switched_off_and_stays_so(desk: Desk) -> None:
     snap = desk.page.get_by_label("Snap to grid")
     snap.click()

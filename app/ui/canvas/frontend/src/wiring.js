@@ -12,6 +12,8 @@ export function useWiring({ flow, root, types, ops, quickAdd, say }) {
   const wire = shallowRef(null)
   let made = false
   let from = null
+  // Whether the end of an existing wire is in the hand.
+  let updating = false
 
   const portOf = (node, name, side) =>
     (side === 'source' ? node.data.view.outputs : node.data.view.inputs).find((p) => p.name === name)
@@ -59,6 +61,11 @@ export function useWiring({ flow, root, types, ops, quickAdd, say }) {
       ? { op: 'connect', source: drag.node, source_port: drag.port, target: node, target_port: port }
       : { op: 'connect', source: node, source_port: port, target: drag.node, target_port: drag.port }
 
+  const still = (event) => {
+    const { x, y } = point(event)
+    return Math.hypot(x - from.x, y - from.y) < CLICK
+  }
+
   function onConnect(connection) {
     made = true
     ops([
@@ -75,11 +82,11 @@ export function useWiring({ flow, root, types, ops, quickAdd, say }) {
   function onConnectEnd(event) {
     const drag = wire.value
     finish()
-    if (!drag || made || !event) return
+    if (!drag || made || !event || (updating && still(event))) return
     // The click that follows a touch would choose from the list that opens under the finger.
     if (event.type === 'touchend' && event.cancelable) event.preventDefault()
     const { x, y } = point(event)
-    if (Math.hypot(x - from.x, y - from.y) < CLICK) {
+    if (still(event)) {
       quickAdd(x, y, drag, true)
       return
     }
@@ -113,12 +120,20 @@ export function useWiring({ flow, root, types, ops, quickAdd, say }) {
       { op: 'connect', source, source_port, target, target_port },
     ])
   }
-  function onEdgeUpdateStart() {
+  function onEdgeUpdateStart({ event }) {
     made = false
+    updating = true
+    from = point(event)
   }
   function onEdgeUpdateEnd({ edge, event }) {
+    queueMicrotask(() => (updating = false)) // the end of the connection is told in the same breath
     if (made) return
     made = true
+    // A click at the end of a wire takes it in no other hand: it is selected, as by one in its middle.
+    if (still(event)) {
+      flow.removeSelectedElements()
+      return flow.addSelectedEdges([flow.findEdge(edge.id)])
+    }
     const { x, y } = point(event)
     if (document.elementFromPoint(x, y)?.closest('.vue-flow__pane')) ops([{ op: 'disconnect', edges: [pieces(edge.data.view)] }])
   }

@@ -110,7 +110,7 @@ def test_what_was_removed_covers_nothing_that_stands_there_now() -> None:
     after.edges = []
     both = union(before, after)
     assert both.nodes["new"].position == (100, 40)
-    lost = [both.nodes[node].position or () for node in ("question", "retrieve", "generate")]
+    lost = [both.nodes[node].position or (-1, -1) for node in ("question", "retrieve", "generate")]
     assert [x for x, _ in lost] == [0, 0, 0]
     stand = sorted([40, *(y for _, y in lost)])
     assert all(low - high >= 200 for high, low in pairwise(stand))

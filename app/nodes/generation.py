@@ -22,7 +22,7 @@ from app.nodes.prompts import (
 )
 from app.nodes.supporting import sentence_support
 from app.retrieval.candidates import Passage
-from app.retrieval.extractive import ABSTAIN_BELOW, extract_answer
+from app.retrieval.extractive import ABSTAIN_BELOW, REVISION, extract_answer
 from app.retrieval.support import best_quote
 
 EXTRACTIVE = "extractive"
@@ -217,11 +217,11 @@ class Generate(Node["Generate.Config"]):
         )
 
     async def fingerprint(self, world: World) -> str:
-        """The models behind the names."""
+        """The models behind the names, and the way sentences are chosen."""
         models = world.models
         judge = models.fingerprint(self.config.reranker, "rerank")
         if self.config.model == EXTRACTIVE:
-            return judge
+            return f"{judge}|{REVISION}"
         return f"{judge}|{models.fingerprint(self.config.model, 'llm')}"
 
     @classmethod

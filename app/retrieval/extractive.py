@@ -24,6 +24,8 @@ from app.retrieval.lexical import is_latin, lexical_scores
 #: Scores texts against a question, 0..1, in the order given.
 Score = Callable[[str, Sequence[str]], Awaitable[Sequence[float]]]
 
+#: Counts the ways of choosing sentences: kept answers of an earlier one are not reused.
+REVISION = 2
 #: Confidence below which there is no answer.
 ABSTAIN_BELOW = 0.5
 #: How many candidates are read a second time.

@@ -198,7 +198,7 @@ async def test_no_room_for_what_a_step_gave(tmp_path: Path) -> None:
 async def test_no_room_for_the_end_of_a_run(tmp_path: Path) -> None:
     """It is told at once, and written as soon as there is room."""
     async with opened(tmp_path) as services:
-        services.runs._ends.pauses = (0.05, 0.05)
+        services.runs._live.ends.pauses = (0.05, 0.05)
         with little_room_for_rows(services, 1):
             run_id = await run_of_much(services, text="x" * 5_000)
             events = [event async for event in services.runs.watch(run_id)]

@@ -72,7 +72,7 @@ def test_a_pipeline_is_drawn_changed_tried_used_and_felt(desk: Desk, server: Ser
         try_on(desk, "mill.md")
         desk.node("index").click()
         page.locator(".rl-inspector").get_by_role("tab", name="Data").click()
-        assert told(desk)["would be"] == "unchanged"
+        until(lambda: told(desk).get("would be") == "unchanged")
 
         # Smaller chunks: the trial says what they would come to, and writes nothing.
         page.keyboard.press("Escape")
@@ -88,7 +88,7 @@ def test_a_pipeline_is_drawn_changed_tried_used_and_felt(desk: Desk, server: Ser
         try_on(desk, "mill.md")
         desk.node("index").dispatch_event("click")
         page.locator(".rl-inspector").get_by_role("tab", name="Data").click()
-        until(lambda: told(desk)["would be"] == "updated")
+        until(lambda: told(desk).get("would be") == "updated")
         would = told(desk)
         assert int(would["chunks"]) > before
         assert int(would["tokens"].replace(",", "")) > 0

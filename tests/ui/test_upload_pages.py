@@ -108,6 +108,7 @@ async def test_files_to_ask_that_cannot_be_read_say_what_can_be_done(
     await user.should_see("Password of locked.pdf")
     user.find(kind=ui.input, content="Password").type("asdfzxcv").trigger("keydown.enter")
     await user.should_not_see("Give its password", retries=100)
+    await user.should_see("Ask the others", retries=100)
     user.find(kind=ui.button, content="Ask the others").click()
     async with asyncio.timeout(60):
         while not (made := (await services.workflows.list(limit=5, offset=0)).items):

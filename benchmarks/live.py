@@ -181,7 +181,8 @@ def _late(seen: list[tuple[str, float]], finished: list[tuple[str, float]], peop
     for node, at in finished:
         ends[node].append(at)
     late = [at - max(end for end in ends[node] if end <= at) for node, at in seen]
-    assert len(late) >= people * RUNS * NODES, f"only {len(late)} were seen"
+    # The first node ends at once: of a repeated run, a busy page may never show it unfinished.
+    assert len(late) >= people * RUNS * (NODES - 1), f"only {len(late)} were seen"
     return f"p50 {median(late):.0f} ms, p95 {quantiles(late, n=20)[-1]:.0f} ms ({len(late)})"
 
 

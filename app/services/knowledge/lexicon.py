@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from app.retrieval.glossary import find_definitions
 from app.services.threads import call
@@ -67,7 +68,8 @@ class Lexicons:
     def __init__(self, repository: KnowledgeRepository) -> None:
         self._repository = repository
         self._known: Lru[str, Lexicon] = Lru(_KEPT)
-        self._making = asyncio.Lock()
+        #: Held by whoever makes the lexicon of a knowledge base; gone when nobody does.
+        self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def at(self, kb_id: str, commit_id: str) -> Lexicon:
         """The lexicon of a commit."""
@@ -75,7 +77,7 @@ class Lexicons:
         known = self._known.peek(kb_id)
         if known is None or known.versions != versions:
             # One at a time: whoever asks for the same meanwhile finds it made.
-            async with self._making:
+            async with self._making.setdefault(kb_id, asyncio.Lock()):
                 known = self._known.peek(kb_id)
                 if known is None or known.versions != versions:
                     known = await call(self._moved, known or Lexicon(), versions)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import func
 from sqlalchemy.orm import aliased
-from sqlmodel import Session, col, select, update
+from sqlmodel import col, select, update
 
 from storage.database import Database
 from storage.job_rows import OPEN, cancel_tasks, get_job, get_task, go_on, requeue, settle
@@ -58,26 +58,8 @@ class JobControl:
                     job.retry_at = now + min(longest_s, first_s * 2 ** min(job.pauses, 30))
                     job.pauses += 1
                 session.flush()
-                if not _give_way(session, col(Task.id) == task_id):
-                    settle(session, job.id)
+                settle(session, job.id)
         return task, job
-
-    def replace_waiting(self, job_id: str) -> list[str]:
-        """Cancel what waits in jobs that the system paused, where a job brings the same file again.
-
-        The later one is what counts: it need not wait for the earlier one, and tells itself what
-        keeps it. Returns the tasks that are cancelled.
-        """
-        with self._db.write() as session:
-            mine = get_job(session, job_id)
-            paused = select(Job.id).where(
-                col(Job.knowledge_base_id) == mine.knowledge_base_id,
-                col(Job.status) == "paused",
-                col(Job.retry_at).is_not(None),
-                col(Job.id) != job_id,
-            )
-            waiting = list(session.exec(paused).all())
-            return _give_way(session, col(Task.job_id).in_(waiting)) if waiting else []
 
     def resume(self, job_id: str) -> Job:
         """Let a paused job go on at once.
@@ -208,22 +190,3 @@ class JobControl:
 
 
 _Jobs = list[Job]
-
-
-def _give_way(session: Session, which: Any) -> list[str]:
-    """Cancel queued tasks whose file waits in a later job, too, for the same branch."""
-    newer, its_job, my_job = aliased(Task), aliased(Job), aliased(Job)
-    again = (
-        select(newer.id)
-        .join(its_job, col(its_job.id) == col(newer.job_id))
-        .join(my_job, col(my_job.id) == col(Task.job_id))
-        .where(
-            col(newer.document_id) == col(Task.document_id),
-            col(newer.blob) == col(Task.blob),
-            col(newer.status) == "queued",
-            col(its_job.branch) == col(my_job.branch),
-            col(its_job.created_at) > col(my_job.created_at),
-        )
-        .correlate(Task)
-    )
-    return cancel_tasks(session, which & again.exists(), ("queued",))

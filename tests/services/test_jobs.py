@@ -276,24 +276,6 @@ async def test_a_model_that_is_gone_pauses_the_job_and_says_how_to_get_it(
     assert {r.status for r in done.results} == {"success"}
 
 
-async def test_each_pause_names_the_model_that_its_own_upload_waits_for(
-    services: Services, kb: str
-) -> None:
-    config = services.repository.get(kb).config
-    jobs = []
-    for model in ("gone/first", "gone/second"):
-        services.repository.update(kb, config={**config, "embedding_model": model})
-        job = await services.ingest.submit(kb, text_files({"a.md": "# A\n\nThe same file."}))
-        jobs.append(job.job_id)
-        paused = await reach(services, job.job_id, "paused")
-        assert paused.reason is not None
-        assert model in paused.reason["message"]
-    assert (await services.ingest.job(jobs[0])).status == "cancelled"
-    services.repository.update(kb, config=config)
-    done = await services.ingest.wait(jobs[1], 60)
-    assert {r.status for r in done.results} == {"success"}
-
-
 async def test_documents_are_processed_anew_with_settings_that_apply(
     services: Services, kb: str, fill: Fill
 ) -> None:

@@ -249,37 +249,6 @@ def test_several_files_that_fail_together_pause_their_job_once(
     assert claim(jobs).filename == "c"
 
 
-def test_a_file_that_waits_gives_way_to_the_same_one_that_came_later(
-    jobs: JobRepository, corpus: Corpus
-) -> None:
-    older = jobs.create(corpus.kb, files("a", "b"))
-    jobs.suspend(claim(jobs).id, {**ERROR, "code": "away"}, first_s=600, longest_s=600)
-    # Another content, another branch and another file wait their turn.
-    for same in (files("a", blob="other content"), files("c")):
-        assert jobs.replace_waiting(jobs.create(corpus.kb, same).id) == []
-    corpus.knowledge.create_branch(corpus.kb, "other")
-    assert jobs.replace_waiting(jobs.create(corpus.kb, files("a"), "other").id) == []
-    newer = jobs.create(corpus.kb, files("a"))
-    gone = jobs.replace_waiting(newer.id)
-    assert [(jobs.task(t).filename, jobs.task(t).status) for t in gone] == [("a", "cancelled")]
-    assert jobs.job(older.id).status == "paused"
-    jobs.replace_waiting(jobs.create(corpus.kb, files("b")).id)
-    assert jobs.job(older.id).status == "cancelled"
-
-
-def test_a_file_that_is_put_back_gives_way_to_the_same_one_that_came_meanwhile(
-    jobs: JobRepository, corpus: Corpus
-) -> None:
-    older = jobs.create(corpus.kb, files("a"))
-    running = claim(jobs)
-    newer = jobs.create(corpus.kb, files("a"))
-    assert jobs.replace_waiting(newer.id) == []
-    assert jobs.claim() is None
-    jobs.suspend(running.id, {**ERROR, "code": "away"}, first_s=600, longest_s=600)
-    assert jobs.job(older.id).status == "cancelled"
-    assert claim(jobs).job_id == newer.id
-
-
 def test_the_failed_files_of_a_job_are_tried_again(jobs: JobRepository, corpus: Corpus) -> None:
     job = jobs.create(corpus.kb, [*files("a", "b"), *files("c", error=ERROR, blob="")])
     jobs.fail(claim(jobs).id, ERROR)

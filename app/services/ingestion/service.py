@@ -247,8 +247,6 @@ class IngestService(IngestWatch):
         kind: str,
     ) -> JobView:
         job = await call(self._jobs.create, row.id, tasks, branch, author, kind)
-        for task_id in await call(self._jobs.replace_waiting, job.id):
-            self._workers.tell(await call(self._jobs.task, task_id))
         self._workers.wake()
         self._workers.tell_job(row.id, job.id)
         return await self.job(job.id)

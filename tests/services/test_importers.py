@@ -6,9 +6,11 @@ import json
 from typing import Any, cast
 
 import networkx as nx
+import pytest
 from importing import START, dify, errors, kinds, load, node, registry, wires
 
 from app.engine.graph import Graph
+from app.services.importers.build import ImportReport
 from app.services.importers.models import model_name
 from app.services.importers.redact import REMOVED
 
@@ -112,19 +114,28 @@ def test_values_in_texts_become_wires_and_names() -> None:
     assert errors(graph) == []
 
 
-async def test_branches_take_one_way_and_the_other_stays_empty() -> None:
+def asked(selector: list[str], operator: str, value: str) -> dict[str, Any]:
+    return {"variable_selector": selector, "comparison_operator": operator, "value": value}
+
+
+async def said(graph: Graph, question: str, **given: str) -> dict[str, str]:
     from app.engine.runner import Runner
 
-    def test(selector: list[str], operator: str, value: str) -> dict[str, Any]:
-        return {"variable_selector": selector, "comparison_operator": operator, "value": value}
+    # None of these nodes meets the world.
+    runner = Runner(registry(), cast(Any, None))
+    event = await runner.run(graph, {"question": question, **given}, "run", lambda _: None)
+    assert event.status == "completed", event.problem
+    return {k: v["text"] for k, v in event.outputs.items() if v is not None}
 
+
+async def test_branches_take_one_way_and_the_other_stays_empty() -> None:
     cases = [
         {"case_id": "c1", "logical_operator": "and",
-         "conditions": [test(["sys", "query"], "contains", "tide"),
-                        test(["sys", "query"], "not contains", "moon")]},
+         "conditions": [asked(["sys", "query"], "contains", "tide"),
+                        asked(["sys", "query"], "not contains", "moon")]},
         {"case_id": "c2", "logical_operator": "or",
-         "conditions": [test(["sys", "query"], "start with", "x"),
-                        test(["sys", "query"], "is", "Bread?")]},
+         "conditions": [asked(["sys", "query"], "start with", "x"),
+                        asked(["sys", "query"], "is", "Bread?")]},
     ]  # fmt: skip
     graph, report = load(
         dify(
@@ -140,18 +151,62 @@ async def test_branches_take_one_way_and_the_other_stays_empty() -> None:
     )
     assert errors(graph) == []
     assert report.placeholders == 0
+    assert await said(graph, "When is the tide?") == {"answer": "About tides."}
+    assert await said(graph, "Bread?") == {"answer_2": "On Bread?"}
+    assert await said(graph, "xylophone") == {"answer_2": "On xylophone"}
+    assert await said(graph, "tide and moon") == {"answer_3": "Something else."}
 
-    async def said(question: str) -> dict[str, str]:
-        # None of these nodes meets the world.
-        runner = Runner(registry(), cast(Any, None))
-        event = await runner.run(graph, {"question": question}, "run", lambda _: None)
-        assert event.status == "completed", event.problem
-        return {k: v["text"] for k, v in event.outputs.items() if v is not None}
 
-    assert await said("When is the tide?") == {"answer": "About tides."}
-    assert await said("Bread?") == {"answer_2": "On Bread?"}
-    assert await said("xylophone") == {"answer_2": "On xylophone"}
-    assert await said("tide and moon") == {"answer_3": "Something else."}
+def compared(operator: str, value: str, *more: dict[str, Any]) -> tuple[Graph, ImportReport]:
+    case = {"case_id": "c1", "logical_operator": "or",
+            "conditions": [asked(["sys", "query"], operator, value), *more]}  # fmt: skip
+    start = {**START, "variables": [{"variable": "sign", "type": "paragraph"}]}
+    nodes = [
+        start,
+        {"id": "i", "type": "if-else", "title": "Which", "cases": [case]},
+        {"id": "a", "type": "answer", "title": "Yes", "answer": "Yes."},
+        {"id": "b", "type": "answer", "title": "No", "answer": "No."},
+    ]
+    return load(dify(nodes, [("s", "i"), ("i", "a", "c1"), ("i", "b", "false")]))
+
+
+@pytest.mark.parametrize("form", ["condition", "switch"])
+@pytest.mark.parametrize(
+    ("operator", "words", "like", "unlike"),
+    [
+        ("start with", "[INFO]", "[INFO] all is well", "I am well"),
+        ("start with", "*?", "*? is a pattern", "so is this"),
+        ("end with", "*", "five stars *", "five stars"),
+        ("end with", "😀", "done 😀", "done 😁"),
+        ("end with", "so.", "I think so.", "so. I think"),
+    ],
+)
+async def test_beginnings_and_endings_are_compared_sign_by_sign(
+    form: str, operator: str, words: str, like: str, unlike: str
+) -> None:
+    more = [] if form == "condition" else [asked(["sys", "query"], "is", "never asked")]
+    graph, report = compared(operator, words, *more)
+    assert node(graph, "Which").type == form
+    assert (report.placeholders, errors(graph)) == (0, [])
+    assert list((await said(graph, like)).values()) == ["Yes."]
+    assert list((await said(graph, unlike)).values()) == ["No."]
+
+
+@pytest.mark.parametrize(
+    ("operator", "like", "unlike"),
+    [("start with", "!stop", "stop!"), ("end with", "stop!", "!stop")],
+)
+async def test_a_beginning_or_ending_may_be_a_value(operator: str, like: str, unlike: str) -> None:
+    graph, report = compared(operator, "{{#s.sign#}}")
+    assert (report.placeholders, errors(graph)) == (0, [])
+    for question, sign, answer in (
+        (like, "!", "Yes."), (unlike, "!", "No."), (like, f"!{like}!", "No."),
+    ):  # fmt: skip
+        assert list((await said(graph, question, sign=sign)).values()) == [answer], sign
+    # Words around the value have no equal.
+    graph, report = compared(operator, "<{{#s.sign#}}>")
+    assert report.placeholders == 1
+    assert any("“Which”" in note for note in report.notes)
 
 
 def test_an_iteration_becomes_a_map_with_its_steps_inside() -> None:
@@ -437,6 +492,15 @@ def test_a_flowise_chatflow_and_an_agentflow() -> None:
     assert node(graph, "llmAgentflow").config["prompt"] == "Say {{ asked }}"
     assert "humanInputAgentflow approved" in " ".join(wires(graph))
     assert errors(graph) == []
+
+    begins = {"value1": "{{ question }}", "operation": "startsWith", "value2": "[a]"}
+    which = made("conditionAgentflow_0", "conditionAgentflow", "Agent Flows", conditions=[begins])
+    edges = [{"source": nodes[0]["id"], "target": which["id"],
+              "sourceHandle": "startAgentflow_0-output-startAgentflow",
+              "targetHandle": which["id"]}]  # fmt: skip
+    graph, _ = load({"nodes": [nodes[0], which], "edges": edges})
+    condition = node(graph, "conditionAgentflow").config
+    assert (condition["operator"], condition["value"]) == ("matches", "[[]a]*")
 
 
 def test_names_of_models() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from app.engine.values import PortValue, Text
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from app.services.importers.builder import Builder
 
 _UNARY = ("is_true", "is_false", "is_empty", "is_not_empty")
+#: Operators that conditions write as a pattern, and the signs that mean something else in one.
+_PATTERNS = {"starts_with": "{}*", "ends_with": "*{}"}
+_WILD = re.compile(r"[*?\[]")
 
 
 def branch(b: Builder, step: Step) -> Part | None:
@@ -58,7 +62,10 @@ def _condition(b: Builder, step: Step, test: Test, value: Out) -> str | None:
         config["field"] = f"data.{subject.path}"
     elif subject.value_type.type_name in ("Answer", "Query"):
         config["field"] = "text"
-    if test.operator not in _UNARY:
+    if test.operator in _PATTERNS:
+        words = _WILD.sub(r"[\g<0>]", str(test.right))
+        config |= {"operator": "matches", "value": _PATTERNS[test.operator].format(words)}
+    elif test.operator not in _UNARY:
         config["value"] = test.right
     node = b.draft.add("condition", step.title or "Condition", config, step.id)
     if node is not None:
@@ -105,16 +112,16 @@ def _expression(inputs: Inputs, test: Test) -> str | None:
         right = _quoted([str(item) for item in test.right[:50]])
     else:
         right = _quoted(str(test.right))
-    as_text = f"({left} | string)"
-    if test.operator == "matches":
-        return _starts_or_ends(as_text, str(test.right))
     form = _FORMS.get(test.operator)
-    return form.format(left=left, text=as_text, right=right) if form else None
+    return form.format(left=left, text=f"({left} | string)", right=right) if form else None
 
 
 _FORMS = {
     "equals": "{text} == {right}", "not_equals": "{text} != {right}",
     "contains": "{right} in {text}", "not_contains": "{right} not in {text}",
+    "starts_with": "{text}[:{right} | length] == {right}",
+    # Where the ending is longer, too little is left to be the same.
+    "ends_with": "{text}[{text} | length - {right} | length:] == {right}",
     "in": "{text} in {right}", "is_empty": "not {left}", "is_false": "not {left}",
     "is_not_empty": "{left}", "is_true": "{left}",
     "greater": "({left} | float) > ({right} | float)",
@@ -124,15 +131,9 @@ _FORMS = {
 }  # fmt: skip
 
 
-def _starts_or_ends(left: str, pattern: str) -> str:
-    words = pattern.strip("*")
-    if pattern.endswith("*"):
-        return f"{left}[:{len(words)}] == {_quoted(words)}"
-    return f"{left}[-{max(1, len(words))}:] == {_quoted(words)}"
-
-
 def _quoted(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=True)
+    # As they are: Jinja does not put halves of emoji together.
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _names(wanted: list[str], taken: tuple[str, ...]) -> list[str]:

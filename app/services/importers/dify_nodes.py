@@ -24,7 +24,8 @@ from app.services.importers.source import (
 
 _OPERATORS = {
     "contains": "contains", "not contains": "not_contains", "is": "equals", "=": "equals",
-    "is not": "not_equals", "≠": "not_equals", "start with": "matches", "end with": "matches", "empty": "is_empty", "not empty": "is_not_empty",
+    "is not": "not_equals", "≠": "not_equals", "start with": "starts_with", "end with": "ends_with",
+    "empty": "is_empty", "not empty": "is_not_empty",
     "null": "is_empty", "not null": "is_not_empty", "exists": "is_not_empty",
     "not exists": "is_empty", ">": "greater", "<": "less", "≥": "greater_or_equal",
     "≤": "less_or_equal", "in": "in",
@@ -173,12 +174,10 @@ def _test(entry: Mapping[str, Any]) -> Test | None:
     value = entry.get("value")
     if isinstance(value, str):
         pieces = template(value)
-        if len(pieces) == 1 and isinstance(pieces[0], Ref):
-            return Test(left, operator, pieces[0])
+        if any(isinstance(piece, Ref) for piece in pieces):
+            # A test compares with words or with a value, not with both in one.
+            return Test(left, operator, pieces[0]) if len(pieces) == 1 else None
     right = [text(v, 500) for v in value[:100]] if isinstance(value, list) else text(value, 2_000)
-    if operator == "matches":
-        starts = text(entry.get("comparison_operator")) == "start with"
-        right = f"{right}*" if starts else f"*{right}"
     return Test(left, operator, right)
 
 

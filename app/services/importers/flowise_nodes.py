@@ -273,7 +273,7 @@ _OPERATORS = {
     "is": "equals", "is not": "not_equals", "contains": "contains",
     "not contains": "not_contains", "is empty": "is_empty", "is not empty": "is_not_empty",
     "greater than": "greater", "less than": "less", "equal to": "equals",
-    "not equal to": "not_equals", "starts with": "matches", "ends with": "matches",
+    "not equal to": "not_equals", "starts with": "starts_with", "ends with": "ends_with",
 }  # fmt: skip
 
 

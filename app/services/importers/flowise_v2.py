@@ -27,7 +27,7 @@ _OPERATORS = {
     "equal": "equals", "notEqual": "not_equals", "contains": "contains",
     "notContains": "not_contains", "isEmpty": "is_empty", "notEmpty": "is_not_empty",
     "larger": "greater", "largerEqual": "greater_or_equal", "smaller": "less",
-    "smallerEqual": "less_or_equal", "startsWith": "matches", "endsWith": "matches",
+    "smallerEqual": "less_or_equal", "startsWith": "starts_with", "endsWith": "ends_with",
 }  # fmt: skip
 _TOOL = "Replace it with an HTTP request to the same service, or remove it."
 
@@ -173,13 +173,10 @@ def _condition(source: Source, step: Step, inputs: Mapping[str, Any], states: St
     step.role = "branch"
     for position, entry in enumerate(objects(inputs.get("conditions"))[:40]):
         left = [p for p in template(entry.get("value1"), states) if isinstance(p, Ref)]
-        operation = text(entry.get("operation"))
-        operator = _OPERATORS.get(operation)
+        operator = _OPERATORS.get(text(entry.get("operation")))
         right = plain_html(entry.get("value2"))
         way = Way(str(position), f"case {position + 1}")
         if len(left) == 1 and operator is not None and left[0].step != UNKNOWN:
-            if operator == "matches":
-                right = f"{right}*" if operation == "startsWith" else f"*{right}"
             way.tests = [Test(left[0], operator, right)]
         else:
             step.role = "placeholder"

@@ -20,8 +20,8 @@ from app.services.importers.source import (
 )
 
 _OPERATORS = {
-    "contains": "contains", "not contains": "not_contains", "start with": "matches",
-    "end with": "matches", "empty": "is_empty", "not empty": "is_not_empty", "=": "equals",
+    "contains": "contains", "not contains": "not_contains", "start with": "starts_with",
+    "end with": "ends_with", "empty": "is_empty", "not empty": "is_not_empty", "=": "equals",
     "≠": "not_equals", "!=": "not_equals", ">": "greater", "<": "less", "≥": "greater_or_equal",
     ">=": "greater_or_equal", "≤": "less_or_equal", "<=": "less_or_equal",
 }  # fmt: skip
@@ -143,15 +143,11 @@ def _switch(step: Step, params: Mapping[str, Any]) -> None:
 
 def _test(entry: Mapping[str, Any]) -> Test | None:
     left = bare(entry.get("cpn_id"))
-    written = text(entry.get("operator"))
-    operator = _OPERATORS.get(written)
+    operator = _OPERATORS.get(text(entry.get("operator")))
     if len(left) != 1 or operator is None:
         return None
     found = left[0] if isinstance(left[0], Ref) else Ref(left[0].strip())
-    right = text(entry.get("value"), 2_000)
-    if operator == "matches":
-        right = f"{right}*" if written == "start with" else f"*{right}"
-    return Test(found, operator, right)
+    return Test(found, operator, text(entry.get("value"), 2_000))
 
 
 def _iteration(step: Step, params: Mapping[str, Any]) -> None:

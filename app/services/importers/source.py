@@ -39,7 +39,10 @@ Template = tuple["str | Ref", ...]
 
 @dataclass(slots=True)
 class Test:
-    """A comparison: what is looked at, how, and with what."""
+    """A comparison: what is looked at, how, and with what.
+
+    `operator` is one of those of conditions, “starts_with” or “ends_with”.
+    """
 
     left: Ref
     operator: str

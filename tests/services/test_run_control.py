@@ -17,7 +17,7 @@ from app.services.runs import durable
 from app.services.runs.service import RunLimits
 from app.services.views import ExecutionView
 from storage.automation_tables import Worker
-from storage.errors import NotFound, StorageFull
+from storage.errors import NotFound, StorageError, StorageFull
 from storage.run_writes import RunChange
 from tests.services.running import LOUD, Pass, Place, Say, Shout, chain, until
 
@@ -396,25 +396,28 @@ async def test_a_run_can_be_cancelled_before_it_is_gone_on_with(tmp_path: Path) 
     await place.close()
 
 
-@pytest.mark.parametrize("how", ["recovered", "resumed"])
+@pytest.mark.parametrize("how", ["recovered", "resumed", "unreadable"])
 async def test_a_run_can_be_cancelled_while_it_is_being_taken_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     Say.ran.clear()
     place = Place(tmp_path)
     place.repository.start(
-        run_id="run_a", graph=LOUD, input_data={}, trigger="api", durable=how == "recovered"
+        run_id="run_a", graph=LOUD, input_data={}, trigger="api", durable=how != "resumed"
     )
     reading, go_on, read = threading.Event(), threading.Event(), place.repository.load_payload
 
     def slowly(payload: Any) -> Any:
+        first = not reading.is_set()
         reading.set()
         assert go_on.wait(30)
+        if first and how == "unreadable":
+            raise OSError("The payload is gone.")
         return read(payload)
 
     await place.runs.open()
     monkeypatch.setattr(place.repository, "load_payload", slowly)
-    work = place.runs.recover() if how == "recovered" else place.runs.resume("run_a")
+    work = place.runs.resume("run_a") if how == "resumed" else place.runs.recover()
     taking_up = asyncio.create_task(work)
     await until(reading.is_set)
     cancelling = asyncio.create_task(place.runs.cancel("run_a"))
@@ -450,6 +453,36 @@ async def test_a_server_that_was_silent_lets_go_of_what_another_took_up(
     assert Say.ran == ["hello"]
     await silent.close()
     await other.close()
+
+
+async def test_nothing_is_written_of_a_run_that_was_let_go(tmp_path: Path) -> None:
+    silent, other = Place(tmp_path, owner="silent"), Place(tmp_path, owner="other")
+    await silent.runs.open()
+    run_id = await silent.runs.start(graph=ASKING, trigger="api")
+    assert (await silent.runs.wait(run_id, 30, or_asked=True)).status == "waiting"
+    with silent.db.write() as session:
+        session.merge(Worker(id="silent", seen_at=0))
+    await other.runs.open()  # takes it up
+    execution = silent.runs._live.running(run_id)
+    execution.let_go()
+    await execution._pauses.wake()  # as an answer in the same moment does
+    await silent.runs.close()
+    run, _ = other.repository.get(run_id)
+    assert (run.owner, run.status, run.attempts) == ("other", "waiting", 1)
+    silent.db.close()
+    await other.close()
+
+
+async def test_a_server_without_runs_stops_where_its_database_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path)
+
+    def away() -> Any:
+        raise StorageError("The database does not answer.", "Start it.")
+
+    monkeypatch.setattr(place.db, "write", away)
+    await place.close()
 
 
 async def test_a_run_that_cannot_even_be_ended_holds_up_nobody(

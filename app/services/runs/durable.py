@@ -89,7 +89,8 @@ class Durability:
 
     async def keep(self, run_ids: Collection[str]) -> None:
         """These were stopped in good order, and go on at the next start."""
-        await call(self._runs.keep, run_ids)
+        if run_ids:  # a server without runs stops even where the database is away
+            await call(self._runs.keep, run_ids)
 
     async def _beat(self, go_on: GoOn, let_go: LetGo, busy: Callable[[], Collection[str]]) -> None:
         while True:

@@ -143,8 +143,8 @@ class Execution:
 
     @property
     def goes_on(self) -> bool:
-        """Whether it is to be taken up again after the server stopped."""
-        return self._durable
+        """Whether this server is to take it up again after it stopped."""
+        return self._durable and not self._elsewhere
 
     @property
     def paused(self) -> list[str]:
@@ -251,6 +251,8 @@ class Execution:
             self._limit.reschedule(asyncio.get_running_loop().time() + self._left_s)
 
     async def _set_status(self, status: str) -> None:
+        if self._elsewhere:
+            return
         await self._floor.writer.write(
             RunChange(self.order.run_id, run={"status": status, "durable": True})
         )

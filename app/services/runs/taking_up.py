@@ -80,7 +80,8 @@ class TakingUp:
             await self._continue(run)
         except Exception as error:
             log.warning("Run %s could not be gone on with", run.id, exc_info=True)
-            await self._live.failed(run.id, error)
+            if run.id in self._under_way:  # else it was cancelled meanwhile, and stays so
+                await self._live.failed(run.id, error)
         finally:
             self._under_way.discard(run.id)
 

@@ -136,6 +136,8 @@ async def test_a_model_without_a_key_is_refused_with_the_way_out(
         ("chat_history", {"follow_ups": "model"}, "error"),
         ("chat_history", {"follow_ups": "complete"}, None),
         ("generate", {"on_error": "skip"}, "warning"),
+        ("generate", {"on_error": {"fallback": {}}}, "warning"),
+        ("generate", {"on_error": "continue"}, "error"),
         ("generate", {"disabled": True}, None),
     ],
 )
@@ -172,8 +174,13 @@ async def test_validation_says_which_model_has_no_key(
     assert await said("gpt-4o-mini") == []
 
 
+@pytest.mark.parametrize(
+    ("inner", "outer", "told"),
+    [("fail", "fail", "error"), ("skip", "fail", "warning"), ("fail", "skip", "warning"),
+     ("continue", "continue", "error"), ("skip", "continue", "warning")],
+)  # fmt: skip
 async def test_a_model_of_a_workflow_inside_a_node_is_looked_at_too(
-    workflows: WorkflowService, monkeypatch: pytest.MonkeyPatch
+    workflows: WorkflowService, monkeypatch: pytest.MonkeyPatch, inner: str, outer: str, told: str
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
@@ -183,11 +190,13 @@ async def test_a_model_of_a_workflow_inside_a_node_is_looked_at_too(
             "directed": True, "multigraph": True, "graph": about, "nodes": [*nodes], "edges": [],
         }  # fmt: skip
 
-    asks = {"id": "a", "type": "ask_model", "config": {"model": "gpt-4o-mini"}}
-    each = {"id": "each", "type": "map", "config": {"body": {"graph": graph(asks)}}}
+    model = {"model": "gpt-4o-mini"}
+    asks = {"id": "a", "type": "ask_model", "config": model, "on_error": inner}
+    body = {"body": {"graph": graph(asks)}}
+    each = {"id": "each", "type": "map", "config": body, "on_error": outer}
     found = await workflows.validate(graph(each))
     unavailable = [p for p in found if p.code == "model_unavailable"]
-    assert [(p.node, p.field) for p in unavailable] == [("each", "body.graph")]
+    assert [(p.node, p.field, p.severity) for p in unavailable] == [("each", "body.graph", told)]
 
 
 async def test_an_unknown_step_is_kept_and_reported(workflows: WorkflowService) -> None:

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 async def model_problems(graph: Graph, registry: Registry, models: ModelService) -> list[Problem]:
     """One problem for each setting whose model is unknown or has no key.
 
-    Where a node may fail, it is a warning.
+    It is a warning where the run completes without the node: it is skipped when it fails, or has
+    outputs to fall back on, or what holds it does.
     """
     found: list[Problem] = []
     refused: dict[str, ModelUnavailable | None] = {}
     for spec in graph.nodes.values():
-        for field, model in _asked(spec, registry, 0):
+        for field, model, severity in _asked(spec, registry, 0):
             if model not in refused:
                 refused[model] = await _refusal(model, models)
             error = refused[model]
@@ -39,7 +40,7 @@ async def model_problems(graph: Graph, registry: Registry, models: ModelService)
                     node=spec.id,
                     field=field,
                     found=model,
-                    severity="error" if spec.on_error == "fail" else "warning",
+                    severity=severity,
                 )
             )
     return found
@@ -53,12 +54,20 @@ async def _refusal(model: str, models: ModelService) -> ModelUnavailable | None:
     return None
 
 
-def _asked(spec: NodeSpec, registry: Registry, depth: int) -> Iterator[tuple[str, str]]:
-    """Setting and name of each model that a node asks, those of the workflows inside it too."""
+def _asked(
+    spec: NodeSpec, registry: Registry, depth: int, severity: str = "error"
+) -> Iterator[tuple[str, str, str]]:
+    """Setting and name of each model that a node asks, those of the workflows inside it too.
+
+    The third says how severe it is when the model cannot be had.
+    """
     cls = registry.get(spec.type)
     if cls is None or spec.disabled or spec.pinned is not None:
         return
-    yield from _own(spec.config, cls.Config)
+    if spec.on_error not in ("fail", "continue"):  # after “continue”, the run fails in the end
+        severity = "warning"
+    for name, model in _own(spec.config, cls.Config):
+        yield name, model, severity
     if cls.has_body and depth < MAX_DEPTH:
         for name, data in bodies_in(spec.config).items():
             try:
@@ -66,8 +75,8 @@ def _asked(spec: NodeSpec, registry: Registry, depth: int) -> Iterator[tuple[str
             except InvalidWorkflow:
                 continue  # said of the node already
             for inner in inside.nodes.values():
-                for _, model in _asked(inner, registry, depth + 1):
-                    yield f"{name}.graph", model
+                for _, model, told in _asked(inner, registry, depth + 1, severity):
+                    yield f"{name}.graph", model, told
 
 
 def _own(config: Mapping[str, Any], settings: type[NodeConfig]) -> Iterator[tuple[str, str]]:

@@ -6,10 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import delete, func, update
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
-from storage.automation_tables import Approval, Schedule, Webhook
+from storage.automation_tables import Approval, Schedule, Webhook, WebhookSignature
 from storage.database import Database
 from storage.errors import NotFound
 from storage.ids import new_id
@@ -166,6 +167,21 @@ class TriggerRepository:
                 .where(col(Webhook.id) == webhook_id)
                 .values(last_at=time.time(), last_run_id=run_id, calls=col(Webhook.calls) + 1)
             )
+
+    def take_signature(self, digest: str, now: float, expires_at: float) -> bool:
+        """Remember a signature until it expires; False where it is remembered already."""
+        try:
+            with self._db.write() as session:
+                session.exec(delete(WebhookSignature).where(col(WebhookSignature.expires_at) < now))
+                session.add(WebhookSignature(digest=digest, expires_at=expires_at))
+        except IntegrityError:
+            return False
+        return True
+
+    def release_signature(self, digest: str) -> None:
+        """Forget a signature that was taken for nothing."""
+        with self._db.write() as session:
+            session.exec(delete(WebhookSignature).where(col(WebhookSignature.digest) == digest))
 
 
 _Approvals = list[Approval]

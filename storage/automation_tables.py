@@ -64,6 +64,15 @@ class Webhook(SQLModel, table=True):
     created_at: float
 
 
+class WebhookSignature(SQLModel, table=True):
+    """A signature with a time that was taken: a request that brings it again is a repetition."""
+
+    __tablename__ = "webhook_signature"
+    digest: str = Field(primary_key=True)
+    #: When its time alone has it refused.
+    expires_at: float = Field(index=True)
+
+
 class Approval(SQLModel, table=True):
     """A question of a run to a person."""
 

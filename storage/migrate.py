@@ -8,7 +8,7 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.engine import Connection
 
 #: Revision of the newest file in migrations/versions; compared before Alembic is imported.
-HEAD = "0009"
+HEAD = "0010"
 
 #: Key of the advisory lock that keeps two servers on one PostgreSQL from migrating at once.
 _ADVISORY_LOCK = 0x7261_676C

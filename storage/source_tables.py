@@ -32,6 +32,8 @@ class Source(SQLModel, table=True):
     timezone: str = "UTC"
     enabled: bool = True
     next_at: float | None = Field(default=None, index=True)
+    #: Why it was paused, where nobody paused it.
+    note: str = ""
     #: Number of the newest refresh; 0 before the first.
     refreshes: int = 0
     created_at: float

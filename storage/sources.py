@@ -91,13 +91,13 @@ class SourceRepository:
         with self._db.read() as session:
             return session.exec(query).one()
 
-    def advance(self, source_id: str, expected: float | None, next_at: float | None) -> bool:
-        """Move on the time of a source that is still due at `expected`; one server gets True."""
+    def advance(self, source_id: str, expected: float | None, values: Mapping[str, Any]) -> bool:
+        """Set columns of a source that is still due at `expected`; one server gets True."""
         with self._db.write() as session:
             found = session.connection().execute(
                 update(Source)
                 .where(col(Source.id) == source_id, col(Source.next_at) == expected)
-                .values(next_at=next_at)
+                .values(**values)
             )
         return bool(found.rowcount)
 

@@ -229,6 +229,8 @@ def _state(source: SourceView) -> str:
         counts = ((name, getattr(last, name)) for name in _COUNTED)
         said = ", ".join(f"{number} {name}" for name, number in counts if number)
         words = f"{last.status}: {said or 'nothing found'}"
+    if source.note:
+        return f"{words.rstrip('.')}. {source.note}"
     return f"{words}; next {source.next_words}" if source.next_words else words
 
 

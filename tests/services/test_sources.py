@@ -14,6 +14,7 @@ import pytest_asyncio
 from sqlalchemy import update
 from sqlmodel import col
 
+from app.commands.sources import _state
 from app.engine.problems import RagloomError
 from app.services.sources.views import RefreshView, SourceView
 from app.services.views import SearchConfig
@@ -425,7 +426,7 @@ async def test_a_source_is_refreshed_at_its_time_and_once_for_what_was_missed(
             await services.sources.change(kb, made.source_id, **{"cron": "@daily", **bad})
 
 
-async def test_a_source_whose_time_zone_is_gone_holds_up_no_other(
+async def test_a_source_whose_time_zone_is_gone_is_paused_and_holds_up_no_other(
     services: Services, kb: str, folder: Path, tmp_path: Path
 ) -> None:
     repository = SourceRepository(services.database)
@@ -441,7 +442,13 @@ async def test_a_source_whose_time_zone_is_gone_holds_up_no_other(
         made.append(source)
     services.sources.rescheduled()
     await until(lambda: number_of(repository, made[1]) == 1)
-    assert repository.get(made[0].source_id).next_at is None
+    lost, _ = await services.sources.list(kb)
+    assert (lost.enabled, lost.next_at, lost.refresh) == (False, None, None)
+    assert "Mars/Olympus" in lost.note
+    assert "Mars/Olympus" in _state(lost)
+    back = await services.sources.change(kb, lost.source_id, timezone="UTC", enabled=True)
+    assert back.next_at
+    assert back.note == ""
     await ended(services, made[1])
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import select
 
 from storage.automation import ApprovalRepository, TriggerRepository
-from storage.automation_tables import Approval, Batch, Schedule, Webhook
+from storage.automation_tables import Approval, Batch, Schedule, Webhook, WebhookSignature
 from storage.batches import BatchRepository
 from storage.blobs import Blobs
 from storage.database import Database
@@ -104,6 +106,23 @@ def webhooks_are_found_by_the_hash_of_their_token(db: Database, folder: Path) ->
         workflows.bring_back(made.id)
 
 
+def a_signature_is_taken_once_until_it_expires(db: Database, folder: Path) -> None:
+    triggers = TriggerRepository(db)
+    assert triggers.take_signature("a", now=10.0, expires_at=20.0)
+    assert not triggers.take_signature("a", now=11.0, expires_at=21.0)
+    assert triggers.take_signature("b", now=19.0, expires_at=29.0)
+    triggers.release_signature("a")
+    assert triggers.take_signature("a", now=12.0, expires_at=22.0)
+    assert triggers.take_signature("c", now=25.0, expires_at=35.0)
+    with db.read() as session:
+        kept = session.exec(select(WebhookSignature.digest)).all()
+    assert set(kept) == {"b", "c"}
+    # Of many who come with the same at once, one gets it.
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda _: triggers.take_signature("d", 26.0, 36.0), range(8)))
+    assert won.count(True) == 1
+
+
 def a_batch_knows_how_far_it_is(db: Database, folder: Path) -> None:
     batches = BatchRepository(db)
     batch = Batch(id="b", workflow_id="wf", revision=1, columns=["q"], created_at=1.0)
@@ -132,5 +151,6 @@ STORIES: list[Callable[[Database, Path], None]] = [
     questions_are_asked_and_answered_once,
     a_time_that_is_due_is_taken_by_one,
     webhooks_are_found_by_the_hash_of_their_token,
+    a_signature_is_taken_once_until_it_expires,
     a_batch_knows_how_far_it_is,
 ]

@@ -110,8 +110,8 @@ def test_times_are_moved_on_by_one_server_only(
     add(db, kb, cron="0 * * * *", next_at=200.0)
     assert [row.id for row in sources.due(100.0)] == [late.id]
     assert sources.next_time() == 50.0
-    assert sources.advance(late.id, 50.0, 300.0)
-    assert not sources.advance(late.id, 50.0, 400.0)
+    assert sources.advance(late.id, 50.0, {"next_at": 300.0})
+    assert not sources.advance(late.id, 50.0, {"next_at": 400.0})
     assert sources.next_time() == 200.0
 
 

@@ -171,6 +171,7 @@ class SourceService:
             given["cron"], given["timezone"], given["next_at"] = await checked_times(
                 given.get("cron", row.cron), given.get("timezone", row.timezone), enabled=enabled
             )
+            given["note"] = ""
         row = await call(self._sources.change, row.id, given)
         self.rescheduled()
         self._tell(row)
@@ -300,13 +301,17 @@ class SourceService:
     async def fire_due(self, now: float) -> None:
         """Refresh what is due: once, however often it was missed while no server ran."""
         for row in await call(self._sources.due, now):
+            due = row.next_at
             try:
-                following = next_time(row.cron, row.timezone, now)
+                values: dict[str, Any] = {"next_at": next_time(row.cron, row.timezone, now)}
             except BadSchedule as error:  # such as a time zone that this machine does not know
                 log.warning("The source %s is refreshed no more by itself: %s", row.id, error)
-                following = None
+                values = {"next_at": None, "enabled": False, "note": f"It was paused: {error}"}
+                await call(self._sources.advance, row.id, due, values)
+                self._tell(row)
+                continue
             # Whoever moves the time on starts it: with several servers, only one does.
-            if not await call(self._sources.advance, row.id, row.next_at, following):
+            if not await call(self._sources.advance, row.id, due, values):
                 continue
             try:
                 await self.refresh(row.knowledge_base_id, row.id, trigger="schedule")

@@ -112,6 +112,8 @@ class SourceView(View):
     description: str
     next_at: str | None
     next_words: str
+    #: Why it was paused, where nobody paused it.
+    note: str
     items: int
     #: The newest refresh.
     refresh: RefreshView | None
@@ -153,6 +155,7 @@ def source_view(
         description=in_words(row.cron) if row.cron else "",
         next_at=iso(at) if at else None,
         next_words=moment_in_words(at, row.timezone, time.time()) if at else "",
+        note=row.note,
         items=items,
         refresh=None if refresh is None else refresh_view(refresh, counts),
         created_at=iso(row.created_at),

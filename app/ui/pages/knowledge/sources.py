@@ -278,6 +278,8 @@ class _Row:
                         parts.exact(source.next_at)
             else:
                 parts.label("Paused", "rl-small")
+                if source.note:
+                    parts.label(source.note, "rl-muted rl-small").mark("source-note")
             parts.label(
                 f"{source.description} · {source.timezone}", "rl-muted rl-small rl-ellipsis"
             )

@@ -6,9 +6,11 @@ import asyncio
 import hashlib
 import hmac
 import json
+import threading
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,9 +26,10 @@ from app.services.automation.cron import (
     next_time,
 )
 from app.services.automation.schedules import ScheduleView
-from app.services.automation.webhooks import MAX_HOOK_BYTES
+from app.services.automation.webhooks import MAX_HOOK_BYTES, WebhookService
 from storage.automation import TriggerRepository
 from storage.automation_tables import Schedule
+from storage.database import Database
 from storage.errors import NotFound
 from tests.services.running import LOUD, Place, chain, until
 
@@ -171,10 +174,10 @@ def test_times_follow_the_clock_on_the_wall() -> None:
     def at(*parts: int) -> float:
         return datetime(*parts, tzinfo=zone).timestamp()  # type: ignore[arg-type, misc]
 
-    def times(cron: str, after: float, count: int) -> list[str]:
+    def times(cron: str, after: float, count: int, zone: ZoneInfo = zone) -> list[str]:
         found = []
         for _ in range(count):
-            after = next_time(cron, "Europe/Berlin", after)
+            after = next_time(cron, zone.key, after)
             found.append(datetime.fromtimestamp(after, zone).strftime("%d %H:%M"))
         return found
 
@@ -184,9 +187,18 @@ def test_times_follow_the_clock_on_the_wall() -> None:
     assert times("0 9 * * *", at(2026, 3, 28, 12), 2) == ["29 09:00", "30 09:00"]
     # What is due every half hour does not pause for an hour when the clocks are put back.
     half_hours = ["25 02:00", "25 02:30", "25 02:00", "25 02:30", "25 03:00", "25 03:30"]
-    assert times("*/30 * * * *", at(2026, 10, 25, 1, 45), 6) == half_hours
+    for every_hour in ("*", "*/1", "0-23"):
+        assert times(f"*/30 {every_hour} * * *", at(2026, 10, 25, 1, 45), 6) == half_hours
     assert times("*/30 * * * *", at(2026, 3, 29, 1, 15), 3) == ["29 01:30", "29 03:00", "29 03:30"]
     assert times("15 * * * *", at(2026, 10, 25, 1, 45), 3) == ["25 02:15", "25 02:15", "25 03:15"]
+    # By half an hour, at two.
+    howe = ZoneInfo("Australia/Lord_Howe")
+    after = datetime(2026, 4, 5, 0, 50, tzinfo=howe).timestamp()
+    assert times("45 * * * *", after, 3, howe) == ["05 01:45", "05 01:45", "05 02:45"]
+    # By an hour, at midnight: the hour that comes twice is the last one of a day.
+    beirut = ZoneInfo("Asia/Beirut")
+    after = datetime(2026, 10, 24, 22, 50, tzinfo=beirut).timestamp()
+    assert times("15 * 24 10 *", after, 3, beirut) == ["24 23:15", "24 23:15", "24 00:15"]
 
 
 def test_times_are_put_in_words() -> None:
@@ -285,15 +297,18 @@ async def test_a_webhook_refuses_what_it_should(place: Place) -> None:
         assert await refused(open_token, bad) == "not_json"
 
 
+def signed_with_time(secret: str | None, body: bytes, sent_at: str) -> dict[str, str]:
+    """What a sender says of a body that it signs with a time."""
+    digest = hmac.new((secret or "").encode(), f"v1:{sent_at}.".encode() + body, hashlib.sha256)
+    return {"signature": f"sha256={digest.hexdigest()}", "sent_at": sent_at}
+
+
 async def test_a_request_that_was_signed_with_its_time_counts_once(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token, secret = await token_of(place, signed=True)
     body = b'{"who": "anna"}'
-
-    def signed(sent_at: str) -> dict[str, str]:
-        digest = hmac.new((secret or "").encode(), f"{sent_at}.".encode() + body, hashlib.sha256)
-        return {"signature": f"sha256={digest.hexdigest()}", "sent_at": sent_at}
+    signed = partial(signed_with_time, secret, body)
 
     async def refused(**more: str) -> str:
         with pytest.raises(RagloomError) as error:
@@ -314,6 +329,75 @@ async def test_a_request_that_was_signed_with_its_time_counts_once(
     assert await refused(signature=signed(now)["signature"]) == "unauthorized"
     for wrong in ("0", "soon", "9" * 400, "٣"):
         assert await refused(**signed(wrong)) == "unauthorized"
+    assert (await place.runs.list()).total == 1
+
+
+async def test_what_was_signed_with_a_time_is_not_taken_without_it(place: Place) -> None:
+    token, secret = await token_of(place, signed=True)
+    body, now = b'{"who": "anna"}', str(int(time.time()))
+    overheard = signed_with_time(secret, body, now)
+    await place.webhooks.call(token, body, **overheard)
+    # Neither does it count as another request, nor does its failure have the first forgotten.
+    for content_type in ("text/plain", "application/json"):
+        for begins in (f"v1:{now}.", f"{now}."):
+            with pytest.raises(RagloomError) as error:
+                await place.webhooks.call(
+                    token,
+                    begins.encode() + body,
+                    signature=overheard["signature"],
+                    content_type=content_type,
+                )
+            assert error.value.code == "unauthorized"
+    with pytest.raises(RagloomError, match="taken already"):
+        await place.webhooks.call(token, body, **overheard)
+    assert (await place.runs.list()).total == 1
+    # Nor may a sender sign what another could give out for a request with a time.
+    misleading = f"v1:{now}.more".encode()
+    without = hmac.new((secret or "").encode(), misleading, hashlib.sha256).hexdigest()
+    with pytest.raises(RagloomError, match="which it lacks"):
+        await place.webhooks.call(token, misleading, signature=without)
+
+
+async def test_a_request_counts_once_after_a_restart_too(place: Place) -> None:
+    token, secret = await token_of(place, signed=True)
+    body = b'{"who": "anna"}'
+    said = signed_with_time(secret, body, str(int(time.time())))
+    await place.webhooks.call(token, body, **said)
+    same = Database(place.db.url.render_as_string(hide_password=False))
+    try:
+        other = WebhookService(TriggerRepository(same), place.runs, place.workflows)
+        with pytest.raises(RagloomError, match="taken already"):
+            await other.call(token, body, **said)
+    finally:
+        same.close()
+    assert (await place.runs.list()).total == 1
+
+
+async def test_a_request_whose_sender_hung_up_counts(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, secret = await token_of(place, signed=True)
+    body = b'{"who": "anna"}'
+    said = signed_with_time(secret, body, str(int(time.time())))
+    begun, go_on, start = asyncio.Event(), threading.Event(), place.repository.start
+    loop = asyncio.get_running_loop()
+
+    def slowly(**what: Any) -> Any:
+        loop.call_soon_threadsafe(begun.set)
+        assert go_on.wait(30)
+        return start(**what)
+
+    monkeypatch.setattr(place.repository, "start", slowly)
+    sender = asyncio.create_task(place.webhooks.call(token, body, **said))
+    try:
+        await asyncio.wait_for(begun.wait(), 30)
+        sender.cancel()
+    finally:
+        go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await sender
+    with pytest.raises(RagloomError, match="taken already"):
+        await place.webhooks.call(token, body, **said)
     assert (await place.runs.list()).total == 1
 
 

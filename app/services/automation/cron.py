@@ -18,6 +18,8 @@ _SHORTCUTS = {
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _CRON_DAYS = {**{str(i): _DAYS[i - 1] for i in range(1, 8)}, "0": "Sunday"}
 _FIELDS = ("minute", "hour", "day of month", "month", "day of week")
+#: Clocks are put back by two hours at most (Troll); what comes twice is over that much later.
+_LONGEST_TWICE_S = 3 * 3600.0
 _CLOCK = r"(?P<m>\d+) (?P<h>\d+)"
 _WORDS = (
     (r"\* \* \* \* \*", "Every minute"),
@@ -75,13 +77,22 @@ def next_time(cron: str, timezone: str, after: float) -> float:
     """
     zone = _zone(timezone)
     at = _after(cron, zone, after)
-    if cron.split()[1] == "*":
-        # Time that passes, other than the clock on the wall, has no hour twice.
-        now = datetime.fromtimestamp(after, zone).utcoffset() or timedelta()
-        passing = _after(cron, fixed_zone(now), after)
-        if passing < at and _is_due(cron, datetime.fromtimestamp(passing, zone)):
-            return passing
+    if _is_for_every_hour(cron):
+        # Time that passes, other than the clock on the wall, has no hour twice. It is told as the
+        # wall will tell it after the hour that comes twice, should that be near.
+        soon = datetime.fromtimestamp(after + _LONGEST_TWICE_S, zone).utcoffset() or timedelta()
+        passing = after
+        while (passing := _after(cron, fixed_zone(soon), passing)) < at:
+            if _is_due(cron, datetime.fromtimestamp(passing, zone)):
+                return passing
     return at
+
+
+def _is_for_every_hour(cron: str) -> bool:
+    from croniter import croniter
+
+    # However it is written: “*/1” and “0-23” become “*” too.
+    return bool(croniter.expand(cron)[0][1] == ["*"])
 
 
 def _after(cron: str, zone: tzinfo, after: float) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.engine.problems import RagloomError
 from app.services.automation.room import check_room
-from app.services.automation.signatures import Signatures
+from app.services.automation.signatures import once
 from app.services.clock import iso
 from app.services.threads import call
 from app.services.views import View
@@ -60,7 +60,6 @@ class WebhookService:
         self._stored = stored
         self._runs = runs
         self._workflows = workflows
-        self._signatures = Signatures()
 
     async def list(self, workflow_id: str) -> list[WebhookView]:
         """Webhooks of a workflow, oldest first."""
@@ -151,12 +150,12 @@ class WebhookService:
                 code="too_large",
                 fix="Send less, or send the address of the data.",
             )
-        once = (
-            self._signatures.once(row.secret, body, signature, sent_at)
+        taking = (
+            once(self._stored, row.secret, body, signature, sent_at)
             if row.secret
             else nullcontext()
         )
-        with once:
+        async with taking:
             data = {**row.input_data, **_inputs(body, content_type, row.mapping)}
             run_id = await self._runs.start(
                 workflow_id=row.workflow_id, input_data=data, trigger="webhook"

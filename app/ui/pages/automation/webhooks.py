@@ -112,7 +112,9 @@ class Webhooks(Section):
             if made.secret:
                 _secret("Secret", made.secret, "new-webhook-secret")
                 parts.label(
-                    "Send the header X-Signature-256: sha256=HEX, the HMAC-SHA-256 of the body.",
+                    "Send the header X-Signature-256: sha256=HEX, the HMAC-SHA-256 of the body; or, "
+                    "so that nobody can send it again, that of v1:TIME.BODY with the header "
+                    "X-Signature-Time: TIME, in seconds since 1970.",
                     "rl-muted rl-small",
                 )
             body = example_body(made.mapping or {name: name for name in names})

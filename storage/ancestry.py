@@ -124,6 +124,14 @@ class Ancestry:
             query = select(Ref).where(col(Ref.knowledge_base_id) == kb_id).order_by(col(Ref.name))
             return list(session.exec(query).all())
 
+    def branch(self, kb_id: str, name: str) -> Ref:
+        """One branch; raises NotFound."""
+        with self._db.read() as session:
+            found = session.get(Ref, (kb_id, name))
+        if found is None:
+            raise NotFound("branch", name)
+        return found
+
     def corrections(self, version_id: str) -> Corrections:
         """What people corrected in a version; empty where nothing."""
         with self._db.read() as session:

@@ -16,6 +16,8 @@ from storage.ids import new_id
 from storage.tables import Document, Job, Task
 
 OPEN = ("queued", "running")
+#: Of jobs: those that files still come of.
+OPEN_JOBS = (*OPEN, "paused")
 
 # Made once, and asked without the ORM, as those in `storage.commits`: every file that is ingested
 # passes through them.

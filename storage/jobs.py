@@ -13,8 +13,9 @@ from typing import Any
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
+from storage import commits
 from storage.database import Database
-from storage.errors import NotFound, TaskGone
+from storage.errors import TaskGone
 from storage.ids import new_id
 from storage.job_control import JobControl
 from storage.job_queue import Turns
@@ -29,7 +30,7 @@ from storage.job_rows import (
     succeed,
     take,
 )
-from storage.tables import Job, KnowledgeBase, Task
+from storage.tables import Job, Task
 
 #: A file that was being processed when the process died this many times is not tried again.
 MAX_ATTEMPTS = 5
@@ -59,7 +60,8 @@ class JobRepository(JobControl):
         """Record a job with its tasks in one transaction.
 
         A file has `filename`, `blob`, `size`, `media_type` and `processing`; one with an `error`
-        (code, message, fix) is refused from the start and only recorded.
+        (code, message, fix) is refused from the start and only recorded. Raises NotFound where the
+        knowledge base or the branch is not there (any more): `delete_branch` knows of every job.
         """
         now = time.time()
         job = Job(
@@ -71,8 +73,8 @@ class JobRepository(JobControl):
             created_at=now,
         )
         with self._db.write() as session:
-            if session.get(KnowledgeBase, kb_id) is None:
-                raise NotFound("knowledge base", kb_id)
+            commits.lock_base(session, kb_id)
+            commits.require_head(session, kb_id, branch)
             session.add(job)
             session.flush()
             documents = document_ids(self._db, session, kb_id, [f["filename"] for f in files])

@@ -8,15 +8,24 @@ Each is one transaction: whoever reads meets either what was there before, or al
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from sqlmodel import Session, col, select
 
 from storage import commits, manifests
 from storage.errors import Conflict
+from storage.job_rows import OPEN_JOBS
 from storage.model_use import ModelUse
-from storage.tables import Commit, Document, DocumentVersion, KnowledgeBase, Ref, VersionEdits
+from storage.tables import (
+    Commit,
+    Document,
+    DocumentVersion,
+    Job,
+    KnowledgeBase,
+    Ref,
+    VersionEdits,
+)
 from storage.versions import RESTORED, Edit
 
 MAIN = "main"
@@ -89,17 +98,20 @@ class Merging(ModelUse):
                 main.reembedding = {**(reembedding or {}), "models": models}
             return Move(ours, commit)
 
-    def is_taken_over(self, kb_id: str, branch: str) -> bool:
-        """Whether `main` holds all that a branch does, and its models are used. Raises NotFound."""
+    def taken_over(self, kb_id: str, branches: Sequence[Ref]) -> set[str]:
+        """Names of those branches of which `main` holds all, and whose models are used."""
         with self._db.read() as session:
             ours = commits.require_head(session, kb_id, MAIN)
-            theirs = commits.require_head(session, kb_id, branch)
-            used, own = (commits.models_of(session, kb_id, name) for name in (MAIN, branch))
-            return used == own and theirs.id in self._past(session, kb_id, ours.id)
+            used = commits.models_of(session, kb_id, MAIN)
+            config = session.get_one(KnowledgeBase, kb_id).config
+            alike = [ref for ref in branches if commits.chosen_models(ref.models, config) == used]
+            past = self._past(session, kb_id, ours.id) if alike else {}
+            return {ref.name for ref in alike if ref.commit_id in past}
 
     def delete_branch(self, kb_id: str, name: str) -> Ref:
         """Take a branch away; its commits, versions and vectors stay, so that one that starts at
-        its last commit holds all of it again. Raises NotFound, and Conflict for `main`."""
+        its last commit holds all of it again. Raises NotFound, and Conflict for `main` or while
+        files are on their way to it."""
         if name == MAIN:
             raise Conflict(
                 "main is what search, workflows and pages use; it cannot be deleted.",
@@ -109,6 +121,16 @@ class Merging(ModelUse):
         with self._db.write() as session:
             commits.lock_base(session, kb_id)
             head = commits.require_head(session, kb_id, name)
+            under_way = select(Job.id).where(
+                col(Job.knowledge_base_id) == kb_id,
+                col(Job.branch) == name,
+                col(Job.status).in_(OPEN_JOBS),
+            )
+            if session.exec(under_way.limit(1)).first() is not None:
+                raise Conflict(
+                    f"Files are on their way to “{name}”.",
+                    fix="Wait for them, or cancel their jobs first.",
+                )
             ref = session.get_one(Ref, (kb_id, name))
             gone = Ref(**ref.model_dump())
             session.delete(ref)

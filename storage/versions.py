@@ -49,10 +49,11 @@ class History(Ancestry):
         name: str,
         from_ref: str = "main",
         models: Mapping[str, Any] | None = None,
+        reembedding: Mapping[str, Any] | None = None,
     ) -> Ref:
         """Start a branch at a branch or commit. Costs one row, plus one line of the index log for
         each version there that no branch held any more. `models` are for what comes later; else
-        those of the branch it starts at."""
+        those of the branch it starts at. `reembedding` is what is noted of its embedding anew."""
         if not _BRANCH.fullmatch(name) or COMMIT_PREFIX.fullmatch(name):
             raise Conflict(
                 f"'{name}' cannot name a branch.",
@@ -78,6 +79,7 @@ class History(Ancestry):
                 commit_id=start.id,
                 updated_at=now,
                 models=None if models is None else dict(models),
+                reembedding=None if reembedding is None else dict(reembedding),
             )
             session.add(ref)
         return ref

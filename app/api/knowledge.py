@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.deps import Limit, Offset, Ref, Svc, part
+from app.api.deps import Limit, Offset, Ref, Svc
 from app.api.problems import Door
 from app.services.runs.outputs import search_result
 from app.services.views import (
@@ -126,7 +126,7 @@ async def list_branches(
     kb: str, services: Svc, limit: Limit = 50, offset: Offset = 0
 ) -> Page[BranchView]:
     """Branches of a knowledge base, `main` first: the one that is used."""
-    return part((await services.branches.list(kb)).items, limit, offset)
+    return await services.branches.list(kb, limit, offset)
 
 
 @router.delete("/{kb}/branches/{branch:path}")

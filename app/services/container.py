@@ -273,7 +273,7 @@ def _wire(
         ingest=ingest,
         reembedding=reembedding,
         adoption=AdoptionService(repository, reembedding, models, indexer),
-        branches=BranchService(repository, jobs, revisions, reembedding, indexer),
+        branches=BranchService(repository, revisions, reembedding, indexer),
         search=search,
         world=world,
         workflows=workflows,

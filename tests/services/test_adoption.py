@@ -15,7 +15,9 @@ from app.documents.embed import Kind
 from app.engine.problems import ModelUnavailable, RagloomError
 from app.services.container import Services
 from app.services.ingestion import reembed
+from app.services.ingestion.uploads import IncomingFile
 from app.services.views import SearchConfig
+from storage import commits
 from storage.errors import Conflict, NotFound
 from storage.merging import MergeConflict
 from tests.services.conftest import Fill, opened, text_files
@@ -249,7 +251,7 @@ async def test_a_copy_is_deleted_and_brought_back_and_what_is_in_use_stays(
     extra = await services.ingest.submit(
         kb, text_files({"extra.md": f"More in {kb}."}), branch="other"
     )
-    with pytest.raises(RagloomError, match="on their way"):
+    with pytest.raises(Conflict, match="on their way"):
         await services.branches.delete(kb, "other")
     await services.ingest.wait(extra.job_id, 60)
 
@@ -296,3 +298,91 @@ async def test_a_copy_is_deleted_and_brought_back_and_what_is_in_use_stays(
     assert [row[3:] for row in await told()] == [(True, False), (False, True)]
     await services.branches.delete(kb, "other")
     assert (await names(services, kb, f"More in {kb}.", k=1)) == ["extra.md"]
+
+
+async def test_an_embedding_goes_on_where_a_deletion_is_refused_and_where_it_is_undone(
+    services: Services, words: dict[str, Words], fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    kept = services.models.embed
+
+    async def away(*args: Any, **more: Any) -> np.ndarray:
+        raise ModelUnavailable("It is away.", fix="Wait.")
+
+    async def goes_on(branch: str) -> bool:
+        return (await services.reembedding.get(kb, branch)).status in ("running", "paused")
+
+    monkeypatch.setattr(services.models, "embed", away)
+    for branch in ("main", "other"):
+        await services.reembedding.start(kb, "words-b", branch)
+    files = text_files({"late.md": f"Late in {kb}."})
+    job = await services.ingest.submit(kb, files, branch="other")
+    for branch in ("main", "other"):
+        with pytest.raises(Conflict):
+            await services.branches.delete(kb, branch)
+        assert await goes_on(branch)
+    await services.ingest.cancel(job.job_id)
+    gone = await services.branches.delete(kb, "other")
+    with pytest.raises(NotFound):
+        await services.reembedding.get(kb, "other")
+    monkeypatch.setattr(services.models, "embed", kept)
+    await services.branches.bring_back(kb, gone)
+    done = await services.reembedding.wait(kb, "other")
+    assert (done.status, done.done, done.documents) == ("completed", len(TEXTS), len(TEXTS))
+    await services.reembedding.stop(kb, "main")
+
+
+async def test_an_upload_to_a_branch_that_is_deleted_meanwhile_is_refused(
+    services: Services, words: dict[str, Words], fill: Fill
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    services.repository.create_branch(kb, "other")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"# Late\n\n"
+        await services.branches.delete(kb, "other")
+        yield b"It came while its branch went away.\n"
+
+    before = (await services.ingest.jobs(kb)).total
+    with pytest.raises(NotFound, match="no branch 'other'"):
+        await services.ingest.submit(kb, [IncomingFile("late.md", chunks=pieces())], branch="other")
+    assert (await services.ingest.jobs(kb)).total == before
+    # What is no branch is refused before it is read.
+    with pytest.raises(NotFound, match="no branch"):
+        await services.ingest.submit(
+            kb, [IncomingFile("late.md", chunks=pieces())], branch=await services.knowledge.head(kb)
+        )
+
+
+async def test_branches_are_listed_with_one_look_at_history_and_only_those_asked_for(
+    services: Services, words: dict[str, Words], fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    for number in range(4):
+        services.repository.create_branch(kb, f"copy{number}")
+    asked: list[str] = []
+    walk, manifest = commits.walk, services.repository.manifest
+
+    def walked(start: str, known: Any) -> list[str]:
+        asked.append("history")
+        return walk(start, known)
+
+    def looked(commit_id: str) -> Any:
+        asked.append("documents")
+        return manifest(commit_id)
+
+    monkeypatch.setattr(commits, "walk", walked)
+    monkeypatch.setattr(services.repository, "manifest", looked)
+    everything = await services.branches.list(kb)
+    assert [b.branch for b in everything.items] == ["main", *(f"copy{n}" for n in range(4))]
+    assert [b.taken_over for b in everything.items] == [False, *[True] * 4]
+    assert asked.count("history") == 1
+    asked.clear()
+    page = await services.branches.list(kb, limit=2, offset=2)
+    assert (page.items, page.total) == (everything.items[2:4], 5)
+    assert (asked.count("history"), asked.count("documents")) == (1, 3)
+    asked.clear()
+    assert await services.branches.get(kb, "copy3") == everything.items[4]
+    assert (asked.count("history"), asked.count("documents")) == (1, 2)
+    with pytest.raises(NotFound):
+        await services.branches.get(kb, "copy4")

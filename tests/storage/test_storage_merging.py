@@ -11,6 +11,7 @@ from sqlmodel import col, select
 
 from storage import tables
 from storage.errors import Conflict, ModelsMoved, NotFound
+from storage.jobs import JobRepository
 from storage.knowledge import KnowledgeRepository
 from storage.merging import MergeConflict, Side
 from storage.tables import IndexLog
@@ -38,6 +39,10 @@ def held(corpus: Corpus) -> set[str]:
 def heads(corpus: Corpus) -> set[str]:
     knowledge = corpus.knowledge
     return set().union(*(knowledge.version_ids(r.commit_id) for r in knowledge.branches(corpus.kb)))
+
+
+def taken_over(corpus: Corpus) -> set[str]:
+    return corpus.knowledge.taken_over(corpus.kb, [corpus.knowledge.branch(corpus.kb, "other")])
 
 
 def apart(corpus: Corpus) -> None:
@@ -86,7 +91,7 @@ def test_each_document_is_what_it_is_on_the_side_that_changed_it(
     # All of it was written at once, with what is left to do.
     assert knowledge.get(corpus.kb).config == {**config, **OTHER}
     assert knowledge.reembedding(corpus.kb, "main") == {"status": "running", "models": OTHER}
-    assert knowledge.is_taken_over(corpus.kb, "other")
+    assert taken_over(corpus)
     again = knowledge.adopt(corpus.kb, "other")
     assert again.before.id == again.after.id == moved.after.id
 
@@ -95,7 +100,7 @@ def test_each_document_is_what_it_is_on_the_side_that_changed_it(
     assert held(corpus) == heads(corpus)
     assert knowledge.get(corpus.kb).config["embedding_model"] == MODEL
     assert knowledge.reembedding(corpus.kb, "main") is None
-    assert not knowledge.is_taken_over(corpus.kb, "other")
+    assert not taken_over(corpus)
     # What was undone can be taken over once more, and is not taken for old.
     knowledge.adopt(corpus.kb, "other", prefer=prefer)
     assert texts(corpus) == MERGED | both
@@ -103,7 +108,7 @@ def test_each_document_is_what_it_is_on_the_side_that_changed_it(
         with pytest.raises(NotFound):
             knowledge.adopt(corpus.kb, missing)
         with pytest.raises(NotFound):
-            knowledge.is_taken_over(corpus.kb, missing)
+            knowledge.branch(corpus.kb, missing)
 
 
 def test_a_merge_of_many_documents_takes_as_many_statements_as_one_of_few(corpus: Corpus) -> None:
@@ -208,3 +213,23 @@ def test_a_deleted_branch_leaves_nothing_in_the_indexes_and_can_be_had_again(
     assert texts(corpus, "other") == on_other
     assert knowledge.branch_models(corpus.kb, "other") == OTHER
     assert held(corpus) == heads(corpus)
+
+
+def test_a_branch_stays_while_files_are_on_their_way_and_takes_none_once_it_is_gone(
+    corpus: Corpus,
+) -> None:
+    knowledge, jobs = corpus.knowledge, JobRepository(corpus.knowledge.db)
+    for name in ("other", "third"):
+        knowledge.create_branch(corpus.kb, name)
+    files = [{"filename": "a", "blob": "ab" * 32}]
+    waiting = jobs.create(corpus.kb, files, "other")
+    for _ in ("queued", "paused"):
+        with pytest.raises(Conflict, match="on their way"):
+            knowledge.delete_branch(corpus.kb, "other")
+        jobs.pause(waiting.id)
+    knowledge.delete_branch(corpus.kb, "third")
+    jobs.cancel(waiting.id)
+    knowledge.delete_branch(corpus.kb, "other")
+    with pytest.raises(NotFound, match="no branch 'other'"):
+        jobs.create(corpus.kb, files, "other")
+    assert [job.id for job in jobs.list(corpus.kb)[0]] == [waiting.id]

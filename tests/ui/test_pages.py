@@ -207,7 +207,7 @@ async def test_a_branch_of_another_model_is_put_to_use_and_taken_back(
     await user.should_see("Use this copy")
     user.find(marker="delete-copy").click()
     await user.should_see(
-        "What is lost: the vectors of multilingual for 1 document, and what was corrected"
+        "What is lost: the vectors of multilingual for 1 document, and whatever was "
     )
     user.find(marker="confirm").click()
     await user.should_see("The copy “other” is deleted.")

@@ -99,7 +99,7 @@ class IngestService(IngestWatch):
         RagloomError “invalid_config”, “no_files” or “too_many_files”, StorageFull, StorageReadOnly.
         """
         row = await call(self._repository.find, kb)
-        await call(self._repository.resolve, row.id, branch)
+        await call(self._repository.branch, row.id, branch)
         settings = _settings(row, processing_config)
         limits = UploadLimits(self.limits.file_bytes, self.limits.request_bytes, self.limits.files)
         limits.check_count(len(files))
@@ -213,10 +213,15 @@ class IngestService(IngestWatch):
         return await self._retry(task)
 
     async def _retry(self, task: tables.Task, processing: dict[str, Any] | None = None) -> JobView:
-        if task.status not in ("error", "cancelled") or not task.blob:
+        if task.status not in ("error", "cancelled"):
             raise RagloomError(
-                f"{task.filename} cannot be tried again: "
-                + ("its file was not kept." if not task.blob else "it did not fail."),
+                f"{task.filename} cannot be tried again: it did not fail.",
+                code="conflict",
+                fix="Look at the document: it is in, or on its way.",
+            )
+        if not task.blob:
+            raise RagloomError(
+                f"{task.filename} cannot be tried again: its file was not kept.",
                 code="conflict",
                 fix="Upload the file again.",
             )

@@ -84,7 +84,12 @@ class AdoptionService:
     async def is_used(self, kb: str, branch: str) -> bool:
         """Whether there is nothing to take over from a branch. Raises NotFound."""
         base = await call(self._repository.find, kb)
-        return await call(self._repository.is_taken_over, base.id, branch)
+
+        def read() -> bool:
+            ref = self._repository.branch(base.id, branch)
+            return bool(self._repository.taken_over(base.id, [ref]))
+
+        return await call(read)
 
     async def restore(self, kb: str, commit: str, *, author: str = "") -> Adoption:
         """Have `main` hold what it held at a commit, with the models that it had then.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from app.engine.problems import RagloomError
@@ -14,15 +14,14 @@ from app.services.threads import call
 from app.services.views import BranchView, DeletedBranch, Page
 from storage import tables
 from storage.errors import NotFound
-from storage.jobs import JobRepository
 from storage.knowledge import KnowledgeRepository
 from storage.merging import MAIN
 from storage.workflows import WorkflowRepository
 
 _ALL = 10_000
+_Views = list[BranchView]
 #: Names that an error lists.
 _LISTED = 5
-_UNDER_WAY = ("queued", "running", "paused")
 
 
 class BranchService:
@@ -31,46 +30,49 @@ class BranchService:
     def __init__(
         self,
         repository: KnowledgeRepository,
-        jobs: JobRepository,
         workflows: WorkflowRepository,
         reembedding: ReembedService,
         indexer: Indexer,
     ) -> None:
         self._repository = repository
-        self._jobs = jobs
         self._workflows = workflows
         self._reembedding = reembedding
         self._indexer = indexer
 
-    async def list(self, kb: str) -> Page[BranchView]:
-        """All branches by name, `main` first. Raises NotFound."""
+    async def list(self, kb: str, limit: int | None = None, offset: int = 0) -> Page[BranchView]:
+        """Branches by name, `main` first; all of them without a limit. Raises NotFound."""
 
         def read() -> Page[BranchView]:
             row = self._repository.find(kb)
             refs = sorted(self._repository.branches(row.id), key=lambda ref: ref.name != MAIN)
-            return Page(items=[self._view(row.id, ref) for ref in refs], total=len(refs))
+            asked = refs[offset:][:limit]
+            return Page(items=self._views(row.id, asked), total=len(refs))
 
         return await call(read)
 
     async def get(self, kb: str, branch: str) -> BranchView:
         """One branch. Raises NotFound."""
-        for view in (await self.list(kb)).items:
-            if view.branch == branch:
-                return view
-        raise NotFound("branch", branch)
+
+        def read() -> BranchView:
+            row = self._repository.find(kb)
+            return self._views(row.id, [self._repository.branch(row.id, branch)])[0]
+
+        return await call(read)
 
     async def delete(self, kb: str, branch: str) -> DeletedBranch:
         """Take a branch away; if it is being embedded anew, that is stopped.
 
-        Raises NotFound, Conflict for `main`, and RagloomError “conflict” while workflows name it
-        or files are on their way to it.
+        Raises NotFound, Conflict for `main` and while files are on their way to it, RagloomError
+        “conflict” while workflows name it.
         """
         row = await call(self._repository.find, kb)
         async with self._reembedding.held():
-            await call(self._check_unused, row, branch)
+            if branch != MAIN:
+                await call(self._check_unused, row, branch)
+            # Only then: what is refused stops nothing, and `gone` tells whether one was under way.
+            gone = await call(self._repository.delete_branch, row.id, branch)
             with contextlib.suppress(NotFound):
                 await self._reembedding.stop(row.id, branch)
-            gone = await call(self._repository.delete_branch, row.id, branch)
         self._indexer.touch(row.id)
         return DeletedBranch(
             branch=gone.name,
@@ -80,42 +82,42 @@ class BranchService:
         )
 
     async def bring_back(self, kb: str, deleted: DeletedBranch) -> None:
-        """Undo a deletion. Raises Conflict where there is another branch of that name by now."""
+        """Undo a deletion; if it was being embedded anew, that goes on.
 
+        Raises Conflict where there is another branch of that name by now.
+        """
         row = await call(self._repository.find, kb)
-
-        def write() -> None:
-            self._repository.create_branch(row.id, deleted.branch, deleted.commit, deleted.models)
-            if deleted.reembedding is not None:
-                self._repository.note_reembedding(row.id, deleted.branch, **deleted.reembedding)
-
-        await call(write)
+        async with self._reembedding.held():
+            await call(
+                self._repository.create_branch,
+                row.id, deleted.branch, deleted.commit, deleted.models, deleted.reembedding,
+            )  # fmt: skip
+            await self._reembedding.take_up(row.id, deleted.branch)
         self._indexer.touch(row.id)
 
-    def _view(self, kb_id: str, ref: tables.Ref) -> BranchView:
-        documents = self._repository.manifest(ref.commit_id)
-        main = self._repository.manifest(self._repository.resolve(kb_id, MAIN).id)
-        return BranchView(
-            branch=ref.name,
-            commit=ref.commit_id,
-            updated_at=iso(ref.updated_at),
-            **self._repository.models_of(kb_id, ref.name),
-            document_count=len(documents),
-            only_here=len(documents.keys() - main.keys()),
-            in_use=ref.name == MAIN,
-            taken_over=ref.name != MAIN and self._repository.is_taken_over(kb_id, ref.name),
-        )
+    def _views(self, kb_id: str, refs: Sequence[tables.Ref]) -> _Views:
+        main = self._repository.manifest(self._repository.branch(kb_id, MAIN).commit_id)
+        copies = [ref for ref in refs if ref.name != MAIN]
+        taken_over = self._repository.taken_over(kb_id, copies)
+        views = []
+        for ref in refs:
+            documents = self._repository.manifest(ref.commit_id)
+            views.append(
+                BranchView(
+                    branch=ref.name,
+                    commit=ref.commit_id,
+                    updated_at=iso(ref.updated_at),
+                    **self._repository.models_of(kb_id, ref.name),
+                    document_count=len(documents),
+                    only_here=len(documents.keys() - main.keys()),
+                    in_use=ref.name == MAIN,
+                    taken_over=ref.name in taken_over,
+                )
+            )
+        return views
 
     def _check_unused(self, row: tables.KnowledgeBase, branch: str) -> None:
-        """Nothing may fail later because the branch is gone. `main` is refused by storage."""
-        if branch == MAIN:
-            return
-        jobs, _ = self._jobs.list(row.id, _UNDER_WAY, _ALL)
-        if any(job.branch == branch for job in jobs):
-            raise _needed(
-                f"Files are on their way to “{branch}”.",
-                "Wait for them, or cancel their jobs first.",
-            )
+        """No workflow may fail later because the branch is gone."""
         found, _ = self._workflows.list(_ALL)
         names = [
             workflow.name
@@ -125,14 +127,11 @@ class BranchService:
         if names:
             listed = ", ".join(f"“{name}”" for name in names[:_LISTED])
             more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-            raise _needed(
+            raise RagloomError(
                 f"“{branch}” is searched or filled by {listed}{more}.",
-                "Choose another branch in the settings of their nodes first.",
+                code="conflict",
+                fix="Choose another branch in the settings of their nodes first.",
             )
-
-
-def _needed(message: str, fix: str) -> RagloomError:
-    return RagloomError(message, code="conflict", fix=fix)
 
 
 def _configs(value: Any) -> Iterator[Mapping[str, Any]]:

@@ -225,7 +225,7 @@ def _what_is_lost(copy: BranchView) -> str:
         return "Nothing is lost: this knowledge base holds all of it by now."
     lost = [
         f"the vectors of {copy.embedding_model} for {text.count(copy.document_count, 'document')}",
-        "what was corrected only there",
+        "whatever was corrected only there",
     ]
     if copy.only_here:
         lost.insert(1, f"{text.count(copy.only_here, 'document')} that only the copy has")

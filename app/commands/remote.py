@@ -18,8 +18,8 @@ from app.services.sources.views import SourceView
 from app.services.views import BranchView, DeletedBranch, JobView, SearchConfig, TaskView
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-#: As many as one answer lists.
-_ALL = "?limit=500"
+#: As many as are asked for at once.
+_PAGE = 200
 _STREAM = {"Accept": "text/event-stream"}
 
 
@@ -52,14 +52,7 @@ class RemoteBackend:
 
     async def workflows(self) -> list[dict[str, Any]]:
         """All workflows, without graphs."""
-        found: list[dict[str, Any]] = []
-        while True:
-            page = await self._json(
-                "GET", "/workflows", params={"limit": 200, "offset": len(found)}
-            )
-            found += page["items"]
-            if not page["items"] or len(found) >= page["total"]:
-                return found
+        return await self._all("/workflows")
 
     async def export_workflow(self, workflow_id: str, format: str) -> bytes:
         """A workflow as a file of a format."""
@@ -118,8 +111,8 @@ class RemoteBackend:
 
     async def branches(self, kb: str) -> list[BranchView]:
         """Branches of a knowledge base, `main` first."""
-        found = await self._json("GET", f"/knowledge_bases/{_quoted(kb)}/branches{_ALL}")
-        return [BranchView.model_validate(item) for item in found["items"]]
+        found = await self._all(f"/knowledge_bases/{_quoted(kb)}/branches")
+        return [BranchView.model_validate(item) for item in found]
 
     async def delete_branch(self, kb: str, branch: str) -> DeletedBranch:
         """Take a branch away."""
@@ -128,8 +121,8 @@ class RemoteBackend:
 
     async def sources(self, kb: str) -> list[SourceView]:
         """Sources of a knowledge base."""
-        found = await self._json("GET", f"/knowledge_bases/{_quoted(kb)}/sources{_ALL}")
-        return [SourceView.model_validate(item) for item in found["items"]]
+        found = await self._all(f"/knowledge_bases/{_quoted(kb)}/sources")
+        return [SourceView.model_validate(item) for item in found]
 
     async def add_source(self, kb: str, given: Mapping[str, Any]) -> SourceView:
         """Add a source."""
@@ -198,6 +191,15 @@ class RemoteBackend:
     async def steer(self, job_id: str, what: str) -> JobView:
         """Pause, resume, cancel or retry (what failed of) a job."""
         return JobView.model_validate(await self._json("POST", f"/jobs/{_quoted(job_id)}/{what}"))
+
+    async def _all(self, path: str) -> list[dict[str, Any]]:
+        """All items of a list, page by page."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = await self._json("GET", path, params={"limit": _PAGE, "offset": len(found)})
+            found += page["items"]
+            if not page["items"] or len(found) >= page["total"]:
+                return found
 
     async def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         data: dict[str, Any] = (await self._request(method, path, **request)).json()

@@ -16,6 +16,7 @@ from app.commands.sources import kind_of
 from app.main import serve
 from app.services.container import Services
 from app.settings import Settings, load_settings
+from storage.tables import Ref
 from tests.services.source_server import Site
 
 KB = "/api/v1/knowledge_bases"
@@ -194,6 +195,13 @@ async def test_the_command_line_through_a_server(
         assert listed.items == 2
         await backend.remove_source(kb, made.source_id, documents=True)
         assert await backend.sources(kb) == []
+        at = await services.knowledge.head(kb)
+        with services.repository.db.write() as session:
+            session.add_all(
+                Ref(knowledge_base_id=kb, name=f"copy {n}", commit_id=at, updated_at=0.0)
+                for n in range(501)
+            )
+        assert len({branch.branch for branch in await backend.branches(kb)}) == 502
     await asyncio.sleep(0)
 
 

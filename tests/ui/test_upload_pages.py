@@ -11,12 +11,14 @@ import pytest
 from nicegui import ui
 from nicegui.elements.upload_files import SmallFileUpload
 from nicegui.testing import User, UserInteraction
+from sqlmodel import col, update
 from visitor import visiting
 
 from app.services.ingestion.pauses import Pauses
 from app.services.ingestion.uploads import IncomingFile
 from app.services.views import JobProgress, JobView
 from app.ui.pages.knowledge.upload_jobs import words
+from storage.tables import Task
 
 if TYPE_CHECKING:
     from app.services.container import Services
@@ -106,6 +108,10 @@ async def test_files_to_ask_that_cannot_be_read_say_what_can_be_done(
     await user.should_see("odd.bin")
     user.find(kind=ui.button, content="Give its password").click()
     await user.should_see("Password of locked.pdf")
+    user.find(kind=ui.input, content="Password").type("x" * 1_001).trigger("keydown.enter")
+    await user.should_see("A password has 1 to 1,000 characters.")
+    user.find(kind=ui.button, content="Give its password").click()
+    await user.should_see("Password of locked.pdf")
     user.find(kind=ui.input, content="Password").type("asdfzxcv").trigger("keydown.enter")
     await user.should_not_see("Give its password", retries=100)
     await user.should_see("Ask the others", retries=100)
@@ -172,6 +178,29 @@ async def test_a_cancelled_upload_can_be_taken_in_after_all(user: User, services
     assert [result.status for result in done.results] == ["success"] * 3
 
 
+async def test_a_cancelled_file_that_cannot_come_back_is_told_and_the_others_do(
+    user: User, services: Services
+) -> None:
+    kb = (await services.knowledge.create("Harbour")).knowledge_base_id
+    services.ingest._workers.pauses = Pauses(first_s=600, longest_s=600)
+    config = services.repository.get(kb).config
+    services.repository.update(kb, config={**config, "embedding_model": "gone/no-such-model"})
+    await user.open(f"/knowledge/{kb}")
+    job = await services.ingest.submit(kb, [file(f"{letter}.md") for letter in "abc"])
+    await user.should_see("“gone/no-such-model” is not on this machine")
+    services.repository.update(kb, config=config)
+    for button in user.find(kind=ui.button, content="Cancel").elements:
+        UserInteraction(user, {button}, None).click()
+    await user.should_see("3 files cancelled.")
+    with services.repository.db.write() as session:
+        session.exec(update(Task).where(col(Task.filename) == "b.md").values(blob=""))
+    user.find(kind=ui.button, content="Undo").click()
+    await user.should_see("b.md cannot be tried again: its file was not kept.")
+    await user.should_see("2 of 3 files taken in after all.")
+    done = await services.ingest.wait(job.job_id, 60)
+    assert [result.status for result in done.results] == ["success", "cancelled", "success"]
+
+
 async def test_documents_are_found_by_author_and_day(user: User, services: Services) -> None:
     kb = (await services.knowledge.create("Harbour")).knowledge_base_id
     about = "---\nauthor: {}\ndate: {}\n---\n\n# On {}\n\nWhat is said of the harbour.\n"
@@ -188,7 +217,19 @@ async def test_documents_are_found_by_author_and_day(user: User, services: Servi
 
     await user.open(f"/knowledge/{kb}")
     await user.should_see("old.md")
-    user.find(kind=ui.button, content="More filters").click()
+    (more,) = user.find(kind=ui.button, content="More filters").elements
+    assert more.props["aria-expanded"] == "false"
+
+    async def fold() -> str:
+        user.find(kind=ui.button, content="More filters").click()
+        await user.should_see("old.md")  # folded, they filter nothing
+        assert "rl-hidden" not in more.classes
+        return str(more.props["aria-expanded"])
+
+    assert await fold() == "true"
+    user.find(kind=ui.input, content="Author").type("grace")
+    await user.should_not_see("old.md")
+    assert [await fold(), await fold()] == ["false", "true"]
     user.find(kind=ui.input, content="Author").type("grace")
     await user.should_not_see("old.md")
     await user.should_see("new.md")

@@ -132,7 +132,7 @@ class Begin:
 
     async def _mend(self, task: TaskView) -> None:
         """Try a file that could not be read once more: with its password, or by recognition."""
-        with Expecting("not_found", "conflict") as met:
+        with Expecting() as met:
             if _code(task) in LOCKED:
                 password = await ask_password(task.filename)
                 if not password:

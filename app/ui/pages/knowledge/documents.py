@@ -26,7 +26,6 @@ _STATUS = {
     "processing": ("accent", "sync", "Working"),
     "cancelled": ("warn", "block", "Cancelled"),
 }
-#: Errors that text recognition may mend.
 
 
 class Documents:
@@ -53,7 +52,8 @@ class Documents:
             self._status.props["aria-label"] = "Status"
             self._language = ui.select({"": "Any language"}, value="")
             self._language.props["aria-label"] = "Language"
-            self._more = parts.bare("More filters", self._show_more, icon="tune")
+            self._more = parts.bare("More filters", self._fold_more, icon="tune")
+            self._more.props["aria-expanded"] = "false"
         with parts.div("rl-toolbar rl-docs-more rl-hidden") as self._more_bar:
             self._author = ui.input(placeholder="Author").props("debounce=200 clearable")
             self._author.props["aria-label"] = "Author, or sender of a mail"
@@ -134,9 +134,14 @@ class Documents:
     def _filters(self) -> dict[str, Any]:
         return document_filters(self._author.value or "", *self._days.span)
 
-    def _show_more(self) -> None:
-        self._more_bar.classes(remove="rl-hidden")
-        self._more.classes("rl-hidden")
+    def _fold_more(self) -> None:
+        """Show the other filters, or take them away: none filters unseen."""
+        folded = self._more.props["aria-expanded"] == "true"
+        self._more.props["aria-expanded"] = "false" if folded else "true"
+        self._more_bar.classes(**{"add" if folded else "remove": "rl-hidden"})
+        if folded:
+            self._author.value = ""
+            self._days.clear()
 
     def _show_all(self) -> None:
         self._text.value = self._status.value = self._language.value = self._author.value = ""

@@ -145,9 +145,16 @@ def _cancel(services: Services) -> Steer:
         ]
 
         async def undo() -> None:
+            problems = []
             for kb, document in files:
-                with Expecting("not_found", "conflict"):  # it was uploaded again, or removed
+                with Expecting() as met:
                     await services.ingest.retry(kb, document)
+                if met.error:  # it was uploaded again or removed, or its original is gone
+                    problems.append(met.error)
+            if problems:
+                parts.failed(problems[0])
+                back = len(files) - len(problems)
+                parts.toast(f"{back} of {text.count(len(files), 'file')} taken in after all.")
 
         if files:
             parts.toast(f"{text.count(len(files), 'file')} cancelled.", undo=undo)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from workbooks import container, xls
+from workbooks import Cell, container, xls
 
 from app.documents import media
 from app.documents.errors import DocumentError
@@ -55,6 +55,19 @@ def test_an_old_workbook(read: Read, name: str) -> None:
         ("heading", 4, "Last"),
         ("table", 4, "| a \\| b | c |\n| --- | --- |\n| d | 1e-07 |"),
     ]
+
+
+def test_merged_cells_beside_empty_columns_keep_what_is_beside_them(read: Read) -> None:
+    cells: dict[tuple[int, int], Cell] = {(2, 1): "Year", (2, 2): "n", (3, 1): 2019.0}
+    cells |= {(3, 2): 10.0, (4, 2): 20.0, (5, 2): 30.0, (2, 1_200): "far away"}
+    # The second one begins, empty, before the first filled column.
+    document = read("a.xls", xls({"S": cells}, merged=[(3, 5, 1, 1), (4, 4, 0, 0)]))
+    assert document.blocks[1].cells == (
+        ("Year", "n"),
+        ("2019", "10"),
+        ("2019", "20"),
+        ("2019", "30"),
+    )
 
 
 def test_an_old_workbook_that_excel_saved(shared_data: Path) -> None:

@@ -14,6 +14,7 @@ from app.documents.extract.builder import Blocks
 from app.documents.extract.metadata import metadata
 from app.documents.extract.options import ExtractOptions
 from app.documents.extract.sheet import (
+    MAX_COLUMNS,
     MAX_MERGED_ROWS,
     MAX_MERGES,
     Merge,
@@ -116,9 +117,11 @@ def _sheet(blocks: Blocks, sheet: Any, page: int, options: ExtractOptions) -> No
 
 
 def _rows(sheet: Any) -> Iterator[list[str]]:
+    # The reader counts rows from the sheet's first, but columns from the first that is filled.
+    left = [""] * min(sheet.start[1], MAX_COLUMNS)
     rows = sheet.iter_rows()
     while (row := _guarded(next, rows, None)) is not None:
-        yield [value_text(value) for value in row]
+        yield left + [value_text(value) for value in row[: MAX_COLUMNS - len(left)]]
 
 
 def _properties(path: Path) -> dict[str, Any]:

@@ -154,6 +154,24 @@ def test_slides(read: Read) -> None:
     assert [b.text for b in read("a.tex", text).blocks] == ["Why looms", "- x"]
 
 
+def test_a_line_break_at_the_end_of_a_formula_escapes_nothing(read: Read) -> None:
+    text = r"Before $$a=b\\$$ middle $$c=\$$$ after \(x\\) y\\\), $1\$\\$ and $5\$."
+    assert [b.text for b in read("a.tex", text).blocks] == [
+        "Before",
+        r"$$a=b\\$$",
+        "middle",
+        r"$$c=\$$$",
+        r"after $x\\) y\\$, $1\$\\$ and $5$.",
+    ]
+
+
+def test_what_is_said_of_a_paper_in_parts(read: Read) -> None:
+    text = "\\title{A}\\author{}\\title{B}\\date{2020-01-02}\\author{C}\\author{D}\n\nText"
+    document = read("a.tex", text)
+    assert (document.title, document.metadata["author"]) == ("A B", "C, D")
+    assert [b.text for b in document.blocks] == ["A B", "C\nD", "2020-01-02", "Text"]
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [

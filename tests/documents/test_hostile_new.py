@@ -207,6 +207,38 @@ CASES: dict[str, tuple[str, bytes, set[str]]] = {
         b"\\begin{verbatim}\\(\\verb|$$\\newcommand{\\a}{" * 20_000 + b" words",
         {"text"},
     ),
+    "LaTeX of arguments without an end": (
+        "a.tex",
+        b"\\def\\a#1#2#3#4#5#6#7#8#9{}words " + b"\\a{{{{{{{{{" * 50_000,
+        {"text"},
+    ),
+    "a LaTeX macro of empty parameters": (
+        "a.tex",
+        b"\\def\\a{" + b"#9" * 2_400 + b"}words " + b"\\a " * 100_000,
+        {"text"},
+    ),
+    "a LaTeX definition of blanks": (
+        "a.tex",
+        b"\\newcommand\\a" + b" " * 200_000 + b"x words",
+        {"text"},
+    ),
+    "LaTeX formulas that end in line breaks": ("a.tex", b"words " + b"$$\\\\" * 100_000, {"text"}),
+    "LaTeX formulas that no mark ends": (
+        "a.tex",
+        b"words " + b"\\'\\$$" * 100_000 + b"\n\n$$",
+        {"text"},
+    ),
+    "formulas of LaTeX that end outside their cells": (
+        "a.tex",
+        b"\\begin{tabular}{c}" + b"\\(&" * 50_000 + b"\\end{tabular}" + b"words " * 10**6 + b"\\)",
+        {"text"},
+    ),
+    "many authors of LaTeX": (
+        "a.tex",
+        b"words \\author{" + "ж".encode() * 9_000_000 + b"}" + b"\\author{a}" * 120_000,
+        {"text"},
+    ),
+    "lists in lists of LaTeX": ("a.tex", b"\\begin{itemize}\\item words " * 40_000, {"text"}),
     "wide cells of LaTeX": (
         "a.tex",
         b"\\begin{tabular}{c}" + b"\\multicolumn{999}{c}{x}\\\\" * 5_000 + b"\\end{tabular} words",

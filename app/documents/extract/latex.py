@@ -55,15 +55,14 @@ def extract(path: Path, options: ExtractOptions) -> ExtractedDocument:
         reader.within().read(0, begin)
     reader.read(max(0, begin), source.ends.get(begin, (len(source.text), 0))[0])
     reader.head(at_start=True)
-    facts = {name: text.replace("\n", ", ") for name, text in reader.facts.items()}
     return ExtractedDocument(
         media_type=media.LATEX,
-        title=one_line(reader.facts.get("title", "")),
+        title=one_line(reader.fact("title")),
         metadata=metadata(
             {
                 "encoding": encoding,
-                "author": facts.get("author", ""),
-                "created": iso_date(facts.get("date", "")),
+                "author": reader.fact("author").replace("\n", ", "),
+                "created": iso_date(reader.fact("date")),
             }
         ),
         blocks=tuple(reader.blocks.items),
@@ -84,7 +83,7 @@ class _Reader(Cursor):
         self.blocks = Blocks(max_chars)
         self._max_chars = max_chars
         #: What stands at the top: title, author and so on, as they are printed.
-        self.facts: dict[str, str] = {}
+        self.facts: dict[str, list[str]] = {}
         #: Environment -> what is printed before its text.
         self.theorems: dict[str, str] = {"proof": "Proof"}
         self._levels, self._depth = levels, 0
@@ -128,13 +127,17 @@ class _Reader(Cursor):
             return
         self._head_given = True
         before = len(self.blocks.items)
-        self.blocks.heading(self.facts.get("title", ""), 1)
-        for name, text in self.facts.items():
+        self.blocks.heading(self.fact("title"), 1)
+        for name in self.facts:
             if name != "title":
-                self.blocks.add("paragraph", text)
+                self.blocks.add("paragraph", self.fact(name))
         if at_start:
             items = self.blocks.items
             items[:] = items[before:] + items[:before]
+
+    def fact(self, name: str) -> str:
+        """Return what stands at the top under a name, on lines."""
+        return "\n".join(filter(None, self.facts.get(name, ())))
 
     def _token(self, token: re.Match[str]) -> None:
         kind = token.lastgroup
@@ -158,7 +161,7 @@ class _Reader(Cursor):
     def _sign(self, sign: str) -> None:
         if sign in "([":
             end = self.source.find("\\)" if sign == "(" else "\\]", self.at)
-            if 0 <= end < self.end:
+            if end + 2 <= self.end:
                 self._formula(self.source.text[self.at : end], shown=sign == "[")
                 self.at = end + 2
         elif sign in ACCENTS:
@@ -226,8 +229,10 @@ class _Reader(Cursor):
         self._words = []
         self._add("image" if self._image else "paragraph", text)
         self._image = False
-        while self._notes and not self._depth:
-            self._add("paragraph", self._notes.pop(0))
+        if not self._depth:
+            for note in self._notes:
+                self._add("paragraph", note)
+            self._notes.clear()
 
     def _add(self, kind: Any, text: str) -> None:
         if not text:
@@ -235,7 +240,7 @@ class _Reader(Cursor):
         if not self._lists:
             self.blocks.add(kind, text)
             return
-        indent = "  " * (len(self._lists) - 1)
+        indent = "  " * min(len(self._lists) - 1, MAX_DEPTH)
         self._items.append(indent + (self._marker or "  ") + " ".join(text.split()))
         self._marker = ""
 
@@ -253,15 +258,12 @@ class _Reader(Cursor):
         self.blocks.add("code", text.strip("\n"), info=info)
 
     def _dollars(self, mark: str) -> None:
-        text = self.source.text
-        end = text.find(mark, self.at, self.end)
-        while end > 0 and text[end - 1] == "\\":
-            end = text.find(mark, end + 1, self.end)
-        gap = text.find("\n\n", self.at, end) if end >= 0 else 0
-        if end < 0 or gap >= 0:  # a formula does not reach over an empty line
+        end = self.source.find(mark, self.at)
+        # A formula does not reach over an empty line.
+        if end + len(mark) > self.end or self.source.find("\n\n", self.at) < end:
             self._words.append(mark)
             return
-        self._formula(text[self.at : end], shown=len(mark) == 2)
+        self._formula(self.source.text[self.at : end], shown=len(mark) == 2)
         self.at = end + len(mark)
 
     def _formula(self, text: str, *, shown: bool) -> None:
@@ -360,14 +362,10 @@ class _Reader(Cursor):
         self.option()
         text = self._argument()
         if name is not None and "\\today" not in self.source.text[start : self.at]:
-            self._fact(name["name"], text)
-        for note in self._notes[before:]:
-            self._fact("thanks", note)
-        del self._notes[before:]
-
-    def _fact(self, name: str, text: str) -> None:
-        """Add a line to what stands at the top."""
-        self.facts[name] = "\n".join(filter(None, [self.facts.get(name), text]))
+            self.facts.setdefault(name["name"], []).append(text)
+        if notes := self._notes[before:]:
+            self.facts.setdefault("thanks", []).extend(notes)
+            del self._notes[before:]
 
     def _on_and(self, start: int) -> None:
         self._words.append("\x01")

@@ -11,10 +11,8 @@ _UNREAD = ("comment", "filecontents", "filecontents*", "tikzpicture", "pgfpictur
 #: How often macros in macros are expanded, and how far a text may grow by that.
 _PASSES = 5
 _GROWTH = 2_000_000
-#: Characters in which the end of a macro's argument is looked for.
+#: Longest body and argument of a macro.
 _ARGUMENT = 5_000
-#: Definitions without an end after which no more are looked for.
-_BROKEN = 100
 
 _SET_ASIDE = re.compile(
     # A comment takes the end of its line with it, and the indent of the next, but no empty line.
@@ -29,8 +27,8 @@ _SET_ASIDE = re.compile(
 )
 _DEFINITION = re.compile(
     r"\\(?:(?:re)?newcommand|providecommand|DeclareRobustCommand)\*?[ \t]*"
-    r"(?:\{[ \t]*\\(?P<braced>[A-Za-z]+)[ \t]*\}|\\(?P<bare>[A-Za-z]+))[ \t]*"
-    r"(?:\[(?P<count>\d)\])?[ \t]*(?:\[(?P<default>[^\[\]{}\n]{0,200})\])?\s{0,9}(?=\{)"
+    r"(?:\{[ \t]*\\(?P<braced>[A-Za-z]+)[ \t]*\}|\\(?P<bare>[A-Za-z]+))[ \t]*+"
+    r"(?:\[(?P<count>\d)\][ \t]*+)?(?:\[(?P<default>[^\[\]{}\n]{0,200})\])?\s{0,9}(?=\{)"
     r"|\\def[ \t]*\\(?P<defined>[A-Za-z]+)(?P<parameters>(?:\#\d){0,9})[ \t]*(?=\{)"
     r"|\\DeclareMathOperator\*?[ \t]*\{[ \t]*\\(?P<operator>[A-Za-z]+)[ \t]*\}[ \t]*(?=\{)"
 )
@@ -81,17 +79,11 @@ class Source:
     braces: dict[int, int] = field(init=False)
     #: Place of a `\\begin` -> where its `\\end` begins and ends.
     ends: dict[int, tuple[int, int]] = field(init=False)
-    #: What was looked for up to the end in vain.
-    _lacking: set[str] = field(default_factory=set)
+    #: Mark -> from where it was looked for, and where it was found.
+    _found: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.braces, self.ends = {}, {}
-        opened: list[int] = []
-        for match in _BRACES.finditer(self.text):
-            if match[0] == "{":
-                opened.append(match.start())
-            elif match[0] == "}" and opened:
-                self.braces[opened.pop()] = match.start()
+        self.braces, self.ends = _braces(self.text), {}
         begun: dict[str, list[int]] = {}
         for match in _ENVIRONMENTS.finditer(self.text):
             if match[1] == "begin":
@@ -100,10 +92,17 @@ class Source:
                 self.ends[begun[match[2]].pop()] = match.span()
 
     def find(self, mark: str, start: int) -> int:
-        """Return the next place of a mark, -1 where it does not occur any more."""
-        found = -1 if mark in self._lacking else self.text.find(mark, start)
-        if found < 0:
-            self._lacking.add(mark)
+        """Return the next place of a mark that no backslash escapes, else the end of the text.
+
+        What lies between a place and the mark found from there is not searched again.
+        """
+        since, found = self._found.get(mark, (0, -1))
+        if not since <= start <= found:
+            found = self.text.find(mark, start)
+            while found >= 0 and _is_escaped(self.text, found):
+                found = self.text.find(mark, found + 1)
+            found = found if found >= 0 else len(self.text)
+            self._found[mark] = start, found
         return found
 
 
@@ -152,13 +151,12 @@ def _definitions(text: str) -> tuple[str, dict[str, _Macro]]:
     """Return a text without the definitions of macros, and the macros."""
     macros: dict[str, _Macro] = {}
     parts: list[str] = []
-    at = broken = 0
-    while broken < _BROKEN and (match := _DEFINITION.search(text, at)):
+    at, braces = 0, _braces(text)
+    while match := _DEFINITION.search(text, at):
         parts.append(text[at : match.start()])
-        end = _closing(text, match.end())
+        end = _closing(braces, match.end())
         at = match.end() if end < 0 else end + 1
         if end < 0:
-            broken += 1
             continue
         body = text[match.end() + 1 : end]
         name = match["braced"] or match["bare"] or match["defined"] or match["operator"]
@@ -175,7 +173,7 @@ def _definitions(text: str) -> tuple[str, dict[str, _Macro]]:
 def _expanded(text: str, macros: dict[str, _Macro]) -> str:
     """Return a text with its macros replaced once, as far as it may grow."""
     parts: list[str] = []
-    at, room = 0, _GROWTH
+    at, room, braces = 0, _GROWTH, _braces(text)
     while match := _COMMAND.search(text, at):
         parts.append(text[at : match.start()])
         at = match.end()
@@ -183,12 +181,13 @@ def _expanded(text: str, macros: dict[str, _Macro]) -> str:
         if macro is None:
             parts.append(match[0])
             continue
-        arguments, end = _arguments(text, at, macro)
+        arguments, end = _arguments(text, at, macro, braces)
         body = _PARAMETER.sub(
             lambda m, given=arguments: given[int(m[1]) - 1] if 0 < int(m[1]) <= len(given) else "",  # type: ignore[misc]
             macro.body,
         )
-        room -= len(body)
+        # A long body of empty parameters costs time as well.
+        room -= max(len(body), len(macro.body))
         if room < 0:
             parts.append(match[0])
             break
@@ -199,7 +198,7 @@ def _expanded(text: str, macros: dict[str, _Macro]) -> str:
     return "".join(parts)
 
 
-def _arguments(text: str, at: int, macro: _Macro) -> tuple[list[str], int]:
+def _arguments(text: str, at: int, macro: _Macro, braces: dict[int, int]) -> tuple[list[str], int]:
     found: list[str] = []
     if macro.default is not None:
         end = text.find("]", at, at + 500) if text[at : at + 1] == "[" else -1
@@ -209,7 +208,7 @@ def _arguments(text: str, at: int, macro: _Macro) -> tuple[list[str], int]:
         start = at
         while text[start : start + 1] in (" ", "\t", "\n"):
             start += 1
-        if text[start : start + 1] == "{" and (end := _closing(text, start)) >= 0:
+        if text[start : start + 1] == "{" and (end := _closing(braces, start)) >= 0:
             found.append(text[start + 1 : end])
             at = end + 1
         else:
@@ -218,11 +217,27 @@ def _arguments(text: str, at: int, macro: _Macro) -> tuple[list[str], int]:
     return found, at
 
 
-def _closing(text: str, start: int) -> int:
+def _closing(braces: dict[int, int], start: int) -> int:
     """Return the place of the brace that closes the one at `start`, -1 where it is far away."""
-    depth = 0
-    for match in _BRACES.finditer(text, start, start + _ARGUMENT):
-        depth += (match[0] == "{") - (match[0] == "}")
-        if depth == 0:
-            return match.start()
-    return -1
+    end = braces.get(start, -1)
+    return end if end - start < _ARGUMENT else -1
+
+
+def _braces(text: str) -> dict[int, int]:
+    """Return the place of each opening brace -> that of its closing one."""
+    found: dict[int, int] = {}
+    opened: list[int] = []
+    for match in _BRACES.finditer(text):
+        if match[0] == "{":
+            opened.append(match.start())
+        elif match[0] == "}" and opened:
+            found[opened.pop()] = match.start()
+    return found
+
+
+def _is_escaped(text: str, at: int) -> bool:
+    """Return whether the backslashes before a place are odd in number: two are a line break."""
+    first = at
+    while first and text[first - 1] == "\\":
+        first -= 1
+    return (at - first) % 2 == 1

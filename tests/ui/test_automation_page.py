@@ -25,6 +25,8 @@ from app.services.automation.schedules import ScheduleView
 from app.ui.pages.automation.page import local_words
 from app.ui.pages.automation.times import choices_of, cron_of, zones
 from app.ui.pages.automation.webhooks import example_body, example_call
+from storage.source_tables import Source
+from storage.sources import SourceRepository
 
 if TYPE_CHECKING:
     from app.services.container import Services
@@ -135,6 +137,21 @@ async def test_what_somebody_else_changed_meanwhile_is_kept(user: User, services
     one(user, ui.select, "how-often").value = "day"
     user.find(marker="save-schedule").click()
     await user.should_see("It was deleted meanwhile.")
+
+
+async def test_a_source_that_was_paused_for_its_time_zone_says_so(
+    user: User, services: Services
+) -> None:
+    kb = (await services.knowledge.create("Notes")).knowledge_base_id
+    now = time.time()
+    daily = {"cron": "0 3 * * *", "timezone": "Mars/Olympus", "next_at": now - 5}
+    known = {"id": "src_1", "name": "Docs", "kind": "folder", "location": "/docs"}
+    row = Source(**known, **daily, knowledge_base_id=kb, created_at=now, updated_at=now)
+    SourceRepository(services.database).add(row)
+    await services.sources.fire_due(now)
+    await user.open(f"/knowledge/{kb}?tab=Sources")
+    await user.should_see("Paused")
+    await user.should_see("It was paused: There is no time zone “Mars/Olympus”.")
 
 
 async def test_the_address_of_a_webhook_is_shown_once(user: User, services: Services) -> None:

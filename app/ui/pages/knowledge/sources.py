@@ -279,7 +279,7 @@ class _Row:
             else:
                 parts.label("Paused", "rl-small")
                 if source.note:
-                    parts.label(source.note, "rl-muted rl-small").mark("source-note")
+                    parts.label(source.note, "rl-muted rl-small rl-src-line").mark("source-note")
             parts.label(
                 f"{source.description} · {source.timezone}", "rl-muted rl-small rl-ellipsis"
             )

@@ -146,8 +146,8 @@ async def test_a_source_that_was_paused_for_its_time_zone_says_so(
     now = time.time()
     daily = {"cron": "0 3 * * *", "timezone": "Mars/Olympus", "next_at": now - 5}
     known = {"id": "src_1", "name": "Docs", "kind": "folder", "location": "/docs"}
-    row = Source(**known, **daily, knowledge_base_id=kb, created_at=now, updated_at=now)
-    SourceRepository(services.database).add(row)
+    row: dict[str, Any] = {**known, **daily, "created_at": now, "updated_at": now}
+    SourceRepository(services.database).add(Source(knowledge_base_id=kb, **row))
     await services.sources.fire_due(now)
     await user.open(f"/knowledge/{kb}?tab=Sources")
     await user.should_see("Paused")

@@ -243,16 +243,26 @@ async def test_a_copy_is_in_use_when_its_models_for_languages_are(
 
 
 async def test_a_copy_is_deleted_and_brought_back_and_what_is_in_use_stays(
-    services: Services, words: dict[str, Words], fill: Fill
+    services: Services, words: dict[str, Words], fill: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kb = await made(services, fill, embedding_model="words-a")
     await services.reembedding.start(kb, "words-b", "other")
     await services.reembedding.wait(kb, "other")
+    model, goes_on = words["words-b"], threading.Event()
+
+    def held(texts: Sequence[str], kind: Kind = "passage") -> np.ndarray:
+        assert goes_on.wait(60)
+        return Words.embed(model, texts, kind)
+
+    monkeypatch.setattr(model, "embed", held)
     extra = await services.ingest.submit(
         kb, text_files({"extra.md": f"More in {kb}."}), branch="other"
     )
-    with pytest.raises(Conflict, match="on their way"):
-        await services.branches.delete(kb, "other")
+    try:
+        with pytest.raises(Conflict, match="on their way"):
+            await services.branches.delete(kb, "other")
+    finally:
+        goes_on.set()
     await services.ingest.wait(extra.job_id, 60)
 
     async def told() -> list[tuple[str, str, int, bool, bool]]:

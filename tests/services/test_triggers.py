@@ -217,6 +217,7 @@ def test_times_are_put_in_words() -> None:
         "on Thursday at 12:00",
         "on 16 August 2026 at 16:00",
     ]
+    assert moment_in_words(now + 7200, "Lost/Zone", now) == "today at 14:00 UTC"
 
 
 @pytest.mark.parametrize(

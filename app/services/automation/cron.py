@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from datetime import timezone as fixed_zone
 from zoneinfo import ZoneInfo
@@ -130,8 +131,14 @@ def in_words(cron: str) -> str:
 
 
 def moment_in_words(at: float, timezone: str, now: float) -> str:
-    """When something is, as people say it: “in 5 minutes”, “tomorrow at 09:00”."""
-    zone = _zone(timezone)
+    """When something is, as people say it: “in 5 minutes”, “tomorrow at 09:00”.
+
+    In UTC where the time zone was lost, and says so.
+    """
+    zone: tzinfo = UTC
+    named = " UTC"
+    with suppress(BadSchedule):
+        zone, named = _zone(timezone), ""
     then, today = datetime.fromtimestamp(at, zone), datetime.fromtimestamp(now, zone)
     seconds = at - now
     if 0 <= seconds < 60:
@@ -139,7 +146,7 @@ def moment_in_words(at: float, timezone: str, now: float) -> str:
     if 0 <= seconds < 3600:
         minutes = round(seconds / 60)
         return f"in {minutes} minute{'s' if minutes != 1 else ''}"
-    clock = then.strftime("%H:%M")
+    clock = then.strftime("%H:%M") + named
     if then.date() == today.date():
         return f"today at {clock}"
     if then.date() == (today + timedelta(days=1)).date():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.settings import load_settings
-from app.ui.canvas.ops import SetInfo
+from app.ui.canvas.ops import Delete, SetConfig, SetInfo
 from app.ui.canvas.presence import Author
 from app.ui.pages.canvas.sessions import Sessions
 from tests.crash.test_disk_full import little_room_for_files, little_room_for_rows
@@ -131,4 +132,34 @@ async def test_what_is_saved_elsewhere_shows_where_nothing_is_in_the_way(opened:
     assert session.editor.graph.name == "Mine"
     assert (await session.save_now()).status == "conflict"
     assert session.editor.graph.name == "Mine"
+    session.close()
+
+
+async def test_a_model_without_a_key_is_told_on_its_card(
+    opened: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    graph = copy.deepcopy(GRAPH)
+    config = {"model": "openai/gpt-4o-mini"}
+    graph["nodes"].append({"id": "say", "type": "generate", "config": config, "position": [0, 0]})
+    session = await Sessions(lambda: opened).open(await opened.workflows.create(graph))
+    editor = session.editor
+
+    def told() -> list[str]:
+        card = editor.node_view("say") or {}
+        return [p["fix"] for p in card["problems"] if p["code"] == "model_unavailable"]
+
+    async with asyncio.timeout(30):
+        while not told():
+            await asyncio.sleep(0.01)
+    assert "OPENAI_API_KEY" in told()[0]
+    # Another model: what was found of the first one is over at once.
+    editor.apply([SetConfig(node="say", config={"model": "extractive"})])
+    assert told() == []
+    editor.apply([SetConfig(node="say", config={"model": "openai/gpt-4o"})])
+    async with asyncio.timeout(30):
+        while not told():
+            await asyncio.sleep(0.01)
+    editor.apply([Delete(nodes=["say"])])
+    assert all(problem.node != "say" for problem in editor.problems)
     session.close()

@@ -149,8 +149,12 @@ class WorkflowService:
         else:
             graph_data, _ = await self.parse(workflow)
         graph = Graph.parse(graph_data)
-        inside = await SubWorkflows(self._registry, self.graph).problems(graph, own)
-        found = [*await call(validate, graph, self._registry), *inside]
+        around = await self.problems_around(graph, own)
+        return [*await call(validate, graph, self._registry), *around]
+
+    async def problems_around(self, graph: Graph, own: str = "") -> Problems:
+        """Problems that the graph itself does not tell: of workflows (`own` is its id) and models."""
+        found = await SubWorkflows(self._registry, self.graph).problems(graph, own)
         if self._models is not None:
             found += await model_problems(graph, self._registry, self._models)
         return found

@@ -80,7 +80,9 @@ class GraphEditor:
         self._on_change = on_change
         self._graph = place_missing(graph)
         self._saved = self._graph
-        self._problems = self._validate(self._graph, registry)
+        #: What lies around the graph, as it was told last.
+        self._around: list[Problem] = []
+        self._problems = self._check(self._graph)
         self._cards: view.Memo = {}
         self._view = view.graph_view(self._graph, registry, self._problems, memo=self._cards)
         self._history = History()
@@ -270,9 +272,14 @@ class GraphEditor:
         """How many subscribers there are."""
         return len(self._subscribers)
 
-    def revalidate(self) -> Change:
-        """Check again, when what lies outside the graph changed (a knowledge base was deleted)."""
-        return self._move_to(self._graph, "", "", graph_changed=False)
+    def tell_around(self, problems: Sequence[Problem]) -> None:
+        """Show problems that the graph itself does not tell, such as of models without a key.
+
+        One stays until the next call, or until its node or the value it found is gone.
+        """
+        if list(problems) != self._around:
+            self._around = list(problems)
+            self._move_to(self._graph, "", "", graph_changed=False)
 
     # ---- inside ----
     def _travel(
@@ -308,6 +315,9 @@ class GraphEditor:
             "redo_by": by[1].dump() if by[1] else None,
         }
 
+    def _check(self, graph: Graph) -> list[Problem]:
+        return self._validate(graph, self.registry) + [p for p in self._around if _still(p, graph)]
+
     def _nothing(self, origin: str) -> Change:
         return Change({}, self.problems, "", origin, frozenset(), frozenset(), False)
 
@@ -331,7 +341,7 @@ class GraphEditor:
         if graph_changed and self._on_change is not None:
             self._on_change(graph.dump())
         if validate:
-            self._problems = self._validate(graph, self.registry)
+            self._problems = self._check(graph)
             self._view = view.graph_view(graph, self.registry, self._problems, memo=self._cards)
         else:
             self._view = view.moved_view(before, graph)
@@ -373,6 +383,13 @@ def _to_show(edits: Sequence[Edit]) -> dict[str, Any]:
         "select_notes": list(last.select_notes),
         "open": last.open,
     }
+
+
+def _still(problem: Problem, graph: Graph) -> bool:
+    spec = graph.nodes.get(problem.node or "")
+    if spec is None or spec.disabled or spec.pinned is not None:
+        return False
+    return problem.field not in spec.config or spec.config[problem.field] == problem.found
 
 
 def _engine_validate(graph: Graph, registry: Registry) -> list[Problem]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
 from app.engine.graph import Graph
-from app.engine.problems import RagloomError
+from app.engine.problems import Problem, RagloomError
 from app.services.container import Services
 from app.services.views import WorkflowView
 from app.ui.canvas.drafts import Drafts
@@ -22,18 +23,32 @@ from app.ui.person import NOBODY
 
 log = logging.getLogger(__name__)
 
+#: Seconds without an edit after which models and inner workflows are looked at.
+_LOOK_AFTER_S = 0.4
 #: More names than this in one revision say little.
 _MOST_AUTHORS = 4
 
 
-class _Signed(Autosave):
-    """Knows who edited since it was last saved."""
+class _Session(Autosave):
+    """Knows who edited since it was last saved, and has what lies around the graph looked at."""
 
     def __init__(
-        self, editor: GraphEditor, save: SaveCall, *, on_state: Callable[[SaveState], None]
+        self,
+        editor: GraphEditor,
+        save: SaveCall,
+        *,
+        on_state: Callable[[SaveState], None],
+        look_around: Callable[[Graph], Awaitable[list[Problem]]],
     ) -> None:
         self._authors: dict[str, None] = {}
+        self._look_around = look_around
+        self._looking = asyncio.create_task(self._look(0.0), name="look around a workflow")
         super().__init__(editor, save, on_state=on_state)
+
+    def close(self) -> None:
+        """Stop saving and looking."""
+        self._looking.cancel()
+        super().close()
 
     def take_authors(self) -> list[str]:
         """The names of those who did, for the revision that is saved now."""
@@ -47,7 +62,18 @@ class _Signed(Autosave):
     def _edited(self, change: Change) -> None:
         if change.by is not None and change.graph_changed:
             self._authors[change.by.name] = None
+        if change.stale:
+            self._looking.cancel()
+            self._looking = asyncio.create_task(self._look(_LOOK_AFTER_S), name="look around")
         super()._edited(change)
+
+    async def _look(self, pause_s: float) -> None:
+        await asyncio.sleep(pause_s)
+        try:
+            self.editor.tell_around(await self._look_around(self.editor.graph))
+        except Exception:
+            # The graph is edited and saved all the same, and a run says what keeps it.
+            log.exception("what lies around a workflow could not be checked")
 
 
 class Sessions:
@@ -56,7 +82,7 @@ class Sessions:
     def __init__(self, get_services: Callable[[], Services]) -> None:
         self._get_services = get_services
         self._hub = EditorHub()
-        self._saving: WeakValueDictionary[str, _Signed] = WeakValueDictionary()
+        self._saving: WeakValueDictionary[str, _Session] = WeakValueDictionary()
         self._listens = False
 
     async def open(self, workflow: WorkflowView) -> Autosave:
@@ -100,7 +126,12 @@ class Sessions:
                     _kept(lambda: drafts.write_history(workflow_id, editor.dump_history()))
 
             editor.restore_history(drafts.read_history(workflow_id))
-            autosave = _Signed(editor, save, on_state=settled)
+            autosave = _Session(
+                editor,
+                save,
+                on_state=settled,
+                look_around=lambda graph: services.workflows.problems_around(graph, workflow_id),
+            )
             self._saving[workflow_id] = autosave
             if draft is not None:
                 # Saved after the usual pause; where somebody saved meanwhile, that asks first.

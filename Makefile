@@ -22,10 +22,11 @@ $(VENV)/.installed-test: $(VENV)/.installed
 run: $(VENV)/.installed
 	$(BIN)/ragloom serve
 
-# Three workers also on two cores, for tests wait now and then. The many processes that they start
-# find bytecode, also where the environment keeps Python from writing it.
+# Four workers also on two cores, for tests wait now and then; files in the order of tests/conftest.py.
+# The many processes that they start find bytecode, also where the environment keeps Python from
+# writing it.
 test: $(VENV)/.installed-test
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .

@@ -28,6 +28,15 @@ os.environ["ANONYMIZED_TELEMETRY"] = "False"
 ROOT = Path(__file__).resolve().parent.parent
 
 
+#: Folders of tests that start servers and browsers, and end them.
+_LONG = ("crash", "e2e", "deploy")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: one of them alone at the end would leave the other workers idle."""
+    items.sort(key=lambda item: item.path.parent.name not in _LONG)
+
+
 class NetworkBlocked(RuntimeError):
     """A test tried to leave this machine."""
 

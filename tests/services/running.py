@@ -18,6 +18,7 @@ from app.services.automation.webhooks import WebhookService
 from app.services.runs.batches import BatchService
 from app.services.runs.durable import Durability
 from app.services.runs.service import RunLimits, RunService
+from app.services.views import ExecutionView
 from app.services.workflows.service import WorkflowService
 from storage.automation import TriggerRepository
 from storage.batches import BatchRepository
@@ -185,3 +186,18 @@ async def until(holds: Callable[[], Any]) -> Any:
             if value:
                 return value
             await asyncio.sleep(0.01)
+
+
+ASKING = chain(("say", "say", {}), ("ask", "ask", {}), outputs={"yes": ["ask", "yes"]})
+
+
+async def ran(place: Place, **what: Any) -> ExecutionView:
+    return await place.runs.wait(await place.runs.start(**what))
+
+
+def statuses(run: ExecutionView) -> dict[str, str]:
+    return {step.node_id: step.status for step in run.steps}
+
+
+async def waiting(place: Place, run_id: str) -> bool:
+    return (await place.runs.get(run_id)).status == "waiting"

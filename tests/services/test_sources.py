@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,13 +15,12 @@ from sqlmodel import col
 
 from app.commands.sources import _state
 from app.engine.problems import RagloomError
-from app.services.sources.views import RefreshView, SourceView
 from app.services.views import SearchConfig
 from storage.errors import Conflict, NotFound
-from storage.source_tables import Source
 from storage.sources import SourceRepository
 from storage.tables import Task
 from tests.services.conftest import opened, text_files
+from tests.services.refreshes import allowed, ended, names, number_of, refreshed, told, touch
 from tests.services.running import until
 from tests.services.source_server import Site
 
@@ -70,46 +68,10 @@ async def services(
         yield open_
 
 
-def allowed(folder: Path, site: Site) -> dict[str, Any]:
-    """Settings under which the folder and the site may be read."""
-    return {"import_roots": [folder], "http_allow_private": [site.place]}
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def kb(services: Services) -> str:
     number = (await services.knowledge.list(1)).total
     return (await services.knowledge.create(f"Notes {number}")).knowledge_base_id
-
-
-async def names(services: Services, kb: str) -> set[str]:
-    return {document.filename for document in (await services.knowledge.documents(kb)).items}
-
-
-async def refreshed(services: Services, source: SourceView, **how: Any) -> RefreshView:
-    kb, id_ = source.knowledge_base_id, source.source_id
-    await services.sources.refresh(kb, id_, **how)
-    return await ended(services, source)
-
-
-async def ended(services: Services, source: SourceView) -> RefreshView:
-    view = await services.sources.wait(source.knowledge_base_id, source.source_id, 60)
-    assert view.refresh is not None
-    assert view.refresh.status != "running"
-    return view.refresh
-
-
-def told(report: RefreshView) -> dict[str, int]:
-    counts = report.model_dump(
-        include={"added", "changed", "unchanged", "removed", "gone", "failed"}
-    )
-    return {name: number for name, number in counts.items() if number}
-
-
-def touch(path: Path, text: str) -> None:
-    """Write a file so that its time differs, however coarse the clock of the disk is."""
-    path.write_text(text)
-    later = time.time() + 5
-    os.utime(path, (later, later))
 
 
 async def test_a_folder_comes_in_and_its_changes_follow(
@@ -450,11 +412,6 @@ async def test_a_source_whose_time_zone_is_gone_is_paused_and_holds_up_no_other(
     assert back.next_at
     assert back.note == ""
     await ended(services, made[1])
-
-
-def number_of(repository: SourceRepository, source: SourceView) -> int:
-    row: Source = repository.get(source.source_id)
-    return row.refreshes
 
 
 async def test_two_sources_share_a_page_and_one_is_removed(

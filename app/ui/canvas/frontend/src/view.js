@@ -9,6 +9,8 @@ const LIMITS = { minZoom: 0.1, maxZoom: 1 }
 const READABLE = { minZoom: 0.25, maxZoom: 1 }
 // Elements of the page that float over the canvas say so with this attribute.
 const COVERS = '[data-covers-canvas]'
+// What cards snap to.
+export const GRID = 16
 
 export function useView(flow, root) {
   const duration = window.matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 160
@@ -97,5 +99,10 @@ export function useView(flow, root) {
     cancelAnimationFrame(frame)
   })
 
-  return { fit, open, centreOn, reveal, follow, duration }
+  function flowPoint(clientX, clientY) {
+    const p = flow.screenToFlowCoordinate({ x: clientX, y: clientY })
+    return { x: Math.round(p.x / GRID) * GRID, y: Math.round(p.y / GRID) * GRID }
+  }
+
+  return { fit, open, centreOn, reveal, follow, duration, flowPoint }
 }

@@ -12,7 +12,7 @@ from app.engine import expressions
 from app.engine.codec import decode_outputs
 from app.engine.fits import Fits
 from app.engine.graph import NodeSpec, migrated_config
-from app.engine.node import Node, Port
+from app.engine.node import Port
 from app.engine.problems import Problem, RagloomError
 from app.engine.registry import AnyNode
 from app.engine.validation_inside import problems_inside
@@ -83,8 +83,7 @@ class NodeChecks:
             )
             return
         yield from self._settings(node, cls, config)
-        if cls.problems.__func__ is not Node.problems.__func__:  # type: ignore[attr-defined]
-            yield from self._own_problems(node, cls, config)
+        yield from self._own_problems(node, cls, config)
         if cls.has_body:
             yield from problems_inside(node.id, title, config, self.registry, self.depth)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from nicegui import ui
+from nicegui.elements.mixins.value_element import ValueElement
 from nicegui.testing import User, UserInteraction
 from visitor import visiting
 
@@ -329,7 +330,8 @@ async def test_a_past_run_is_opened_with_its_data_pinned_as_one_edit(
     with user:
         (canvas,) = user.find(FlowCanvas).elements
         (field,) = user.find(marker="input-text").elements
-    assert field.value == "[7]"  # type: ignore[attr-defined]
+    assert isinstance(field, ValueElement)
+    assert field.value == "[7]"
     assert set(canvas._statuses) == {"words", "reader", "result"}
     assert not any(status.get("stale") for status, _ in canvas._statuses.values())
 

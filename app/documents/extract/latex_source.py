@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import partial
 
 #: Environments whose content is code, and those whose content nobody reads.
 CODE = ("verbatim", "verbatim*", "Verbatim", "BVerbatim", "alltt", "lstlisting", "minted")
@@ -182,10 +183,7 @@ def _expanded(text: str, macros: dict[str, _Macro]) -> str:
             parts.append(match[0])
             continue
         arguments, end = _arguments(text, at, macro, braces)
-        body = _PARAMETER.sub(
-            lambda m, given=arguments: given[int(m[1]) - 1] if 0 < int(m[1]) <= len(given) else "",  # type: ignore[misc]
-            macro.body,
-        )
+        body = _PARAMETER.sub(partial(_argument, arguments), macro.body)
         # A long body of empty parameters costs time as well.
         room -= max(len(body), len(macro.body))
         if room < 0:
@@ -196,6 +194,11 @@ def _expanded(text: str, macros: dict[str, _Macro]) -> str:
         at = end
     parts.append(text[at:])
     return "".join(parts)
+
+
+def _argument(arguments: list[str], parameter: re.Match[str]) -> str:
+    number = int(parameter[1])
+    return arguments[number - 1] if 0 < number <= len(arguments) else ""
 
 
 def _arguments(text: str, at: int, macro: _Macro, braces: dict[int, int]) -> tuple[list[str], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from sqlalchemy import func
+from sqlalchemy import case, func
 from sqlmodel import col, select
 
 from storage.database import Database
@@ -13,29 +13,36 @@ from storage.tables import Job, Task
 
 
 class Health(NamedTuple):
-    """Documents whose newest task failed or is under way, and jobs that are paused."""
+    """Documents whose newest task failed, waits for a password or is under way; paused jobs."""
 
     failed: int = 0
+    locked: int = 0
     pending: int = 0
     paused: int = 0
 
 
-def health_of(db: Database, kb_ids: Collection[str]) -> dict[str, Health]:
-    """By knowledge base; those without any work are left out."""
+def health_of(db: Database, kb_ids: Collection[str], locks: Collection[str]) -> dict[str, Health]:
+    """By knowledge base; those without any work are left out.
+
+    `locks` are the codes of errors that a password mends.
+    """
     rank = func.row_number().over(
         partition_by=col(Task.document_id),
         order_by=(col(Job.created_at).desc(), col(Task.ordinal).desc()),
     )
+    locked = case(
+        (col(Task.status) == "error", col(Task.error)["code"].as_string().in_(locks)), else_=False
+    )
     newest = (
-        select(Task.knowledge_base_id, Task.status, rank.label("rank"))
+        select(Task.knowledge_base_id, Task.status, locked.label("locked"), rank.label("rank"))
         .join(Job, col(Job.id) == col(Task.job_id))
         .where(db.among(Task.knowledge_base_id, kb_ids))
         .subquery()
     )
     tasks = (
-        select(newest.c.knowledge_base_id, newest.c.status, func.count())
+        select(newest.c.knowledge_base_id, newest.c.status, newest.c.locked, func.count())
         .where(newest.c.rank == 1)
-        .group_by(newest.c.knowledge_base_id, newest.c.status)
+        .group_by(newest.c.knowledge_base_id, newest.c.status, newest.c.locked)
     )
     jobs = (
         select(Job.knowledge_base_id, func.count())
@@ -44,9 +51,11 @@ def health_of(db: Database, kb_ids: Collection[str]) -> dict[str, Health]:
     )
     found: dict[str, Health] = {}
     with db.read() as session:
-        for kb_id, status, count in session.exec(tasks):
+        for kb_id, status, shut, count in session.exec(tasks):
             known = found.get(kb_id, Health())
-            if status == "error":
+            if shut:
+                known = known._replace(locked=count)
+            elif status == "error":
                 known = known._replace(failed=count)
             elif status in ("queued", "running"):
                 known = known._replace(pending=known.pending + count)

@@ -62,6 +62,8 @@ class KnowledgeBaseHealth(View):
     """What of a knowledge base needs somebody; `size` in bytes."""
 
     failed: int = 0
+    #: Encrypted documents that wait for their password.
+    locked: int = 0
     pending: int = 0
     #: Jobs that wait until somebody, or the system, lets them go on.
     paused: int = 0

@@ -5,10 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator
 from datetime import date
+from io import BytesIO
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from pypdf import PdfWriter
 
 from app.services.container import Services
 from app.services.ingestion.service import IncomingFile
@@ -39,27 +41,39 @@ async def test_documents_are_filtered_by_status_and_language(
     services: Services, kb: str, fill: Fill
 ) -> None:
     await fill(kb, {**FACTS, "hafen.txt": GERMAN * 3})
+    secret = PdfWriter(BytesIO(simple_pdf(line(72, 720, "What is said of the harbour."))))
+    secret.encrypt("lowick")
+    kept = BytesIO()
+    secret.write(kept)
     broken = [
+        IncomingFile("secret.pdf", data=kept.getvalue()),
         IncomingFile("broken.pdf", data=b"%PDF-1.7 nothing"),
         IncomingFile("bread.md", data=b"\x00"),
     ]
     job = await services.ingest.submit(kb, broken)
     await services.ingest.wait(job.job_id, 60)
 
-    async def names(**wanted: str) -> list[str]:
-        page = await services.knowledge.documents(kb, **wanted)  # type: ignore[arg-type]
+    async def names(**wanted: Any) -> list[str]:
+        page = await services.knowledge.documents(kb, **wanted)
         assert page.total == len(page.items)
         return [document.filename for document in page.items]
 
-    assert sorted(await names(status="error")) == ["bread.md", "broken.pdf"]
+    assert sorted(await names(status="error")) == ["bread.md", "broken.pdf", "secret.pdf"]
+    assert await names(status="error", locked=True) == ["secret.pdf"]
+    assert sorted(await names(status="error", locked=False)) == ["bread.md", "broken.pdf"]
     assert await names(status="ready") == ["engines.txt", "hafen.txt", "tides.md"]
     assert await names(language="de") == ["hafen.txt"]
     assert await names(language="de", status="error") == []
     assert await names(status="queued") == []
-    assert len(await names()) == 5
+    assert len(await names()) == 6
     health = (await services.knowledge.health([kb, "kb_none"]))[kb]
-    assert (health.failed, health.pending, health.paused) == (2, 0, 0)
+    assert (health.failed, health.locked, health.pending, health.paused) == (2, 1, 0, 0)
     assert health.size > 0
+    [locked] = (await services.knowledge.documents(kb, text="secret")).items
+    job = await services.ingest.give_password(kb, locked.document_id, "lowick")
+    await services.ingest.wait(job.job_id, 60)
+    health = (await services.knowledge.health([kb]))[kb]
+    assert (health.failed, health.locked) == (2, 0)
 
 
 async def test_documents_are_filtered_by_author_and_date(

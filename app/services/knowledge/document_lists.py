@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
+from app.services.ingestion.service import LOCKED
 from app.services.rows import STATUS_OF_TASK, document_view
 from app.services.views import DocumentStatus, DocumentView, Page
 from storage.jobs import JobRepository
 from storage.knowledge import KnowledgeRepository
+from storage.tables import Task
 
 
 class Wanted(NamedTuple):
@@ -21,6 +23,15 @@ class Wanted(NamedTuple):
     language: str = ""
     #: Those of a search.
     filters: Mapping[str, Any] = {}
+    #: Those of the status that wait for a password, or the others.
+    locked: bool | None = None
+
+    def fits(self, task: Task) -> bool:
+        """Whether the status of a document on its way, or failed, is one that is looked for."""
+        if self.status is not None and STATUS_OF_TASK[task.status] != self.status:
+            return False
+        locked = task.status == "error" and (task.error or {}).get("code") in LOCKED
+        return self.locked is None or locked == self.locked
 
 
 def document_filters(
@@ -59,11 +70,7 @@ def list_documents(
     tasks = {task.document_id: task for task in jobs.open_tasks(row.id)}
     manifest = repository.manifest(commit.id)
     status = wanted.status
-    fitting = {
-        document_id: task
-        for document_id, task in tasks.items()
-        if status is None or STATUS_OF_TASK[task.status] == status
-    }
+    fitting = {document_id: task for document_id, task in tasks.items() if wanted.fits(task)}
     new = [
         task
         for document_id, task in fitting.items()

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.services.clock import iso
 from app.services.ingestion.kb_pipeline import PipelineChecks
-from app.services.ingestion.service import IngestService
+from app.services.ingestion.service import LOCKED, IngestService
 from app.services.knowledge.document_lists import Wanted, list_documents
 from app.services.knowledge.indexer import Indexer
 from app.services.knowledge.passages import joined_text
@@ -146,14 +146,15 @@ class KnowledgeService:
     async def documents(
         self, kb: str, ref: str = "main", limit: int = 50, offset: int = 0, text: str = "",
         status: DocumentStatus | None = None, language: str = "",
-        filters: Mapping[str, Any] | None = None,
+        filters: Mapping[str, Any] | None = None, locked: bool | None = None,
     ) -> Page[DocumentView]:  # fmt: skip
         """Documents on their way in or failed first, then those at `ref` by file name.
 
-        `text` is a part of the name or title, `filters` are those of a search. What is on its way
-        has no language, author or date yet. Raises NotFound, InvalidFilter.
+        `text` is a part of the name or title, `filters` are those of a search, `locked` tells
+        those that wait for a password from the others. What is on its way has no language, author
+        or date yet. Raises NotFound, InvalidFilter.
         """
-        wanted = Wanted(text, status, language, filters or {})
+        wanted = Wanted(text, status, language, filters or {}, locked)
         return await call(
             list_documents, self._repository, self._jobs, kb, ref, wanted, limit, offset
         )
@@ -162,7 +163,7 @@ class KnowledgeService:
         """What of each knowledge base needs somebody, and its size in bytes."""
 
         def read() -> dict[str, KnowledgeBaseHealth]:
-            work = health_of(self._repository.db, kb_ids)
+            work = health_of(self._repository.db, kb_ids, LOCKED)
             return {
                 kb_id: KnowledgeBaseHealth(
                     **work.get(kb_id, Health())._asdict(),

@@ -58,7 +58,9 @@ def health_badges(health: KnowledgeBaseHealth) -> None:
         parts.badge(text.count(health.paused, "paused job"), "warn", "pause_circle_outline")
     if health.failed:
         parts.badge(text.count(health.failed, "failed document"), "danger", "error_outline")
-    if not (health.indexing or health.pending or health.paused or health.failed):
+    if health.locked:
+        parts.badge(text.count(health.locked, "locked document"), "warn", "lock")
+    if not any((health.indexing, health.pending, health.paused, health.failed, health.locked)):
         parts.badge("Healthy", "ok", "check")
 
 

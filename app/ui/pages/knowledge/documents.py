@@ -26,6 +26,8 @@ _STATUS = {
     "processing": ("accent", "sync", "Working"),
     "cancelled": ("warn", "block", "Cancelled"),
 }
+#: Of those that failed, what a password opens.
+_LOCKED = ("warn", "lock", "Locked")
 
 
 class Documents:
@@ -48,6 +50,7 @@ class Documents:
             self._text = ui.input(placeholder="Filter by name").props("debounce=200 clearable")
             self._text.classes("rl-filter")
             words = {key: word for key, (_, _, word) in _STATUS.items() if key != "cancelled"}
+            words["locked"] = _LOCKED[2]
             self._status = ui.select({"": "Any status", **words}, value="")
             self._status.props["aria-label"] = "Status"
             self._language = ui.select({"": "Any language"}, value="")
@@ -120,12 +123,14 @@ class Documents:
             self._language.set_options(languages)
 
     async def _load(self, limit: int, offset: int) -> tuple[Sequence[Any], int]:
+        status = self._status.value or None
         page = await self._services.knowledge.documents(
             self._kb,
             limit=limit,
             offset=offset,
             text=self._text.value or "",
-            status=self._status.value or None,
+            status="error" if status == "locked" else status,
+            locked=status == "locked" if status in ("error", "locked") else None,
             language=self._language.value or "",
             filters=self._filters(),
         )
@@ -272,7 +277,7 @@ class Documents:
                 self._name(document, href, ready)
             tone, icon, word = _STATUS[document.status]
             if document.status == "error" and (document.error or {}).get("code") in LOCKED:
-                tone, icon, word = "warn", "lock", "Locked"
+                tone, icon, word = _LOCKED
             with parts.div():
                 parts.badge(word, tone, icon)
             parts.label(str(document.pages or ""), "rl-num rl-muted")

@@ -345,6 +345,47 @@ async def test_a_past_run_is_opened_with_its_data_pinned_as_one_edit(
     await until(lambda: _nothing(pinned))
 
 
+async def test_what_is_unpinned_after_a_reload_is_out_of_date_only_where_it_would_differ(
+    user: User, services: Services
+) -> None:
+    workflow = await open_page(user, services, reading())
+    fill_in(user, "input-text", "[7]")
+    user.find(marker="run").click()
+    await ended(services, 1)
+    await idle(user)
+    act(user, "toggle_pinned", "reader")
+    user.find(marker="run").click()
+    await ended(services, 2)
+    await idle(user)
+
+    async def stale_after_unpinning() -> set[str]:
+        await user.open(f"/workflows/{workflow}")
+        user.find(FlowCanvas).trigger("ready", {"origin": "t"})
+        with user:
+            (canvas,) = user.find(FlowCanvas).elements
+        assert not any(status.get("stale") for status, _ in canvas._statuses.values())
+        act(user, "toggle_pinned", "reader")
+        await until(lambda: _unpinned(canvas))
+        return {node for node, (status, _) in canvas._statuses.items() if status.get("stale")}
+
+    assert await stale_after_unpinning() == set()
+
+    # Pinned while another text is read, it holds what the reader would not give now.
+    act(user, "toggle_pinned", "reader")
+    with user:
+        (canvas,) = user.find(FlowCanvas).elements
+    await until(lambda: _nothing(lambda: _unpinned(canvas)))
+    fill_in(user, "input-text", "[8]")
+    user.find(marker="run").click()
+    await ended(services, 3)
+    await idle(user)
+    assert await stale_after_unpinning() == {"reader", "result"}
+
+
+async def _unpinned(canvas: FlowCanvas) -> bool:
+    return canvas.editor.graph.nodes["reader"].pinned is None
+
+
 async def _nothing(check: Callable[[], Awaitable[Any]]) -> bool:
     return not await check()
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from app.engine.events import NodeFailedEvent, RunStarted
 from app.engine.graph import Graph
+from app.services.threads import call
 from app.services.views import ExecutionView
 from app.ui import live
 from app.ui.canvas.board import RunBoard, statuses_of_steps
 from app.ui.canvas.view import follow_from
 from app.ui.expecting import Expecting
 from app.ui.pages.canvas.bench import Bench
+from app.ui.pages.canvas.freshness import given_anyway
 from app.ui.pages.canvas.pace import Pace
 from app.ui.pages.canvas.run_request import RunRequest
 from app.ui.port_values import port_values
@@ -25,6 +27,8 @@ from app.ui.timeline import is_inner, outer_of
 _LOOK_S = 0.15
 #: Newest runs among which the one to open with is looked for.
 _NEWEST = 20
+#: Runs of which the results are read to see where pinned data comes from.
+_READ = 6
 
 
 class Following:
@@ -86,12 +90,34 @@ class Following:
             statuses_of_steps([step.model_dump() for step in shown.values()]), replace=True
         )
         if not bench.read_only and run.graph:
-            bench.freshness.start(Graph.parse(run.graph), run.input_data)
+            graph = Graph.parse(run.graph)
+            own = await self._given_anyway(run, graph)
+            bench.freshness.start(graph, run.input_data, own=own)
             bench.canvas.mark_stale(bench.find_stale())
         bench.canvas.set_port_values(port_values(shown))
         await bench.drawer.show_run(bench.run, bench.titles())
         if asked or run.status == "interrupted":
             bench.bar.show(bench.run)
+
+    async def _given_anyway(self, run: ExecutionView, graph: Graph) -> set[str]:
+        """Pinned nodes of a run that gave the same by themselves in another one."""
+        bench = self._bench
+        pinned = {id_ for id_, spec in graph.nodes.items() if spec.pinned is not None}
+        found: set[str] = set()
+        if not pinned:
+            return found
+        newest = await bench.services.runs.list(
+            workflow_id=bench.workflow.workflow_id, limit=_NEWEST, offset=0
+        )
+        for other in _alike(run, newest.items):
+            if pinned <= found:
+                break
+            with Expecting("not_found"):
+                whole = await bench.services.runs.get(other.execution_id)
+                found |= await call(
+                    given_anyway, graph, run.input_data, whole, bench.services.registry
+                )
+        return found
 
     async def _load_inner(self, run: ExecutionView) -> None:
         """Fetch the first steps that ran inside nodes with a workflow of their own."""
@@ -221,6 +247,19 @@ class Following:
                 await self.draw()
             await asyncio.sleep(_LOOK_S)
         self._next = ""
+
+
+def _alike(run: ExecutionView, runs: Iterable[ExecutionView]) -> list[ExecutionView]:
+    """Other whole runs of the same inputs: what they gave, they gave by themselves."""
+    found = [
+        other
+        for other in runs
+        if other.execution_id != run.execution_id
+        and other.status == "completed"
+        and other.parent_run is None
+        and other.input_data == run.input_data
+    ]
+    return found[:_READ]
 
 
 def newest_to_show(runs: Sequence[ExecutionView]) -> str:

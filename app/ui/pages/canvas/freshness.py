@@ -9,7 +9,7 @@ from typing import Any
 from app.engine.codec import UndecodableValue
 from app.engine.graph import Graph, NodeSpec
 from app.engine.registry import Registry
-from app.services.views import StepView
+from app.services.views import ExecutionView, StepView
 from app.ui.canvas.view import follow_from, touched
 from app.ui.port_data import pinnable
 
@@ -33,18 +33,26 @@ class Freshness:
         #: Node -> outputs, pinned data, and whether they are the same; comparing reads all of it.
         self._compared: dict[str, tuple[Mapping[str, Any], Mapping[str, Any], bool]] = {}
 
-    def start(self, graph: Graph, inputs: Mapping[str, Any], *, behind: Iterable[str] = ()) -> None:
+    def start(
+        self,
+        graph: Graph,
+        inputs: Mapping[str, Any],
+        *,
+        behind: Iterable[str] = (),
+        own: Iterable[str] = (),
+    ) -> None:
         """From now on results of this graph are shown, besides older ones that are `behind`.
 
-        `inputs` are those of the run. To be called while the steps of the run before are known.
+        `inputs` are those of the run; `own` are pinned nodes that would give what is pinned, beside
+        those the run before tells of. To be called while the steps of that run are known.
         """
         behind = set(behind)
-        self._base = _unpinned(graph, self._own(graph, inputs, behind))
+        self._base = _unpinned(graph, self.own(graph, inputs, behind) | set(own))
         self._ran, self._inputs, self._behind = graph, dict(inputs), behind
         self._compared.clear()
 
-    def _own(self, graph: Graph, inputs: Mapping[str, Any], behind: set[str]) -> set[str]:
-        """Pinned nodes that would give what is pinned, as far as the run before tells."""
+    def own(self, graph: Graph, inputs: Mapping[str, Any], behind: Iterable[str] = ()) -> set[str]:
+        """Pinned nodes that would give what is pinned, as far as the run that is shown tells."""
         if self._base is None or self._ran is None or inputs != self._inputs:
             return set()
         pinned = {id_ for id_, spec in graph.nodes.items() if spec.pinned is not None}
@@ -54,7 +62,7 @@ class Freshness:
         held = {id_ for id_ in known if self._holds(graph, graph.nodes[id_])}
         free = _unpinned(graph, held)
         moved = touched(self._base, free, self._registry, holds=lambda s: self._holds(graph, s))
-        return held - moved - follow_from(behind & free.nodes.keys(), free)
+        return held - moved - follow_from(set(behind) & free.nodes.keys(), free)
 
     def ran(self, nodes: Iterable[str]) -> None:
         """These nodes have run with the graph that was started."""
@@ -87,6 +95,17 @@ class Freshness:
                 same = False
             known = self._compared[spec.id] = (step.outputs, spec.pinned, same)
         return known[2]
+
+
+def given_anyway(
+    graph: Graph, inputs: Mapping[str, Any], other: ExecutionView, registry: Registry
+) -> set[str]:
+    """Nodes pinned to what another run of the same inputs has them give, and they would now."""
+    if not other.graph:
+        return set()
+    freshness = Freshness(registry, {step.node_id: step for step in other.steps}.get)
+    freshness.start(Graph.parse(other.graph), other.input_data)
+    return freshness.own(graph, inputs)
 
 
 def _unpinned(graph: Graph, nodes: Iterable[str]) -> Graph:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.common import AsJson, Data, exits, finish, settings_of
+from app.documents.media import KINDS_IN_WORDS
 
 if TYPE_CHECKING:
     from app.commands.backend import Backend
@@ -25,7 +26,10 @@ JobId = Annotated[str, typer.Argument(help="Id of the job, as `ragloom jobs list
 
 def ingest(
     kb: Annotated[str, typer.Argument(help="Knowledge base, by id or name; made if new.")],
-    paths: Annotated[list[Path], typer.Argument(help="Files, folders and zip files.", exists=True)],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help=f"Files, folders and zip files: {KINDS_IN_WORDS}.", exists=True),
+    ],
     config: Annotated[
         list[str] | None,
         typer.Option(

@@ -103,6 +103,23 @@ MIMETYPES = {EPUB: EPUB, ODT: ODT, f"{ODT}-template": ODT, ODS: ODS, ODP: ODP}
 #: Types whose content is binary: a text under such a name is a mistake, not a document.
 BINARY = frozenset({PDF, DOCX, PPTX, XLSX, EPUB, ODT, ODS, ODP, *IMAGES})
 
+#: For people who have files: what kinds can be read, and the types of each.
+KINDS = {
+    "PDF": (PDF,),
+    "Office files": (DOCX, PPTX, XLSX, XLS, ODT, ODS, ODP, RTF),
+    "HTML": (HTML,),
+    "Markdown": (MARKDOWN, RST),
+    "LaTeX": (LATEX,),
+    "e-books": (EPUB,),
+    "mails": (EMAIL,),
+    "notebooks": (NOTEBOOK,),
+    "subtitles": (VTT, SRT),
+    "JSON": (JSON, JSON_LINES),
+    "text": (TEXT, CSV),
+    "images": tuple(sorted(IMAGES)),
+}
+KINDS_IN_WORDS = ", ".join(KINDS)
+
 #: For messages: what can be read.
 SUPPORTED = (
     "pdf, docx, pptx, xlsx, xls, odt, ods, odp, rtf, epub, html, md, rst, tex, ipynb, txt, csv, json, jsonl, "

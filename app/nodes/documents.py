@@ -78,9 +78,9 @@ class Files(Node["Files.Config"]):
 class Extract(Node["Extract.Config"]):
     """Read files into headings, paragraphs, lists and tables.
 
-    PDF, Office files, HTML, Markdown, e-books, mails, notebooks, JSON, text, and images with text
-    recognition on; page, slide and sheet numbers are kept. Each file is read in a process of its
-    own with limits, so that a broken one harms nothing else.
+    PDF, Office files, HTML, Markdown, LaTeX, e-books, mails, notebooks, subtitles, JSON, text, and
+    images with text recognition on; page, slide and sheet numbers are kept, and times of subtitles.
+    Each file is read in a process of its own with limits, so that a broken one harms nothing else.
     """
 
     type, version, title, family, icon = "extract", 1, "Extract text", "documents", "description"

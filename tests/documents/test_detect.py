@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 from app.documents import media
 from app.documents.detect import detect
 from app.documents.errors import DocumentError
+from app.nodes.documents import Extract
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def zipped(**members: str) -> bytes:
@@ -100,3 +104,20 @@ def test_pages_are_called_what_people_call_them(name: str, word: str) -> None:
 def test_only_some_files_have_pages_that_can_be_drawn() -> None:
     names = ("a.PDF", "a.tif", "a.pptx", "None")
     assert [name for name in names if media.drawable(name)] == ["a.PDF", "a.tif"]
+
+
+def test_what_is_read_is_told_completely_wherever_it_is_told() -> None:
+    """Pages and commands name kinds, errors extensions, the docs both."""
+    types = sorted(set(media.EXTENSIONS.values()))
+    assert sorted(one for kind in media.KINDS.values() for one in kind) == types
+    named = set(re.findall(r"[a-z]+", media.SUPPORTED))
+    ways = {one: {e[1:] for e, known in media.EXTENSIONS.items() if known == one} for one in types}
+    assert [one for one in types if not ways[one] & named] == []
+    how_to = (ROOT / "docs/how-to.md").read_text()
+    table = " ".join(re.findall(r"^\| ([^|]+) \|", how_to, re.MULTILINE))
+    assert [one for one in types if not ways[one] & set(re.findall(r"[a-z]+", table))] == []
+    assert Extract.__doc__ is not None
+    readme = (ROOT / "README.md").read_text()
+    for kind in {*media.KINDS} - {"Office files", "JSON", "text"}:
+        assert kind in readme, kind
+        assert kind in Extract.__doc__, kind

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from nicegui import events, ui
 
+from app.documents.media import KINDS_IN_WORDS
 from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.ingestion.service import LOCKED
@@ -69,8 +70,7 @@ class Begin:
             ).mark("begin-upload")
             self._zone = parts.drop_zone(
                 "Choose files, or drop them here",
-                f"PDF, Office files, HTML, Markdown, e-books, mails, notebooks, text or a zip of them; "
-                f"up to {limit} MB each.",
+                f"{KINDS_IN_WORDS}, or a zip of them; up to {limit} MB each.",
                 upload,
             )
             self._zone.classes(add="rl-begin-zone").props["autofocus"] = True

@@ -7,6 +7,7 @@ from typing import Any
 
 from nicegui import ui
 
+from app.documents.media import KINDS_IN_WORDS
 from app.services.container import Services
 from app.services.views import KnowledgeBaseHealth, KnowledgeBaseView
 from app.ui import parts, text
@@ -81,8 +82,7 @@ async def _build(services: Services) -> None:
         parts.empty(
             "menu_book",
             "No knowledge base yet",
-            "Drop your files and ask them, or make one first and fill it later: PDF, Office files, HTML, "
-            "Markdown, e-books, mails, notebooks, images or text.",
+            f"Drop your files and ask them, or make one first and fill it later: {KINDS_IN_WORDS}.",
         ),
     ):
         parts.primary("Ask my own files", lambda: ui.navigate.to("/begin"), icon="note_add")

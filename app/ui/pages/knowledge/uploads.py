@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from nicegui import background_tasks, events, ui
 
+from app.documents.media import KINDS_IN_WORDS
 from app.engine.problems import RagloomError
 from app.services.container import Services
 from app.services.ingestion.service import LOCKED, IncomingFile
@@ -62,8 +63,7 @@ class Uploads:
         ).mark("upload")
         parts.drop_zone(
             "Add documents",
-            "Drop files, folders or zip files here, or click. PDF, Office files, HTML, Markdown, "
-            f"e-books, mails, notebooks, images, text; up to {limit} MB each.",
+            f"Drop files, folders or zip files here, or click. {KINDS_IN_WORDS}; up to {limit} MB each.",
             upload,
         )
         # It lies over the page: the documents stay where they are while files come and go.

@@ -75,6 +75,14 @@ async def test_export_and_import_lose_nothing(client: httpx.AsyncClient) -> None
     assert first.json()["vendor"] == {"note": "kept"}
 
 
+async def test_a_workflow_as_it_is_handed_out_is_taken_again(client: httpx.AsyncClient) -> None:
+    got = (await client.get(f"{WF}/{await make(client)}")).json()
+    copied = (await client.get(f"{WF}/{await make(client, got)}")).json()
+    assert copied["graph"] == got["graph"]
+    checked = await client.post(f"{WF}/validate", json={"graph": got["graph"]})
+    assert checked.json() == {"valid": True, "problems": []}
+
+
 async def test_executing_answers_outputs_and_steps(client: httpx.AsyncClient) -> None:
     workflow = await make(client)
     ran = await client.post(f"{WF}/{workflow}/execute", json={"input_data": {"text": "hi"}})
@@ -132,10 +140,10 @@ async def test_events_of_a_run_are_streamed_and_replayed(client: httpx.AsyncClie
     for stream in streams:
         assert stream.headers["content-type"].startswith("text/event-stream")
         blocks = [block for block in stream.text.split("\n\n") if block]
-        events = []
-        for number, block in enumerate(blocks, 1):
+        events, ids = [], []
+        for block in blocks:
             lines = dict(line.split(": ", 1) for line in block.splitlines())
-            assert lines["id"] == str(number)
+            ids.append(lines["id"])
             data = json.loads(lines["data"])
             assert data["kind"] == lines["event"]
             events.append(data)
@@ -143,6 +151,16 @@ async def test_events_of_a_run_are_streamed_and_replayed(client: httpx.AsyncClie
         assert events[-1]["kind"] == "run_finished"
         assert events[-1]["outputs"] == {"said": {"text": "hello"}}
         assert [e["node_id"] for e in events if e["kind"] == "node_finished"] == ["text", "output"]
+        # Whoever was cut off gets the rest under the same ids, and nothing after the last.
+        for place, last in enumerate(ids, 1):
+            rest = await client.get(f"{RUNS}/{run_id}", headers={**accept, "Last-Event-ID": last})
+            assert [b for b in rest.text.split("\n\n") if b] == blocks[place:]
+            assert rest.status_code == (204 if last == ids[-1] else 200)
+        assert len(set(ids)) == len(ids)
+    for unknown in ("3", "no-1", f"{ids[0].partition('-')[0]}-99", "-", "ö-²"):
+        headers = {**accept, "Last-Event-ID": unknown.encode("latin-1")}
+        anew = await client.get(f"{RUNS}/{run_id}", headers=headers)
+        assert anew.text == streams[1].text
 
 
 async def test_a_workflow_that_is_not_kept_can_run(client: httpx.AsyncClient) -> None:

@@ -66,3 +66,59 @@ async def test_circles(check: Any, stored: Any) -> None:
     assert await check(runs({"workflow": "b"})) == circle
     # The same one twice is none.
     assert await check(runs({"workflow": "plain"}, {"workflow": "plain"})) == []
+
+
+def upper() -> dict[str, Any]:
+    """A workflow with an inlet “item” and a result “loud”, as one would write it by hand."""
+    compute = {"results": [{"name": "loud", "expression": "value.text | upper"}]}
+    return {
+        "directed": True,
+        "multigraph": True,
+        "graph": {"format": "ragloom/1", "name": "upper"},
+        "nodes": [
+            {"id": "in", "type": "inlet", "version": 1, "config": {"name": "item"}},
+            {"id": "do", "type": "compute", "version": 1, "config": compute},
+            {"id": "out", "type": "output", "version": 1, "config": {"name": "loud"}},
+        ],
+        "edges": [
+            {"source": "in", "target": "do", "key": "value>value"},
+            {"source": "do", "target": "out", "key": "loud>value"},
+        ],
+    }
+
+
+@pytest.mark.parametrize("inside", ["embedded", "stored", "deeper"])
+async def test_a_file_that_leaves_the_ports_of_an_inner_workflow_out_gets_them(inside: str) -> None:
+    registry = Registry()
+    register_all(registry)
+
+    async def read(name: str, revision: int | None) -> tuple[dict[str, Any], int]:
+        assert (name, revision) == ("upper", 3)
+        return upper(), 3
+
+    body: dict[str, Any] = {"workflow": "upper", "revision": 3}
+    if inside != "stored":
+        body = {"graph": upper()}
+    data = runs(body)
+    if inside == "deeper":
+        inlet = {"id": "in", "type": "inlet", "version": 1, "config": {"name": "item"}}
+        out = {"id": "out", "type": "output", "version": 1, "config": {"name": "loud"}}
+        data["nodes"] += [inlet, out]
+        data["edges"] += [
+            {"source": "in", "target": "w0", "key": "value>item"},
+            {"source": "w0", "target": "out", "key": "loud>value"},
+        ]
+        data = runs({"graph": data})
+    graph = Graph.parse(data)
+    await SubWorkflows(registry, read).complete(graph)
+    interface = graph.nodes["w0"].config["body"]["interface"]
+    assert interface == {
+        "inputs": [{"name": "item", "type": "Any", "required": True}],
+        "outputs": [{"name": "loud", "type": "Json"}],
+    }
+    ready = graph.dump()
+    await SubWorkflows(registry, read).complete(graph)
+    assert graph.dump() == ready
+    graph.nodes["w0"].config["body"]["interface"]["outputs"] = []
+    await SubWorkflows(registry, read).complete(graph)
+    assert graph.nodes["w0"].config["body"]["interface"]["outputs"] == []

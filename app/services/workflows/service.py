@@ -70,7 +70,8 @@ class WorkflowService:
             graph, notes = seed_form.convert(decoded, self._registry)
             await self._check_models(graph)
         else:
-            graph, notes = await call(self._read_file, decoded)
+            graph, notes = await call(self._read_file, _unwrapped(decoded))
+        await SubWorkflows(self._registry, self.graph).complete(graph)
         return graph.dump(), notes
 
     async def create(self, definition: Mapping[str, Any], *, author: str = "") -> WorkflowView:
@@ -210,6 +211,12 @@ class WorkflowService:
             view = _view(workflow, newest.graph)
             views.append(view.model_copy(update={"graph": None, "last_run": last}))
         return Page(items=views, total=total)
+
+
+def _unwrapped(data: Any) -> Any:
+    """The file where it comes as this server hands it out: under “graph”, with facts around it."""
+    inside = data.get("graph") if isinstance(data, dict) and "nodes" not in data else None
+    return inside if isinstance(inside, dict) and "nodes" in inside else data
 
 
 def _refuse_constant(name: str) -> Any:

@@ -1,11 +1,11 @@
-"""Whether the stored workflows that a graph runs inside its nodes are there, and end."""
+"""Workflows inside nodes: their ports where a file leaves them out, and whether they are there, and end."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
-from app.engine.body import SETTING
+from app.engine.body import SETTING, interface_of
 from app.engine.graph import Graph, NodeSpec
 from app.engine.problems import InvalidWorkflow, Problem, RagloomError
 from app.engine.registry import Registry
@@ -25,6 +25,32 @@ class SubWorkflows:
         self._registry = registry
         self._read = read
         self._sound: set[Named] = set()
+
+    async def complete(self, graph: Graph, depth: int = 0) -> None:
+        """Write down what each workflow inside takes and gives, where the settings do not say it.
+
+        The ports of a node follow from that; files written by hand or by a program leave it out.
+        What is wrong with a workflow inside is told by `problems` and by validation.
+        """
+        for spec in graph.nodes.values():
+            cls, body = self._registry.get(spec.type), spec.config.get(SETTING)
+            if cls is None or not cls.has_body or not isinstance(body, dict) or not _lacks(body):
+                continue
+            held, name, revision = body.get("graph"), body.get("workflow"), body.get("revision")
+            try:
+                if isinstance(held, Mapping) and depth < _DEEPEST:
+                    inside = Graph.parse(held)
+                    await self.complete(inside, depth + 1)
+                    body["graph"] = inside.dump()
+                elif not held and isinstance(name, str) and name:
+                    number = revision if isinstance(revision, int) else None
+                    inside = Graph.parse((await self._read(name, number))[0])
+                else:
+                    continue
+            except RagloomError:
+                continue
+            if not _told(body):
+                body["interface"] = interface_of(inside, self._registry).model_dump(mode="json")
 
     async def problems(self, graph: Graph, workflow_id: str = "") -> list[Problem]:
         """Problems of nodes that run a stored workflow; `workflow_id` is the graph's own."""
@@ -84,3 +110,21 @@ class SubWorkflows:
                     yield from self._named(inner, depth + 1)
         elif isinstance(name, str) and name:
             yield name, revision if isinstance(revision, int) else None
+
+
+def _told(body: Mapping[str, Any]) -> bool:
+    """Whether its settings name ports; any other shape than a mapping is a problem told there."""
+    ports = body.get("interface")
+    return ports is not None and (not isinstance(ports, Mapping) or any(ports.values()))
+
+
+def _lacks(body: Any, depth: int = 0) -> bool:
+    """Whether settings that hold a workflow, or those of one inside it, name no ports."""
+    if not isinstance(body, Mapping) or depth > _DEEPEST:
+        return False
+    held = body.get("graph")
+    nodes = held.get("nodes") if isinstance(held, Mapping) else None
+    configs = [n.get("config") for n in nodes or () if isinstance(n, Mapping)]
+    return not _told(body) or any(
+        _lacks(config.get(SETTING), depth + 1) for config in configs if isinstance(config, Mapping)
+    )

@@ -17,9 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.deps import Key, Limit, Offset, Svc, part, wants_events
 from app.api.problems import Door
-from app.api.sse import event_stream
+from app.api.sse import Sent, event_stream, last_event_id
 from app.engine.graph import Graph
-from app.services.chats.service import MAX_COMMENT_CHARS, MAX_QUESTION_CHARS, Visitor
+from app.services.chats.service import (
+    LAST_EVENT,
+    MAX_COMMENT_CHARS,
+    MAX_QUESTION_CHARS,
+    Visitor,
+)
 from app.services.chats.views import (
     MAX_ORIGINS,
     ChatLinkView,
@@ -136,20 +141,24 @@ def _messages(target: APIRouter, prefix: str, who: Callable[..., Any]) -> None:
         follow = services.chats.follow(visitor, chat_id, begun.message_id)
         if wants_events(request):
             return event_stream(_events(begun, follow))
-        async for name, data in follow:
+        async for name, data, _ in follow:
             if name == "message":
                 return data
         return begun
 
     @target.get(f"{prefix}/chats/{{chat_id}}/messages/{{message_id}}/events")
     async def follow_message(
-        chat_id: str, message_id: str, services: Svc, visitor: Who
+        chat_id: str, message_id: str, request: Request, services: Svc, visitor: Who
     ) -> Response:
-        """Events of an answer that is on its way; of one that is there, only `message`."""
+        """Events of an answer that is on its way; of one that is there, only `message`.
+
+        With the header `Last-Event-ID`, only those that came after that one; 204 after the last.
+        """
         # What does not exist has to be said before the stream begins.
         await services.chats.message(visitor, chat_id, message_id)
-        follow = services.chats.follow(visitor, chat_id, message_id)
-        return event_stream(_events(None, follow))
+        last_id = last_event_id(request)
+        follow = services.chats.follow(visitor, chat_id, message_id, last_id)
+        return event_stream(None if last_id == LAST_EVENT else _events(None, follow))
 
     @target.post(f"{prefix}/chats/{{chat_id}}/messages/{{message_id}}/stop")
     async def stop(chat_id: str, message_id: str, services: Svc, visitor: Who) -> MessageView:
@@ -165,12 +174,12 @@ def _messages(target: APIRouter, prefix: str, who: Callable[..., Any]) -> None:
 
 
 async def _events(
-    begun: MessageView | None, follow: AsyncIterator[tuple[str, dict[str, Any]]]
-) -> AsyncIterator[tuple[str, BaseModel]]:
+    begun: MessageView | None, follow: AsyncIterator[tuple[str, dict[str, Any], str]]
+) -> AsyncIterator[Sent]:
     if begun is not None:
-        yield "begin", begun
-    async for name, data in follow:
-        yield name, Said(**data)
+        yield "begin", begun, ""
+    async for name, data, event_id in follow:
+        yield name, Said(**data), event_id
 
 
 for _target, _prefix, _who in (

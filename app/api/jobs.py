@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.deps import Key, Limit, Offset, Svc, wants_events
 from app.api.problems import Door
-from app.api.sse import event_stream
+from app.api.sse import Sent, event_stream, last_event_id
 from app.services.container import Services
 from app.services.threads import call
 from app.services.views import JobStatus, JobView, Page, TaskView
@@ -48,11 +48,13 @@ async def get_job(job_id: str, request: Request, services: Svc) -> Response:
     """A job with its files and its progress.
 
     With `Accept: text/event-stream`: `document` with the state of each file as it changes,
-    `progress` with the job without its files, and at the end `job` with everything.
+    `progress` with the job without its files, and at the end `job` with everything. It begins
+    with the state of every file, after `Last-Event-ID` too; where that was the end, it is 204.
     """
     job = await services.ingest.job(job_id)
     if wants_events(request):
-        return event_stream(_events(services, job_id))
+        heard = job.finished_at is not None and last_event_id(request) == _end_of(job)
+        return event_stream(None if heard else _events(services, job_id))
     # Thousands of files take a while to write down: elsewhere.
     return Response(await call(job.model_dump_json), media_type="application/json")
 
@@ -94,7 +96,13 @@ async def reprocess(kb: str, body: Reprocess, services: Svc, key: Key) -> JobVie
     )
 
 
-async def _events(services: Services, job_id: str) -> AsyncIterator[tuple[str, BaseModel]]:
+async def _events(services: Services, job_id: str) -> AsyncIterator[Sent]:
     async for view in services.ingest.follow(job_id):
-        yield ("document" if isinstance(view, TaskView) else "progress"), view
-    yield "job", await services.ingest.job(job_id)
+        yield ("document" if isinstance(view, TaskView) else "progress"), view, ""
+    job = await services.ingest.job(job_id)
+    yield "job", job, _end_of(job)
+
+
+def _end_of(job: JobView) -> str:
+    """Id of the last event: a job that is tried again ends once more."""
+    return f"end-{job.finished_at}"

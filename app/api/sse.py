@@ -1,4 +1,8 @@
-"""Server-sent events, with a sign of life while nothing happens."""
+"""Server-sent events, with a sign of life while nothing happens.
+
+Each has an id. A client that was cut off names the last one it got (`Last-Event-ID`): what is kept
+of the past goes on after it, everything else begins with the state as it is.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,28 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from fastapi.responses import StreamingResponse
+from fastapi import Request
+from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel
 
 #: Proxies drop connections that are silent for longer.
 _ALIVE_S = 15.0
+#: Name, data, and id; without an id, the number of the event in its stream, which says nothing to
+#: the next stream.
+Sent = tuple[str, BaseModel, str]
+
+
+def last_event_id(request: Request) -> str:
+    """The id of the last event that the client got; empty where it begins."""
+    return request.headers.get("last-event-id", "").strip()
 
 
 def event_stream(
-    source: AsyncIterator[tuple[str, BaseModel]], headers: dict[str, str] | None = None
-) -> StreamingResponse:
-    """Stream (name, data) pairs as events, numbered from 1."""
+    source: AsyncIterator[Sent] | None, headers: dict[str, str] | None = None
+) -> Response:
+    """Stream events; without any to come, tell the client not to ask again."""
+    if source is None:
+        return Response(status_code=204, headers=headers)
     return StreamingResponse(
         _encoded(source),
         media_type="text/event-stream",
@@ -24,9 +39,9 @@ def event_stream(
     )
 
 
-async def _encoded(source: AsyncIterator[tuple[str, BaseModel]]) -> AsyncIterator[bytes]:
+async def _encoded(source: AsyncIterator[Sent]) -> AsyncIterator[bytes]:
     number = 0
-    pending: asyncio.Task[tuple[str, BaseModel]] | None = None
+    pending: asyncio.Task[Sent] | None = None
     try:
         while True:
             if pending is None:
@@ -36,13 +51,14 @@ async def _encoded(source: AsyncIterator[tuple[str, BaseModel]]) -> AsyncIterato
                 yield b": still here\n\n"
                 continue
             try:
-                name, data = pending.result()
+                name, data, given = pending.result()
             except StopAsyncIteration:
                 return
             finally:
                 pending = None
             number += 1
-            yield f"id: {number}\nevent: {name}\ndata: {data.model_dump_json()}\n\n".encode()
+            head = f"id: {given or number}\nevent: {name}\n"
+            yield f"{head}data: {data.model_dump_json()}\n\n".encode()
     finally:
         if pending is not None:
             pending.cancel()
@@ -52,5 +68,5 @@ async def _encoded(source: AsyncIterator[tuple[str, BaseModel]]) -> AsyncIterato
             await source.aclose()
 
 
-async def _next(source: AsyncIterator[tuple[str, BaseModel]]) -> tuple[str, BaseModel]:
+async def _next(source: AsyncIterator[Sent]) -> Sent:
     return await anext(source)

@@ -22,11 +22,12 @@ from app.api.deps import (
     wants_events,
 )
 from app.api.problems import Door
-from app.api.sse import event_stream
+from app.api.sse import Sent, event_stream, last_event_id
 from app.engine.options import RunOptions
 from app.engine.problems import InvalidWorkflow, Problem
 from app.services.container import Services
 from app.services.runs.outputs import execution_data
+from app.services.runs.told import Stream
 from app.services.views import ExecutionView, Page, StepView, WorkflowView
 
 router = APIRouter(tags=["Workflows"], route_class=Door)
@@ -245,7 +246,7 @@ async def followed(run_id: str, request: Request, services: Services) -> Respons
     """Answer with a run as the client prefers: at its end, at once, or event by event."""
     place = {"Location": f"/api/v1/workflow_executions/{run_id}"}
     if wants_events(request):
-        return event_stream(_run_events(services, run_id), place)
+        return event_stream(await _run_events(services, run_id), place)
     if wants_async(request):
         run = await services.runs.get(run_id)
     else:
@@ -266,10 +267,13 @@ async def list_executions(
 
 @router.get("/workflow_executions/{execution_id}", response_model=Execution)
 async def get_execution(execution_id: str, request: Request, services: Svc) -> Response:
-    """A run as it is now; with `Accept: text/event-stream`, its events from the beginning."""
+    """A run as it is now; with `Accept: text/event-stream`, its events from the beginning.
+
+    With the header `Last-Event-ID`, only those that came after that one; 204 after the last.
+    """
     run = await services.runs.get(execution_id)
     if wants_events(request):
-        return event_stream(_run_events(services, execution_id))
+        return event_stream(await _run_events(services, execution_id, last_event_id(request)))
     return JSONResponse(execution(run).model_dump(mode="json"))
 
 
@@ -284,9 +288,16 @@ def execution(run: ExecutionView) -> Execution:
     return Execution(**execution_data(run))
 
 
-async def _run_events(services: Services, run_id: str) -> AsyncIterator[tuple[str, BaseModel]]:
-    async for event in services.runs.watch(run_id):
-        yield event.kind, event
+async def _run_events(
+    services: Services, run_id: str, last_id: str = ""
+) -> AsyncIterator[Sent] | None:
+    stream = await services.runs.follow(run_id, last_id)
+    return None if stream is None else _sent(stream)
+
+
+async def _sent(stream: Stream) -> AsyncIterator[Sent]:
+    async for event_id, event in stream:
+        yield event.kind, event, event_id
 
 
 async def _saved(services: Services, view: WorkflowView, notes: list[str]) -> WorkflowSaved:

@@ -100,6 +100,8 @@ async def test_an_answer_comes_as_events(client: httpx.AsyncClient, workflow: st
     assert said[-1][1]["status"] == "done"
     again = await client.get(f"{chats}/{chat}/messages/{said[-1][1]['message_id']}/events")
     assert [name for name, _ in events(again.text)] == ["message"]
+    heard = await client.get(again.request.url, headers={"Last-Event-ID": "end"})
+    assert (heard.status_code, heard.text) == (204, "")
     for nothing in (f"{chat}/messages/none", "none/messages/none"):
         lost = await client.get(f"{chats}/{nothing}/events")
         assert (lost.status_code, lost.json()["error"]["code"]) == (404, "not_found")

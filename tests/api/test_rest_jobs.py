@@ -49,6 +49,13 @@ async def test_a_job_is_listed_followed_and_tried_again(client: httpx.AsyncClien
     again = (await client.post(f"{JOBS}/{job}/retry")).json()
     assert [r["status"] for r in again["results"]][:2] == ["success", "success"]
     assert [event async for event in events(client, job)][-1][1]["progress"]["failed"] == 1
+    # Whoever heard of its end is told nothing more; an end before it was tried again is not that.
+    accept = {"Accept": "text/event-stream"}
+    stream = await client.get(f"{JOBS}/{job}", headers=accept)
+    last = [line[4:] for line in stream.text.splitlines() if line.startswith("id: ")][-1]
+    for known, status in ((last, 204), ("1", 200), ("end-2020-01-01T00:00:00Z", 200)):
+        headers = {**accept, "Last-Event-ID": known}
+        assert (await client.get(f"{JOBS}/{job}", headers=headers)).status_code == status
     for what in ("pause", "resume"):
         refused = await client.post(f"{JOBS}/{job}/{what}")
         assert refused.status_code == 409

@@ -129,8 +129,53 @@ async def test_whoever_watches_late_hears_of_progress_once(place: Place) -> None
     log.emit(NodeProgress(run_id="r", node_id="other", done=1, total=2))
     await log.close()
     log.end(RunFinished(run_id="r", status="completed", duration_ms=1))
-    progress = [e for e in [e async for e in log.follow()] if isinstance(e, NodeProgress)]
+    progress = [e async for _, e in log.follow() if isinstance(e, NodeProgress)]
     assert [(e.node_id, e.done) for e in progress] == [("map", 999), ("other", 1)]
+    # Whoever heard of an earlier one hears of the last.
+    ids = [event_id async for event_id, _ in log.follow()]
+    early = ids[0].replace("-1000", "-500")
+    assert [event_id async for event_id, _ in log.follow(early)] == ids
+    assert [event_id async for event_id, _ in log.follow(ids[0])] == ids[1:]
+
+
+async def told(place: Place, run_id: str, last_id: str = "") -> list[tuple[str, Event]] | None:
+    stream = await place.runs.follow(run_id, last_id)
+    return None if stream is None else [item async for item in stream]
+
+
+async def test_whoever_was_cut_off_gets_what_came_after(place: Place, tmp_path: Path) -> None:
+    run_id = await place.runs.start(graph=workflow(text="one two three", seconds=0.3))
+    stream = await place.runs.follow(run_id)
+    assert stream is not None
+    first: list[tuple[str, Event]] = []
+    async for event_id, event in stream:
+        first.append((event_id, event))
+        if isinstance(event, TokenEvent) and event.text == "two":
+            break
+    live = await told(place, run_id, first[-1][0])
+    assert live is not None
+    assert [e.text for _, e in live if isinstance(e, TokenEvent)] == ["three"]
+    assert isinstance(live[-1][1], RunFinished)
+    # After its end the same holds for a while.
+    for number, (event_id, _) in enumerate(first + live, 1):
+        assert await told(place, run_id, event_id) == ((first + live)[number:] or None)
+    # What is kept for long has ids of its own.
+    whole = await told(place, run_id)
+    assert whole is not None
+    assert not any(isinstance(event, TokenEvent) for _, event in whole)
+    for number, (event_id, _) in enumerate(whole, 1):
+        assert await told(place, run_id, event_id) == (whole[number:] or None)
+    later = opened(tmp_path)
+    assert await told(later, run_id, first[-1][0]) == whole
+    assert await told(later, run_id, whole[-2][0]) == whole[-1:]
+    later.db.close()
+
+
+async def test_a_large_run_is_told_anew_to_whoever_was_cut_off(place: Place) -> None:
+    run_id = await place.runs.start(graph=workflow(text="ab" * 200_000))
+    live = await told(place, run_id)
+    assert live is not None
+    assert await told(place, run_id, live[-1][0]) == await told(place, run_id)
 
 
 async def test_a_run_that_cannot_be_written_spoils_no_other(place: Place) -> None:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Id of the last event of an answer.
+LAST_EVENT = "end"
 MAX_QUESTION_CHARS = 4_000
 MAX_COMMENT_CHARS = 2_000
 MAX_MESSAGES = 400
@@ -160,21 +162,29 @@ class ChatService:
         return _told(visitor, message_view(answer))
 
     async def follow(
-        self, visitor: Visitor, chat_id: str, message_id: str
-    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """What happens to an answer: (token | waiting, data) …, and (message, MessageView) last."""
+        self, visitor: Visitor, chat_id: str, message_id: str, last_id: str = ""
+    ) -> AsyncIterator[tuple[str, dict[str, Any], str]]:
+        """What happens to an answer, each with an id: (token | waiting, data, id) …, and last
+        (message, MessageView, LAST_EVENT).
+
+        With `last_id`, what comes after the one of that id, as far as it is known.
+        """
         message = await self.message(visitor, chat_id, message_id)
         if message.status == "running" and message.execution_id:
-            async for event in self._runs.watch(message.execution_id):
-                if isinstance(event, TokenEvent):
-                    yield "token", {"text": event.text}
-                elif isinstance(event, NodeWaiting):
-                    yield "waiting", {}
+            stream = await self._runs.follow(message.execution_id, last_id)
+            if stream is not None:
+                async for event_id, event in stream:
+                    if isinstance(event, TokenEvent):
+                        yield "token", {"text": event.text}, event_id
+                    elif isinstance(event, NodeWaiting):
+                        yield "waiting", {}, event_id
             settling = self._settling.get(message_id)
             if settling is not None:
                 await asyncio.wait([settling])
         final = await self.message(visitor, chat_id, message_id)
-        yield "message", _told(visitor, final).model_dump(mode="json")
+        # A server that stops may leave an answer on its way.
+        over = LAST_EVENT if final.status != "running" else ""
+        yield "message", _told(visitor, final).model_dump(mode="json"), over
 
     async def stop(self, visitor: Visitor, chat_id: str, message_id: str) -> MessageView:
         """Stop answering."""

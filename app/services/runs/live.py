@@ -20,6 +20,7 @@ from app.services.runs.cache import RunCache
 from app.services.runs.ends import RunEnds
 from app.services.runs.execution import Execution, Floor, Observer, Order
 from app.services.runs.options import world_for
+from app.services.runs.told import JustEnded
 from app.services.runs.watch import RunWatch
 from app.services.runs.writer import RunWriter
 from storage.run_writes import RunChange
@@ -74,6 +75,8 @@ class LiveRuns:
         self._cache = RunCache(runs, registry, limits.cache_mb * 1024 * 1024)
         self._watch = RunWatch(limits.memory_mb)
         self._runs: dict[str, Execution] = {}
+        #: What was told of runs that have just ended.
+        self.just_ended = JustEnded()
         #: Every run that begins here, for pages that show its workflow.
         self.begun: Broadcast[Begun] = Broadcast()
         #: Called with every event of every run, after it was stored.
@@ -175,7 +178,7 @@ class LiveRuns:
             usage=sums[0],
             saved=sums[1],
         )
-        execution = Execution(order, self._floor, self._runs.__delitem__)
+        execution = Execution(order, self._floor, self._over)
         self.begun.publish(run.id, Begun(run.id, run.workflow_id, run.trigger))
         self._runs[run.id] = execution
         runner = Runner(
@@ -186,6 +189,9 @@ class LiveRuns:
             watch=self._watch,
         )
         execution.launch(runner)
+
+    def _over(self, run_id: str) -> None:
+        self.just_ended.keep(run_id, self._runs.pop(run_id).log.told())
 
     async def cancelled(self, run_id: str) -> None:
         """Write down that a run which is not under way was cancelled."""

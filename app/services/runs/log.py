@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from app.engine.events import Event, NodeProgress, TokenEvent
+from app.services.runs.told import Stream, Told, id_of, place_of
 
 #: Stores what has to survive; called with events in order, outside the event loop's thread.
 Store = Callable[[Sequence[Event]], Awaitable[None]]
@@ -20,6 +22,8 @@ class RunLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        #: What the ids of its events begin with; another log of the same run has another.
+        self._name = secrets.token_hex(4)
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._arrived: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -70,15 +74,22 @@ class RunLog:
 
         self._writer.add_done_callback(check)
 
-    async def follow(self) -> AsyncIterator[Event]:
-        """Every event from the first one on, until the run ends; of progress, the latest."""
-        position = 0
+    def told(self) -> Told:
+        """All of it, once the run has ended."""
+        return Told(self._name, self._published)
+
+    async def follow(self, last_id: str = "") -> Stream:
+        """Events with their ids until the run ends, from the one after `last_id` on.
+
+        Without an id of this log, from the first one on; of progress, the latest.
+        """
+        position = min(place_of(self._name, last_id), len(self._published))
         while True:
             while position < len(self._published):
                 event = self._published[position]
                 position += 1
                 if event is not None:
-                    yield event
+                    yield id_of(self._name, position), event
             if self._closed:
                 return
             await self._changed.wait()

@@ -17,11 +17,12 @@ from app.engine.registry import Registry
 from app.services.runs.approvals import ApprovalDesk
 from app.services.runs.durable import Durability
 from app.services.runs.execution import Observer
-from app.services.runs.history import execution_view, past_events, step_view
+from app.services.runs.history import execution_view, step_view
 from app.services.runs.live import LiveRuns, RunLimits
 from app.services.runs.options import dump_options, repeated, unread_inputs
 from app.services.runs.past import PastRuns
 from app.services.runs.taking_up import TakingUp
+from app.services.runs.told import Stream, told_of
 from app.services.threads import call, see_through
 from app.services.views import ExecutionView, Page, StepView
 from app.services.workflows.service import WorkflowService
@@ -289,15 +290,24 @@ class RunService:
 
     async def watch(self, run_id: str) -> AsyncIterator[Event]:
         """Events of a run from its beginning until it ends; of a past run, as they are kept."""
+        stream = await self.follow(run_id)
+        assert stream is not None  # every run has a beginning
+        async for _, event in stream:
+            yield event
+
+    async def follow(self, run_id: str, last_id: str = "") -> Stream | None:
+        """Events of a run, each with an id: all, or those after the one that is `last_id`.
+
+        None where nothing comes after it. An id from before a restart of the server, or of a run
+        that has ended since, may be unknown: then everything comes again. Raises NotFound.
+        """
         while self._taking_up.expects(run_id):  # noqa: ASYNC110  # for a moment, after a start
             await asyncio.sleep(0.1)  # the server has just started, and goes on with it soon
         execution = self._live.get(run_id)
-        if execution is None:
-            for event in past_events(await self.get(run_id)):
-                yield event
-            return
-        async for event in execution.log.follow():
-            yield event
+        if execution is not None:
+            return execution.log.follow(last_id)
+        told = self._live.just_ended.get(run_id, last_id) or told_of(await self.get(run_id))
+        return told.after(last_id)
 
     # -- reading ----------------------------------------------------------------------------
 

@@ -1,0 +1,93 @@
+"""What watchers of a run were told, under ids: whoever was cut off goes on where that was."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from app.engine.events import Event
+from app.engine.weight import weigh
+from app.services.runs.history import past_events
+from app.services.views import ExecutionView
+
+#: Runs whose events are kept for a while after their end: how many, how long, and how large.
+_MOST = 64
+_KEPT_S = 60.0
+_MAX_BYTES = 256 * 1024
+
+#: Events in order, each with its id.
+Stream = AsyncIterator[tuple[str, Event]]
+
+
+def id_of(log: str, place: int) -> str:
+    """The id of the event at a place of a log, counted from 1."""
+    return f"{log}-{place}"
+
+
+def place_of(log: str, last_id: str) -> int:
+    """How many events of a log are known to whoever got `last_id`; none by an id of another."""
+    name, _, place = last_id.rpartition("-")
+    known = name == log and place.isascii() and place.isdecimal() and len(place) < 10
+    return int(place) if known else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The events of a run that is over; None stands where one was replaced by a later one."""
+
+    name: str
+    events: Sequence[Event | None]
+
+    def knows(self, last_id: str) -> bool:
+        """Whether `last_id` is one of its ids."""
+        return 0 < place_of(self.name, last_id) <= len(self.events)
+
+    def after(self, last_id: str) -> Stream | None:
+        """What follows `last_id`: everything, if that is none of its ids; None for nothing."""
+        place = place_of(self.name, last_id) if self.knows(last_id) else 0
+        return self._from(place) if place < len(self.events) else None
+
+    async def _from(self, place: int) -> Stream:
+        for number, event in enumerate(self.events[place:], place + 1):
+            if event is not None:
+                yield id_of(self.name, number), event
+
+
+def told_of(run: ExecutionView) -> Told:
+    """The events that a run of the history would have sent."""
+    # A run that was resumed tells something else than before: its ids must not be the same.
+    state = "\n".join([run.status, *(f"{step.node_id} {step.status}" for step in run.steps)])
+    return Told(f"past{zlib.crc32(state.encode()):08x}", list(past_events(run)))
+
+
+class JustEnded:
+    """What was told of runs that have just ended, with all that the history does not keep.
+
+    Belongs to the event loop. Of large runs nothing is kept here: those who come back to one are
+    told everything anew.
+    """
+
+    def __init__(self) -> None:
+        self._told: OrderedDict[str, Told] = OrderedDict()
+
+    def keep(self, run_id: str, told: Told) -> None:
+        """Keep it for a minute."""
+        if weigh(told.events, _MAX_BYTES) > _MAX_BYTES:
+            return
+        self._told[run_id] = told
+        self._told.move_to_end(run_id)
+        while len(self._told) > _MOST:
+            self._told.popitem(last=False)
+        asyncio.get_running_loop().call_later(_KEPT_S, self._drop, run_id, told)
+
+    def get(self, run_id: str, last_id: str) -> Told | None:
+        """What was told of a run, if `last_id` is from there."""
+        told = self._told.get(run_id)
+        return told if told is not None and told.knows(last_id) else None
+
+    def _drop(self, run_id: str, told: Told) -> None:
+        if self._told.get(run_id) is told:
+            del self._told[run_id]

@@ -53,12 +53,12 @@ async def test_waiting_for_a_person_takes_no_slot_and_no_time():
     desk = Desk()
     bench = BodyBench(concurrency=1, approvals=desk)
     graph = make_graph(
-        {"d": {"type": "decide", "timeout_s": 0.05}, "s": "say"}, "", {"out": ("d", "text")}
+        {"d": {"type": "decide", "timeout_s": 0.5}, "s": "say"}, "", {"out": ("d", "text")}
     )
     run = asyncio.create_task(bench.go(graph))
     while not (desk.asked and "s" in bench.world.runs):
         await asyncio.sleep(0.001)
-    await asyncio.sleep(0.15)
+    await asyncio.sleep(0.6)
     desk.decided.set()
     last = await run
     assert last.outputs == {"out": {"text": "True by Ann"}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import threading
 import time
 
 import networkx as nx
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from toy_nodes import Bench, make_graph
 
-from app.engine import visit
+from app.engine import slots, visit
 from app.engine.events import Event
 from app.engine.graph import EdgeSpec, Graph, NodeSpec
 from app.engine.problems import InvalidWorkflow, RagloomError
@@ -28,6 +29,28 @@ def bench() -> Bench:
 @pytest.fixture
 def quick_retries(monkeypatch):
     monkeypatch.setattr(visit, "BACKOFF_S", 0.001)
+
+
+@pytest.fixture
+def held_threads(monkeypatch):
+    """Threads that sleep do so until the test lets them go, however slow the machine is."""
+    over = threading.Event()
+    monkeypatch.setattr(time, "sleep", lambda seconds: over.wait(60))
+    return over
+
+
+async def until(holds) -> None:
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.001)
+
+
+async def end(running: asyncio.Task) -> None:
+    """Cancel a run, which waits for nothing that takes longer."""
+    running.cancel()
+    async with asyncio.timeout(20):
+        with pytest.raises(asyncio.CancelledError):
+            await running
 
 
 def work(**config) -> dict:
@@ -79,19 +102,19 @@ async def test_without_payloads_events_carry_no_values():
 async def test_a_node_starts_when_its_own_inputs_are_there(bench):
     """`after` waits for `quick` alone, not for `slow` of the same level."""
     graph = make_graph(
-        {"quick": work(), "slow": work(seconds=0.3), "after": "upper"}, "quick.text>after.text"
+        {"quick": work(), "slow": work(seconds=60), "after": "upper"}, "quick.text>after.text"
     )
-    await bench.run(graph)
-    order = [e.node_id for e in bench.events if e.kind == "node_finished"]
-    assert order == ["quick", "after", "slow"]
+    running = asyncio.create_task(bench.run(graph))
+    await until(lambda: "after" in bench.events.of("node_finished"))
+    assert set(bench.events.ended()) == {"quick", "after"}
+    await end(running)
 
 
 async def test_branches_run_side_by_side(bench):
-    graph = make_graph({f"w{i}": work(seconds=0.2) for i in range(8)})
-    start = time.perf_counter()
-    await bench.run(graph)
-    assert time.perf_counter() - start < 0.8
-    assert bench.world.most_working == 8
+    graph = make_graph({f"w{i}": work(seconds=60) for i in range(8)})
+    running = asyncio.create_task(bench.run(graph))
+    await until(lambda: bench.world.working == 8)
+    await end(running)
 
 
 async def test_no_more_nodes_work_at_once_than_allowed():
@@ -236,12 +259,11 @@ async def test_pinned_outputs_stand_in_for_a_run(bench):
 
 async def test_a_failed_node_fails_the_run_and_says_why(bench, caplog):
     graph = make_graph(
-        {"bad": work(failures=1), "slow": work(seconds=5), "after": "upper"}, "bad.text>after.text"
+        {"bad": work(failures=1), "slow": work(seconds=60), "after": "upper"},
+        "bad.text>after.text",
     )
-    start = time.perf_counter()
     with caplog.at_level(logging.DEBUG):
         last = await bench.run(graph)
-    assert time.perf_counter() - start < 1
     assert last.status == "failed"
     assert last.problem.node == "bad"
     assert "ValueError: wrong number of legs" in last.problem.message
@@ -302,10 +324,9 @@ async def test_retries_end(bench, quick_retries):
 
 
 @pytest.mark.parametrize("blocking", [False, True])
-async def test_a_node_that_takes_too_long_times_out(bench, blocking):
-    start = time.perf_counter()
-    last = await bench.run(make_graph({"w": work(seconds=1, blocking=blocking, timeout_s=0.1)}))
-    assert time.perf_counter() - start < 0.8
+async def test_a_node_that_takes_too_long_times_out(bench, blocking, held_threads):
+    last = await bench.run(make_graph({"w": work(seconds=60, blocking=blocking, timeout_s=0.1)}))
+    held_threads.set()
     assert last.problem.code == "timeout"
     assert "0.1 s" in last.problem.message
     assert last.problem.fix
@@ -349,18 +370,16 @@ async def test_inputs_are_checked_when_they_arrive(bench):
 
 
 @pytest.mark.parametrize("how", [{}, {"blocking": True}, {"stubborn": True}])
-async def test_cancelling_ends_a_run_within_a_second(bench, how):
-    seconds = 1.5 if how else 30
+async def test_cancelling_ends_a_run_and_waits_for_no_node(bench, how, held_threads, monkeypatch):
+    monkeypatch.setattr(slots, "GRACE_S", 0.05)
     graph = make_graph(
-        {"in": "say", "w": work(seconds=seconds, **how), "after": "upper"}, "w.text>after.text"
+        {"in": "say", "w": work(seconds=2 if "stubborn" in how else 60, **how), "after": "upper"},
+        "w.text>after.text",
     )
-    task = asyncio.create_task(bench.run(graph, text="x"))
-    await asyncio.sleep(0.1)
-    start = time.perf_counter()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert time.perf_counter() - start < 1
+    running = asyncio.create_task(bench.run(graph, text="x"))
+    await until(lambda: bench.world.working and "in" in bench.events.of("node_finished"))
+    await end(running)
+    assert bench.world.working == ("stubborn" in how)
     assert bench.events[-1].status == "cancelled"
     assert bench.events.ended() == {
         "in": "node_finished",
@@ -369,18 +388,18 @@ async def test_cancelling_ends_a_run_within_a_second(bench, how):
     }
     # What was left behind may end, but nobody hears of it any more.
     count = len(bench.events)
-    await asyncio.sleep(1.6 if how.get("stubborn") else 0)
+    held_threads.set()
+    await until(lambda: not bench.world.working)
+    await asyncio.sleep(0)
     assert len(bench.events) == count
 
 
-async def test_cancelling_waits_for_no_retry(bench):
-    task = asyncio.create_task(bench.run(make_graph({"w": work(failures=9, retries=9)})))
-    await asyncio.sleep(0.05)
-    start = time.perf_counter()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert time.perf_counter() - start < 0.5
+async def test_cancelling_waits_for_no_retry(bench, monkeypatch):
+    monkeypatch.setattr(visit, "BACKOFF_S", 60)
+    running = asyncio.create_task(bench.run(make_graph({"w": work(failures=9, retries=9)})))
+    await until(lambda: bench.world.runs["w"] and not bench.world.working)
+    await end(running)
+    assert bench.world.runs["w"] == 1
 
 
 async def test_nodes_that_never_wait_let_others_run(bench):
@@ -422,7 +441,7 @@ async def test_a_watcher_that_fails_ends_the_run_with_its_error(bench):
 
     graph = make_graph({"a": "say", "w": work(seconds=30)})
     with pytest.raises(RagloomError, match="disk"):
-        await asyncio.wait_for(bench.runner.run(graph, {}, "r", emit), 5)
+        await asyncio.wait_for(bench.runner.run(graph, {}, "r", emit), 20)
 
 
 async def test_a_large_workflow_runs():

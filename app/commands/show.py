@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from app.documents.media import page_word
+from app.documents.media import page_word, time_of
 from app.engine.events import (
     Event,
     NodeFailedEvent,
@@ -77,6 +77,8 @@ def execution(run: Mapping[str, Any]) -> None:
 
 
 def _page(passage: Mapping[str, Any]) -> str:
+    if time := time_of(passage.get("metadata")):
+        return f", {time}"
     if not passage.get("page"):
         return ""
     return f", {page_word(passage['document_name'])} {passage['page']}"

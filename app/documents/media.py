@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import PurePath
 
 PDF = "application/pdf"
@@ -162,6 +163,12 @@ def page_word(filename: str) -> str:
 def page_place(filename: str, page: int | None) -> str:
     """What people call this page of a file: “page 3”, “slide 3”, “sheet 3”; "" for none."""
     return f"{page_word(filename)} {page}" if page else ""
+
+
+def time_of(metadata: object) -> str:
+    """The time at which a passage of subtitles begins, such as “00:12:34”; "" for others."""
+    time = metadata.get("time") if isinstance(metadata, Mapping) else None
+    return time if isinstance(time, str) else ""
 
 
 def drawable(filename: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from app.documents.media import time_of
 from app.engine.context import NodeContext, World
 from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.values import Answer, AnswerSentence, Chunk, Chunks, Citation, Query, Text
@@ -236,6 +237,7 @@ class Generate(Node["Generate.Config"]):
 def _citation(
     number: int, chunk: Chunk, chunks: Chunks, quote: str, score: float | None
 ) -> Citation:
+    time = time_of(chunk.metadata)
     return Citation(
         number=number,
         chunk_id=chunk.chunk_id,
@@ -243,7 +245,8 @@ def _citation(
         document_name=chunk.document_name,
         knowledge_base_id=chunks.knowledge_base_id,
         page=chunk.page,
-        headings=chunk.headings,
+        # Of what is said in subtitles, the time tells readers where it stands.
+        headings=(*chunk.headings, time) if time else chunk.headings,
         quote=quote,
         score=score,
     )

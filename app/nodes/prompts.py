@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.documents.media import page_place
+from app.documents.media import page_place, time_of
 from app.engine.values import Chunk
 from app.nodes.language_models import fenced
 from app.retrieval.sentences import split_sentences
@@ -39,8 +39,7 @@ def user_message(question: str, chunks: Sequence[Chunk]) -> str:
 
 def place_in_document(chunk: Chunk) -> str:
     """Where a passage stands: “page 3”, of what is said in subtitles “at 00:12:34”, or ""."""
-    time = chunk.metadata.get("time")
-    if isinstance(time, str) and time:
+    if time := time_of(chunk.metadata):
         return f"at {time}"
     return page_place(chunk.document_name, chunk.page)
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from app.documents.media import page_word
+from app.documents.media import page_word, time_of
 from app.ui import parts
 
 
@@ -22,9 +22,11 @@ def passage_href(citation: dict[str, Any]) -> str | None:
 
 
 def place(item: dict[str, Any]) -> str:
-    """Where a passage stands: “page 3 · Retrieval › Hybrid search”."""
+    """Where a passage stands: “page 3 · Retrieval › Hybrid search”, “00:12:34”."""
     word = page_word(str(item.get("document_name", "")))
     where = [f"{word} {item['page']}"] if item.get("page") else []
+    if time := time_of(item.get("metadata")):
+        where.append(time)
     headings = [str(h) for h in item.get("headings") or ()]
     if headings:
         where.append(" › ".join(headings[-2:]))

@@ -205,7 +205,9 @@ def _data(chunk: PassageView) -> dict[str, Any]:
         "parts": shown,
         "original": original,
         "source": chunk.source,
-        "where": answer.place(chunk.model_dump(include={"document_name", "page", "headings"})),
+        "where": answer.place(
+            chunk.model_dump(include={"document_name", "page", "headings", "metadata"})
+        ),
         "page": chunk.page,
         "boxes": [[b.page, b.x0, b.y0, b.x1, b.y1] for b in chunk.boxes],
         "start": chunk.start,

@@ -22,7 +22,7 @@ from app.engine.registry import Registry
 from app.nodes import register_all
 from app.services.views import TaskView
 from app.services.workflows import templates
-from app.ui import jobs, text
+from app.ui import answer, jobs, text
 from app.ui.expecting import Expecting
 from app.ui.forms import filter_rows, filters_of
 from app.ui.passage_parts import markup, parts_of
@@ -273,3 +273,17 @@ def test_what_nobody_foresaw_passes_through() -> None:
         pass
     assert met.error is None
     assert met.code == ""
+
+
+@pytest.mark.parametrize(
+    ("passage", "said"),
+    [
+        ({"document_name": "a.pdf", "page": 3, "headings": ["A", "B", "C"]}, "page 3 · B › C"),
+        ({"document_name": "a.pptx", "page": 3, "headings": []}, "slide 3"),
+        ({"document_name": "a.vtt", "page": None, "metadata": {"time": "00:12:34"}}, "00:12:34"),
+        ({"document_name": "a.vtt", "page": None, "headings": ("00:12:34",)}, "00:12:34"),
+        ({}, ""),
+    ],
+)
+def test_a_passage_says_where_it_stands(passage: dict[str, Any], said: str) -> None:
+    assert answer.place(passage) == said

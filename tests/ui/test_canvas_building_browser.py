@@ -29,6 +29,16 @@ def selected(desk: Desk, count: int) -> None:
     desk.until(lambda: desk.page.locator(".rl-node.is-selected").count() == count)
 
 
+#: Texts of marks that lie over the title of a group.
+COVERED = """() => {
+  const title = document.querySelector('.rl-group-title').getBoundingClientRect()
+  return [...document.querySelectorAll('.rl-mark-chip')]
+    .map(chip => [chip.innerText, chip.getBoundingClientRect()])
+    .filter(([, b]) => b.left < title.right && title.left < b.right && b.top < title.bottom && title.top < b.bottom)
+    .map(([text]) => text)
+}"""
+
+
 def test_differences_are_shown_with_a_colour_an_icon_and_a_word(desk: Desk) -> None:
     wire = ["retrieve", "chunks", "generate", "chunks"]
     marks = {
@@ -39,6 +49,15 @@ def test_differences_are_shown_with_a_colour_an_icon_and_a_word(desk: Desk) -> N
     desk.shows(desk.node("retrieve").locator(".rl-mark-chip"), "Removed", exact=False)
     desk.shows(desk.node("generate").locator(".rl-mark-chip"), "Settings differ", exact=False)
     desk.until(lambda: desk.page.locator(".rl-wire-mark").all_text_contents() == ["Removed"])
+
+    # Near and far, no mark lies over the title of a group.
+    desk.do(ops=[{"op": "group", "nodes": ["retrieve", "generate"], "notes": [], "title": "Find"}])
+    desk.page.locator(".rl-group-title").wait_for()
+    desk.until(lambda: desk.page.evaluate(COVERED) == [])
+    while desk.page.locator(".rl-canvas.is-far").count() == 0:
+        desk.page.locator(".rl-canvas").press("-")
+        desk.settled()
+    assert desk.page.evaluate(COVERED) == []
     desk.do(method="clear_marks")
     desk.gone(desk.page.locator(".rl-mark-chip, .rl-wire-mark"))
 

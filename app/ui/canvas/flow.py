@@ -19,7 +19,7 @@ entries the page adds to a node's menu.
 
 Calls: `apply` (edits by the person at this canvas), `set_statuses`, `mark_stale`,
 `clear_statuses`, `set_marks`, `clear_marks`, `set_port_values`, `select`,
-`centre_on`, `fit`, `tidy`, `rename`, `add_at_centre` (click in the palette), `add_note`,
+`centre_on`, `fit`, `perform`, `align`, `rename`, `add_at_centre` (click in the palette), `add_note`,
 `refuse`, `say`, `undo`, `redo`, `set_read_only`; and without an editor `load_graph` and `patch`.
 
 Palette items are made draggable with `palette_item(element, node_type)`.
@@ -259,9 +259,13 @@ class FlowCanvas(
         """Show all nodes, or these."""
         self.run_method("fit", list(nodes))
 
-    def tidy(self) -> None:
-        """Lay out the selected nodes, or all, with the sizes they have in the browser."""
-        self.run_method("tidy")
+    def perform(self, command: str) -> None:
+        """Do to the selection what a key or a menu of the canvas does, by the command's name."""
+        self.run_method("perform", command)
+
+    def align(self, how: str) -> None:
+        """Line up the selection: left, centre, right, top, middle, bottom, across or down."""
+        self.run_method("align", how)
 
     def rename(self, node: str) -> None:
         """Let the person type a title on the card."""

@@ -47,11 +47,10 @@ class Inspector:
         registry: Registry,
         actions: Actions,
         choices: Choices,
-        overview: Callable[[], None],
+        draw_other: Callable[[], None],
     ) -> None:
-        """`overview` draws what is shown while no single node is selected."""
+        """`draw_other` draws what is shown while no single node is selected."""
         self._registry, self._actions, self._choices = registry, actions, choices
-        self._overview = overview
         self._node: NodeFacts | None = None
         self._form: SchemaForm | None = None
         self._read_only = False
@@ -72,7 +71,8 @@ class Inspector:
             self._data_tab = ui.tab("Data")
             self._help_tab = ui.tab("Help")
         self._tabs.classes("rl-panel-tabs")
-        self._about = parts.div("rl-panel-room rl-grow").style("overflow: auto")
+        with parts.div("rl-panel-room rl-grow").style("overflow: auto") as self._other:
+            draw_other()  # It follows the workflow by itself: what is typed there keeps its place.
         panels = ui.tab_panels(self._tabs, value=self._config_tab, animated=False)
         with panels.classes("rl-panel-body"):
             with ui.tab_panel(self._config_tab):
@@ -93,8 +93,12 @@ class Inspector:
         *,
         read_only: bool = False,
         found_by: dict[str, list[str]] | None = None,
+        heading: tuple[str, str] = ("", ""),
     ) -> None:
-        """Show a node; only what differs from what is shown is built again."""
+        """Show a node; only what differs from what is shown is built again.
+
+        `heading` are words and icon over what is shown without one.
+        """
         before = self._node
         same = (
             before is not None
@@ -104,7 +108,7 @@ class Inspector:
         )
         self._node, self._read_only, self._found = node, read_only, found_by or {}
         if node is None:
-            self._empty()
+            self._empty(*heading)
             return
         self._head(node)
         if not same or before is None:
@@ -118,29 +122,24 @@ class Inspector:
     def _head(self, node: NodeFacts) -> None:
         cls = self._registry.get(node.type)
         self._switch(one_node=True)
-        self._about.clear()
         self._title.text, self._id.text = node.title, node.node_id
         self._icon.name = cls.icon if cls else "help_center"
         family = cls.family if cls else "outputs"
         self._icon.style(f"color: var(--rl-family-{family}, var(--rl-muted))")
 
-    def _empty(self) -> None:
-        self._title.text, self._id.text = "Workflow", ""
-        self._icon.name = "account_tree"
+    def _empty(self, title: str, icon: str) -> None:
+        self._title.text, self._id.text = title, ""
+        self._icon.name = icon
         self._icon.style("color: var(--rl-muted)")
         self._form = None
         self._ports_shown = None
         self._switch(one_node=False)
-        if self._about.default_slot.children:
-            return  # It follows the workflow by itself: what is typed there keeps its place.
-        with self._about:
-            self._overview()
 
     def _switch(self, *, one_node: bool) -> None:
         for element, shown in (
             (self._tabs, one_node),
             (self._panels, one_node),
-            (self._about, not one_node),
+            (self._other, not one_node),
         ):
             element.classes(remove="rl-hidden") if shown else element.classes(add="rl-hidden")
 

@@ -1,4 +1,4 @@
-"""What a workflow is as a whole: the inspector while no single node is selected."""
+"""What a workflow is as a whole: the inspector while nothing is selected."""
 
 from __future__ import annotations
 
@@ -35,13 +35,12 @@ class Overview:
         self._shown: list[tuple[str, str, str]] | None = None
         self._show_results()
 
-    @property
-    def gone(self) -> bool:
-        """Whether it is no longer on the page."""
-        return bool(self._element.is_deleted)
-
-    def update(self) -> None:
-        """Show what an edit, an undo or somebody else changed."""
+    def update(self, *, shown: bool) -> None:
+        """Show what an edit, an undo or somebody else changed, or nothing."""
+        if not shown:
+            self._element.classes("rl-hidden")
+            return
+        self._element.classes(remove="rl-hidden")
         if self._note.value != self._bench.editor.graph.description:
             self._note.value = self._bench.editor.graph.description
         self._show_results()

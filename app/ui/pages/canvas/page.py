@@ -137,7 +137,7 @@ async def _build(
                 services.registry,
                 actions_of(bench),
                 choices,
-                bench.selecting.overview,
+                bench.selecting.draw,
             )
     menu = WorkflowMenu(services, sessions, workflow, editor, autosave)
     menu.build(bar, read_only=read_only)

@@ -11,6 +11,10 @@ from app.ui.canvas.ops import Rename, SetConfig, SetPolicy
 from app.ui.pages.canvas.bench import Bench
 from app.ui.pages.canvas.inspector import NodeFacts
 from app.ui.pages.canvas.overview import Overview
+from app.ui.pages.canvas.several import Several, is_several
+
+#: What the inspector says while nothing is selected.
+WORKFLOW = ("Workflow", "account_tree")
 
 
 class Selecting:
@@ -19,6 +23,7 @@ class Selecting:
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
         self._overview: Overview | None = None
+        self._several: Several | None = None
         bench.refresh = self.refresh
 
     def selected(self, selection: Selection) -> None:
@@ -27,7 +32,7 @@ class Selecting:
         bench.chosen = selection.nodes
         bench.node = selection.nodes[0] if len(selection.nodes) == 1 else None
         self.refresh()
-        # Of several nodes there is nothing to show: the panel stays as it is.
+        # Several are acted on where they are: for them the panel neither opens nor closes.
         if len(selection.nodes) < 2:
             shown = "true" if selection.nodes else "false"
             ui.run_javascript(f"ragloom.reveal('inspector', {shown})")
@@ -35,12 +40,17 @@ class Selecting:
     def refresh(self) -> None:
         """Draw the selected node again."""
         bench = self._bench
+        several = bench.node is None and is_several(bench.canvas.selection)
         with bench.root:
             bench.inspector.show(
-                self._facts(), read_only=bench.read_only, found_by=bench.run.found_by()
+                self._facts(),
+                read_only=bench.read_only,
+                found_by=bench.run.found_by(),
+                heading=self._several.heading() if several and self._several else WORKFLOW,
             )
-            if self._overview is not None and not self._overview.gone:
-                self._overview.update()
+            if self._overview is not None and self._several is not None:
+                self._overview.update(shown=not several)
+                self._several.update(shown=several)
 
     def _facts(self) -> NodeFacts | None:
         bench = self._bench
@@ -79,6 +89,7 @@ class Selecting:
         """Change how a node is run."""
         self._bench.apply(SetPolicy(node=node, **policy))
 
-    def overview(self) -> None:
-        """Draw what the workflow is as a whole, for the inspector while no node is selected."""
+    def draw(self) -> None:
+        """Draw what the inspector shows while no single node is selected."""
         self._overview = Overview(self._bench)
+        self._several = Several(self._bench)

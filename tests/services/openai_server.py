@@ -25,7 +25,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
         if model == "silent":
-            time.sleep(3)
+            time.sleep(30)
             return None
         if model == "wordless":
             self._event(model, {"role": "assistant", "content": ""}, "length")
@@ -34,7 +34,7 @@ class _Handler(BaseHTTPRequestHandler):
         for word in WORDS:
             self._event(model, {"role": "assistant", "content": word}, None)
             if model == "stalls":
-                time.sleep(3)
+                time.sleep(30)
             if model in ("stalls", "breaks-off"):
                 return None
         self._event(model, {}, "stop")
@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
 def openai_server(port: int = 0) -> Iterator[str]:
     """Run the server; gives its base URL."""
     server = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
-    server.daemon_threads = True
+    server.daemon_threads = True  # a stalled answer holds nobody up at the end
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -263,6 +263,7 @@ def test_there_is_a_difference_exactly_where_the_graphs_differ(a: Graph, b: Grap
     assert GraphDiff.model_validate_json(forth.model_dump_json()) == forth
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=6), min_size=4, max_size=4))
 def test_wires_have_the_ids_of_the_canvas(ends: list[str]) -> None:
     assert edge_id(ends) == canvas_edge_id(ends)

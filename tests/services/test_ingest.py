@@ -21,6 +21,7 @@ from storage.errors import DataFolderInUse, NotFound
 from storage.folder import DataFolder
 from storage.jobs import JobRepository
 from tests.services.conftest import FACTS, Fill, opened, text_files
+from tests.services.running import until
 
 # Opening the stores takes longer than most of these tests: they share them, and no knowledge base.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -145,9 +146,11 @@ async def test_watching_a_knowledge_base_sees_every_upload(
             if finished == set(FACTS):
                 return
 
+    watchers = services.ingest._updates._watchers
+    before = len(watchers)
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(watch())
-        await asyncio.sleep(0.05)
+        await until(lambda: len(watchers) > before)
         await fill(kb)
 
 
@@ -157,8 +160,7 @@ async def test_cancel_stops_at_once_and_keeps_what_is_in(services: Services, kb:
     async for view in services.ingest.watch(job_id=job.job_id):
         if view.stage == "embed":
             break
-    async with asyncio.timeout(5):
-        cancelled = await services.ingest.cancel(job.job_id)
+    cancelled = await services.ingest.cancel(job.job_id)
     assert cancelled.status == "cancelled"
     assert {r.status for r in cancelled.results} <= {"cancelled", "success"}
     await asyncio.sleep(0.3)
@@ -207,7 +209,9 @@ async def test_what_was_accepted_goes_on_after_a_restart(tmp_path: Path) -> None
     async with opened(tmp_path) as services:
         kb = (await services.knowledge.create("Docs")).knowledge_base_id
         job = await services.ingest.submit(kb, files)
-        await asyncio.sleep(0.3)
+        async for view in services.ingest.watch(job_id=job.job_id):
+            if view.stage:
+                break
     async with opened(tmp_path) as services:
         done = await services.ingest.wait(job.job_id, 90)
         assert done.status == "completed"

@@ -197,7 +197,7 @@ async def test_a_run_goes_step_by_step(place: Place) -> None:
 
 
 async def test_a_run_waits_for_a_person_without_holding_others_up(tmp_path: Path) -> None:
-    place = Place(tmp_path, RunLimits(timeout_s=1.5, concurrent=1))
+    place = Place(tmp_path, RunLimits(timeout_s=3, concurrent=1))
     stored = await place.workflows.create(ASKING)
     run_id = await place.runs.start(workflow_id=stored.workflow_id)
     run = await place.runs.wait(run_id, 30, or_asked=True)
@@ -208,7 +208,7 @@ async def test_a_run_waits_for_a_person_without_holding_others_up(tmp_path: Path
     assert (question.execution_id, question.node_id) == (run_id, "ask")
     assert (question.workflow_id, question.workflow_name) == (stored.workflow_id, "Loud")
     assert (await ran(place, graph=LOUD)).status == "completed"
-    await asyncio.sleep(1.6)  # longer than a run may take
+    await asyncio.sleep(3.1)  # longer than a run may take
     await place.runs.decide(run_id, "ask", {"approved": True, "comment": "fine", "by": "anna"})
     run = await place.runs.wait(run_id, 30)
     assert (run.status, run.outputs) == ("completed", {"yes": {"value": True}})

@@ -28,8 +28,8 @@ TEXTS = {
 
 
 #: What makes the texts of a knowledge base its own: by its chance direction, it would now and then
-#: decide which of two passages is nearer.
-_MARK = re.compile(r"[0-9a-f]{32}")
+#: decide which of two passages is nearer. So would the id of a knowledge base.
+_MARK = re.compile(r"[0-9a-f]{32}|kb_[0-9a-f]{20}")
 
 
 class Words:
@@ -49,10 +49,10 @@ class Words:
 
     def _vector(self, text: str) -> np.ndarray:
         total = np.full(self.dim, 1e-3, dtype=np.float32)
-        for word in text.lower().split():
+        for word in (part.strip(".,") for part in text.lower().split()):
             if _MARK.fullmatch(word):
                 continue
-            seed = int.from_bytes(hashlib.sha256(word.strip(".,").encode()).digest()[:8], "big")
+            seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
             total += np.random.default_rng(seed).standard_normal(self.dim, dtype=np.float32)
         return total / np.linalg.norm(total)
 

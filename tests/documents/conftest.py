@@ -15,8 +15,8 @@ from app.documents.model import ExtractedDocument
 
 @pytest.fixture
 async def pool() -> AsyncIterator[WorkerPool]:
-    """Two worker processes with tight limits."""
-    opened = WorkerPool(2, ParseLimits(timeout_s=15, memory_mb=1024))
+    """Two worker processes with a tight limit of memory; of time, what a slow machine takes."""
+    opened = WorkerPool(2, ParseLimits(timeout_s=60, memory_mb=1024))
     try:
         yield opened
     finally:

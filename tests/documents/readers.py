@@ -31,8 +31,8 @@ def _print(options: ExtractOptions) -> str:
 
 def _slowly(options: ExtractOptions) -> str:
     """Take longer than a worker may without a sign of life, and give signs of life."""
-    for _ in range(8):
-        time.sleep(0.5)
+    for _ in range(18):
+        time.sleep(0.25)
         alive()
     return "slowly"
 

@@ -164,7 +164,7 @@ class Recorder:
     def embed(self, texts: Sequence[str], kind: Kind = "passage") -> np.ndarray:
         self.batches.append((kind, list(texts)))
         self.started.set()
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(60)
         if "bad" in texts:
             raise EmbedderError("model_failed", "bad text")
         return np.array([[len(text)] for text in texts], dtype=np.float32)
@@ -206,7 +206,7 @@ async def test_an_embedder_may_be_given_a_batch_while_another_is_under_way() -> 
     batcher = MicroBatcher(embedder, max_batch=2)
     texts = [f"{'x' * n}" for n in range(1, 8)]
     work = asyncio.create_task(batcher.embed(texts))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(embedder.batches) < 2:
             await asyncio.sleep(0.005)
     embedder.go_on.set()

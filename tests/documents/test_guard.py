@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import os
@@ -30,23 +31,30 @@ register_extractor("text/x-order", readers.obey, extensions=(".order",))
 
 
 @asynccontextmanager
-async def responsive(limit_s: float = 2.0) -> AsyncIterator[None]:
-    """Fail where the event loop stalls for longer than `limit_s` inside."""
-    worst = 0.0
+async def responsive() -> AsyncIterator[None]:
+    """Fail where the event loop does nothing else while files are read inside."""
+    beats, began = 0, time.monotonic()
 
-    async def tick() -> None:
-        nonlocal worst
+    async def beat() -> None:
+        nonlocal beats
         while True:
-            before = time.monotonic()
             await asyncio.sleep(0.01)
-            worst = max(worst, time.monotonic() - before - 0.01)
+            beats += 1
 
-    task = asyncio.create_task(tick())
+    task = asyncio.create_task(beat())
     try:
         yield
     finally:
         task.cancel()
-    assert worst < limit_s, f"the loop stalled for {worst:.2f} s"
+    # A busy machine is late at times; a loop that waits for workers beats as often as they answer.
+    took = time.monotonic() - began
+    assert beats > 10 * took, f"the loop beat {beats} times in {took:.1f} s"
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -61,7 +69,7 @@ def order(tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture
 async def strict() -> AsyncIterator[WorkerPool]:
-    opened = WorkerPool(1, ParseLimits(timeout_s=6, memory_mb=512, max_answer_mb=8))
+    opened = WorkerPool(1, ParseLimits(timeout_s=60, memory_mb=512, max_answer_mb=8))
     try:
         yield opened
     finally:
@@ -95,11 +103,10 @@ async def test_misbehaving_files(strict: WorkerPool, order: Callable[[str], Path
 async def test_a_hanging_file_is_given_up(order: Callable[[str], Path]) -> None:
     pool = WorkerPool(1, ParseLimits(timeout_s=2))
     try:
-        before = time.monotonic()
         error = await failure(pool, order("hang"))
         assert error.code == "timeout"
         assert "2 s" in error.message
-        assert time.monotonic() - before < 5
+        pool.limits = ParseLimits()  # the next process may take its time to begin
         assert (await pool.extract(order("fine"))).text == "fine"
     finally:
         pool.close()
@@ -108,7 +115,7 @@ async def test_a_hanging_file_is_given_up(order: Callable[[str], Path]) -> None:
 async def test_a_slow_file_that_shows_signs_of_life_is_waited_for(
     order: Callable[[str], Path],
 ) -> None:
-    pool = WorkerPool(1, ParseLimits(timeout_s=3))
+    pool = WorkerPool(1, ParseLimits(timeout_s=3.5))
     try:
         assert (await pool.extract(order("slowly"))).text == "slowly"
     finally:
@@ -141,7 +148,7 @@ async def test_a_worker_that_keeps_much_memory_is_replaced(
 async def test_cancelling_ends_the_parse(strict: WorkerPool, order: Callable[[str], Path]) -> None:
     pid = int((await strict.extract(order("pid"))).text)
     task = asyncio.create_task(strict.extract(order("hang")))
-    await asyncio.sleep(0.3)
+    await until(lambda: any(b"hang" in job.request for job in strict._running))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -153,7 +160,7 @@ async def test_closing_ends_what_runs_and_what_waits(order: Callable[[str], Path
     pool = WorkerPool(1)
     pid = int((await pool.extract(order("pid"))).text)
     tasks = [asyncio.create_task(pool.extract(order("hang"))) for _ in range(3)]
-    await asyncio.sleep(0.3)
+    await until(lambda: any(b"hang" in job.request for job in pool._running))
     await asyncio.to_thread(pool.close)
     errors = await asyncio.gather(*tasks, return_exceptions=True)
     assert {error.code for error in errors if isinstance(error, DocumentError)} == {"cancelled"}
@@ -200,14 +207,11 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr
-    worker = int(done.stdout)
-    deadline = time.monotonic() + 5
-    while psutil.pid_exists(worker) and time.monotonic() < deadline:
-        if psutil.Process(worker).status() == psutil.STATUS_ZOMBIE:
-            break
-        time.sleep(0.05)
-    else:
-        assert not psutil.pid_exists(worker)
+    worker, deadline = int(done.stdout), time.monotonic() + 60
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while psutil.Process(worker).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline, "the worker goes on"
+            time.sleep(0.05)
 
 
 def office(**members: bytes) -> bytes:
@@ -248,6 +252,7 @@ async def test_hostile_office_files(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_every_hostile_document_ends_as_text_or_as_a_clear_error(
     pool: WorkerPool, shared_data: Path
 ) -> None:

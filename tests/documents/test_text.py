@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.documents.encoding import decode, looks_binary
@@ -46,6 +46,7 @@ def test_sentences(text: str, expected: list[str] | int) -> None:
     assert len(found) == expected if isinstance(expected, int) else found == expected, found
 
 
+@settings(deadline=None)
 @given(st.text(st.one_of(st.characters(), st.sampled_from(".?! \n。\"'ab1"))))
 def test_sentences_lose_nothing_and_never_overlap(text: str) -> None:
     spans = sentences(text)
@@ -58,6 +59,7 @@ def test_sentences_lose_nothing_and_never_overlap(text: str) -> None:
     assert all(char.isspace() or i in covered for i, char in enumerate(text))
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_clean_text_can_be_encoded_and_has_one_kind_of_line_end(text: str) -> None:
     cleaned = clean(text)

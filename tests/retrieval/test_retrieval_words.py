@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.retrieval.adaptive import choose_search
@@ -91,6 +91,7 @@ def test_capitals_at_the_start_are_kept() -> None:
     assert correct("Retreival of facts")[0] == "Retrieval of facts"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="abc", max_size=6), st.text(alphabet="abc", max_size=6))
 def test_edit_distance_is_symmetric_and_zero_only_for_equals(a: str, b: str) -> None:
     distance = edit_distance(a, b, 6)
@@ -139,6 +140,7 @@ def test_question_words_are_no_names() -> None:
     }
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_entities_are_spans_without_overlap(text: str) -> None:
     found = find_entities(text)

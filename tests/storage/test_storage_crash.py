@@ -4,7 +4,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -83,10 +82,8 @@ def check(path: Path, acknowledged: dict[str, int]) -> None:
         assert len(texts) == 25
     assert len(content) == 25 * knowledge.counts(head)[0]
     projector = Projector(db, knowledge, VectorIndex(folder.chroma), KeywordIndex(folder.tantivy))
-    started = time.monotonic()
     projector.open()
     projector.reconcile_all()
-    assert time.monotonic() - started < 60
     everything = len(content) + 100
     near = projector.vectors.query(corpus.kb, MODEL, embed("document"), everything)
     assert sorted(id for id, _ in near) == sorted(content)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -69,9 +68,7 @@ def test_readers_are_not_held_up_by_a_writer(db: Database) -> None:
     with db.write() as session:
         session.add(_base("a"))
         session.flush()
-        started = time.perf_counter()
         assert KnowledgeRepository(db).list() == ([], 0)
-        assert time.perf_counter() - started < 5
 
 
 def test_writers_in_many_threads_wait_for_each_other(db: Database) -> None:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from app.engine.problems import NodeFailed, Problem
+from app.engine.sandbox_words import said
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -102,20 +103,15 @@ def evaluate(source: str, names: Mapping[str, Any]) -> Any:
             pass
         return environment.budget.made(sandbox.plain_data(context.vars[_VALUE]))
     except UndefinedError as error:
+        there = f"Use one of: {', '.join(sorted(names)) or 'nothing is there'}"
         raise failed(
             f"The expression “{_short(source)}” uses something that is not there: {error.message}.",
-            f"Use one of: {', '.join(sorted(names)) or 'nothing is there'}; "
+            f"{there if 'is undefined' in str(error.message) else 'Use what is there'}; "
             "or say what to take instead with | default(…).",
         ) from None
     except (*sandbox.FAULTS, TemplateError) as error:
-        whole = isinstance(error, TypeError) and "'dict'" in str(error)
-        raise failed(
-            f"The expression “{_short(source)}” has no value: {error}.",
-            "Name a field of the value: n.value of a number or a flag, t.text of a text, "
-            "j.data of data."
-            if whole
-            else "Correct it.",
-        ) from None
+        reason, fix = said(error)
+        raise failed(f"The expression “{_short(source)}” has no value: {reason}.", fix) from None
     except (RecursionError, AttributeError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise failed(f"The expression “{_short(source)}” has no value: {reason}.") from None
@@ -189,7 +185,9 @@ def _compiled(source: str) -> tuple[Template, frozenset[str]]:
     except TemplateSyntaxError as error:
         raise failed(
             f"The expression “{_short(source)}” cannot be read: {error.message}.",
-            "Write it like: chunks.items | length, or question.text | upper.",
+            "Write it without {{ and }}, such as value.text | upper."
+            if source.strip().startswith("{{")
+            else "Write it like: chunks.items | length, or question.text | upper.",
         ) from None
     except RecursionError:
         raise too_deep from None

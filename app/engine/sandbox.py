@@ -19,10 +19,11 @@ from jinja2 import StrictUndefined, Undefined, nodes, pass_environment
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS as DEFAULT_FILTERS
 from jinja2.runtime import LoopContext
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import MAX_RANGE, ImmutableSandboxedEnvironment, safe_range
 from jinja2.tests import TESTS as DEFAULT_TESTS
 
 from app.engine.problems import NodeFailed
+from app.engine.sandbox_words import no_field, no_sum
 from app.engine.weight import weigh
 
 #: What filters raise over values that do not fit; Jinja's own check some with assertions.
@@ -122,9 +123,10 @@ class Grammar:
             what = _WORDS_FOR.get(type(node), f"“{type(node).__name__}”")
             raise self.failed(f"{plural} cannot use {what} (line {line}).", self.hint)
         if isinstance(node, nodes.Filter) and node.name not in FILTERS:
+            instead = "The node “Split text” cuts texts. " if node.name == "split" else ""
             raise self.failed(
                 f"{plural} cannot use the filter “{node.name}” (line {line}).",
-                f"Allowed filters: {', '.join(sorted(FILTERS))}.",
+                f"{instead}Allowed filters: {', '.join(sorted(FILTERS))}.",
             )
         if isinstance(node, nodes.Test) and node.name not in TESTS:
             raise self.failed(
@@ -221,7 +223,7 @@ class Environment(ImmutableSandboxedEnvironment):
         self.tests.update(
             {sign: DEFAULT_TESTS[sign] for sign in ("==", "!=", ">", ">=", "<", "<=")}
         )
-        self.globals = {"range": self.globals["range"]}
+        self.globals = {"range": _range}
 
     @property
     def budget(self) -> Budget:
@@ -264,15 +266,15 @@ class Environment(ImmutableSandboxedEnvironment):
                 return obj[argument]
             except (LookupError, TypeError):
                 pass
-        return self.undefined(obj=obj, name=str(argument))
+        return self.undefined(no_field(obj, argument), obj=obj, name=str(argument))
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Add and subtract numbers only."""
+        for value in (left, right):
+            if isinstance(value, Undefined):
+                str(value)  # raises, and says what is not there
         if not all(isinstance(v, int | float) for v in (left, right)):
-            raise SecurityError(
-                "“+” and “-” work on numbers only, such as a field n.value; join texts with "
-                "[a, b] | join"
-            )
+            raise SecurityError(no_sum(left, right))
         return super().call_binop(context, operator, left, right)
 
     def _bounded(self, filter_: Callable[..., Any]) -> Callable[..., Any]:
@@ -333,6 +335,14 @@ def _text(value: Any) -> str:
     if weigh(value, MAX_WEIGHT) > MAX_WEIGHT:
         raise ValueError("a value is too large to be written as text")
     return str(value)
+
+
+def _range(*args: int) -> range:
+    """Jinja's `range`, of as many numbers as there may be steps."""
+    try:
+        return safe_range(*args)
+    except OverflowError:
+        raise ValueError(f"“range” gives up to {MAX_RANGE:,} numbers") from None
 
 
 def _round(value: Any, precision: Any = 0, method: Any = "common") -> float:

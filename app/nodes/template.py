@@ -9,6 +9,7 @@ from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError, nodes
 
 from app.engine.problems import NodeFailed
 from app.engine.sandbox import FAULTS, MAX_SOURCE, TEMPLATE, Environment
+from app.engine.sandbox_words import said
 
 __all__ = ["MAX_OUTPUT", "MAX_SOURCE", "checked_template", "render"]
 
@@ -64,10 +65,13 @@ def render(source: str, variables: Mapping[str, Any]) -> str:
         known = ", ".join(sorted(variables))
         raise TEMPLATE.failed(
             f"The template uses something that is not there: {error.message}.",
-            f"Wire an input for it, or use one of: {known}.",
+            f"Wire an input for it, or use one of: {known}."
+            if "is undefined" in str(error.message)
+            else "Use what is there; or say what to take instead with | default(…).",
         ) from None
     except (*FAULTS, TemplateError) as error:
-        raise TEMPLATE.failed(f"The template cannot be filled in: {error}.") from None
+        reason, fix = said(error)
+        raise TEMPLATE.failed(f"The template cannot be filled in: {reason}.", fix) from None
     except (RecursionError, SyntaxError, MemoryError):
         raise _too_deep() from None
     return "".join(pieces)

@@ -279,6 +279,29 @@ def test_a_whole_value_in_place_of_its_field_is_told(source):
         evaluate("t.text | truncate(2)", {"t": {"text": "abcdefgh"}})
 
 
+@pytest.mark.parametrize(
+    ("source", "message", "fix"),
+    [
+        ("t.nope", "“nope” is no field there; fields: text", "default"),
+        ("n.value.value + 1", "a number has no field “value”", "default"),
+        ("l[5]", "there is no item 5 in a list of 1", "default"),
+        ("nope.x", "'nope' is undefined", "Use one of: l, n, t"),
+        ("n.value - t.text", "not on a number and a text", "| float"),
+        ("t.text > 3", "“>” cannot compare a text with a number", "| float"),
+        ("n.value | join", "a number is no list", "Look at the values"),
+        ("range(100001) | list", "“range” gives up to 100,000 numbers.", "Look at the values"),
+        ("{{ t.text }}", "cannot be read", "without {{ and }}"),
+        ("t.text | split", "cannot use the filter “split”", "Split text"),
+    ],
+)
+def test_what_fails_is_told_in_plain_words(source, message, fix):
+    with pytest.raises(NodeFailed) as raised:
+        evaluate(source, {"n": {"value": 5}, "t": {"text": "a"}, "l": [1]})
+    assert message in raised.value.message
+    assert ".." not in raised.value.message
+    assert fix in raised.value.fix
+
+
 # -- checking and completing --------------------------------------------------------------
 
 

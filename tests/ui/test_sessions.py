@@ -149,7 +149,7 @@ async def test_a_model_without_a_key_is_told_on_its_card(
         card = editor.node_view("say") or {}
         return [p["fix"] for p in card["problems"] if p["code"] == "model_unavailable"]
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not told():
             await asyncio.sleep(0.01)
     assert "OPENAI_API_KEY" in told()[0]
@@ -157,9 +157,41 @@ async def test_a_model_without_a_key_is_told_on_its_card(
     editor.apply([SetConfig(node="say", config={"model": "extractive"})])
     assert told() == []
     editor.apply([SetConfig(node="say", config={"model": "openai/gpt-4o"})])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not told():
             await asyncio.sleep(0.01)
     editor.apply([Delete(nodes=["say"])])
     assert all(problem.node != "say" for problem in editor.problems)
+    session.close()
+
+
+async def test_a_workflow_inside_that_goes_or_comes_back_is_told_on_open_canvases(
+    opened: Services,
+) -> None:
+    inner = await opened.workflows.create(GRAPH)
+    graph = copy.deepcopy(GRAPH)
+    body = {"workflow": inner.workflow_id, "revision": inner.revision}
+    graph["nodes"].append(
+        {"id": "sub", "type": "workflow", "config": {"body": body}, "position": [0, 0]}
+    )
+    outer = await opened.workflows.create(graph)
+    sessions = Sessions(lambda: opened)
+    session = await sessions.open(outer)
+    look = session.editor.subscribe(lambda _: None)
+
+    async def told(missing: bool) -> None:
+        async with asyncio.timeout(60):
+            while any(p.code == "missing_workflow" for p in session.editor.problems) != missing:
+                await asyncio.sleep(0.01)
+
+    await opened.workflows.delete(inner.workflow_id)
+    await told(True)
+    await opened.workflows.bring_back(inner.workflow_id)
+    await told(False)
+
+    # Nobody looks: it is seen when somebody comes again.
+    look()
+    await opened.workflows.delete(inner.workflow_id)
+    assert await sessions.open(outer) is session
+    await told(True)
     session.close()

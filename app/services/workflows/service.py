@@ -48,12 +48,19 @@ class WorkflowService:
         self._registry = registry
         self._models = models
         self._max_bytes = max_bytes
-        self._told: list[Callable[[WorkflowView], None]] = []
+        self._told: list[Callable[[str, WorkflowView | None], None]] = []
         self._needed: list[Callable[[str], Awaitable[None]]] = []
 
-    def on_saved(self, tell: Callable[[WorkflowView], None]) -> None:
-        """Call `tell` with each new revision of a workflow, once it is stored."""
+    def on_change(self, tell: Callable[[str, WorkflowView | None], None]) -> None:
+        """Call `tell` with the id of each workflow that changes, and what it is once that is stored.
+
+        That is its new revision, None where it was deleted, and what was brought back.
+        """
         self._told.append(tell)
+
+    def _tell(self, workflow_id: str, view: WorkflowView | None) -> None:
+        for tell in self._told:
+            tell(workflow_id, view)
 
     def before_delete(self, check: Callable[[str], Awaitable[None]]) -> None:
         """Call `check` with the id of a workflow that is to go; it raises where it must stay."""
@@ -111,8 +118,7 @@ class WorkflowService:
             self._workflows.save, workflow_id, parsed, base_revision, author, message
         )
         view = _view(workflow, parsed, warnings=notes)
-        for tell in self._told:
-            tell(view)
+        self._tell(workflow_id, view)
         return view
 
     async def delete(self, workflow_id: str) -> None:
@@ -123,11 +129,14 @@ class WorkflowService:
         for check in self._needed:
             await check(workflow_id)
         await call(self._workflows.delete, workflow_id)
+        self._tell(workflow_id, None)
 
     async def bring_back(self, workflow_id: str) -> WorkflowView:
         """Undo a deletion: with its history, schedules and chats."""
         await call(self._workflows.bring_back, workflow_id)
-        return await self.get(workflow_id)
+        view = await self.get(workflow_id)
+        self._tell(workflow_id, view)
+        return view
 
     async def graph(
         self, workflow_id: str, revision: int | None = None

@@ -7,7 +7,7 @@ here, whatever the browser thinks, and what changed is handed to every subscribe
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -389,7 +389,12 @@ def _still(problem: Problem, graph: Graph) -> bool:
     spec = graph.nodes.get(problem.node or "")
     if spec is None or spec.disabled or spec.pinned is not None:
         return False
-    return problem.field not in spec.config or spec.config[problem.field] == problem.found
+    if problem.field not in spec.config:
+        return True
+    value = spec.config[problem.field]
+    if isinstance(value, Mapping):  # a workflow inside: one it names, or somewhere in what it holds
+        return bool(value.get("graph")) or problem.found in value.values()
+    return bool(value == problem.found)
 
 
 def _engine_validate(graph: Graph, registry: Registry) -> list[Problem]:

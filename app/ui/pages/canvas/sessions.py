@@ -42,7 +42,7 @@ class _Session(Autosave):
     ) -> None:
         self._authors: dict[str, None] = {}
         self._look_around = look_around
-        self._looking = asyncio.create_task(self._look(0.0), name="look around a workflow")
+        self._looking = asyncio.create_task(self._look(0.0), name="look around")
         super().__init__(editor, save, on_state=on_state)
 
     def close(self) -> None:
@@ -63,9 +63,13 @@ class _Session(Autosave):
         if change.by is not None and change.graph_changed:
             self._authors[change.by.name] = None
         if change.stale:
-            self._looking.cancel()
-            self._looking = asyncio.create_task(self._look(_LOOK_AFTER_S), name="look around")
+            self.look_around(_LOOK_AFTER_S)
         super()._edited(change)
+
+    def look_around(self, pause_s: float = 0.0) -> None:
+        """Have models and inner workflows looked at anew after a pause."""
+        self._looking.cancel()
+        self._looking = asyncio.create_task(self._look(pause_s), name="look around")
 
     async def _look(self, pause_s: float) -> None:
         await asyncio.sleep(pause_s)
@@ -90,7 +94,7 @@ class Sessions:
         services = self._get_services()
         if not self._listens:
             self._listens = True
-            services.workflows.on_saved(self._saved)
+            services.workflows.on_change(self._changed)
         workflow_id = workflow.workflow_id
         drafts = Drafts(Path(services.settings.data) / "drafts")
 
@@ -140,7 +144,11 @@ class Sessions:
                 )
             return autosave
 
-        return await self._hub.open(workflow_id, opener)
+        known = self._saving.get(workflow_id)
+        autosave = await self._hub.open(workflow_id, opener)
+        if autosave is known:  # while nobody had it open, nothing was looked at
+            known.look_around()
+        return autosave
 
     async def settle(self, workflow_id: str) -> int | None:
         """Save what was edited and not saved yet; the newest revision, None if nobody edits.
@@ -164,6 +172,14 @@ class Sessions:
         editor = self._hub.get(workflow_id)
         if editor is not None and editor.revision != revision:
             editor.adopt(Graph.parse(graph), revision, label="Restore a version")
+
+    def _changed(self, workflow_id: str, workflow: WorkflowView | None) -> None:
+        for id_, session in list(self._saving.items()):
+            # Workflows may run this one; one subscriber is the saving itself.
+            if id_ != workflow_id and session.editor.viewers > 1:
+                session.look_around(_LOOK_AFTER_S)
+        if workflow is not None:
+            self._saved(workflow)
 
     def _saved(self, workflow: WorkflowView) -> None:
         """Show what was saved elsewhere where nothing of one's own is in the way; undo works."""

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
-import pytest
 
 from app.services.container import Services
 
@@ -69,9 +68,8 @@ async def test_names_are_unique_and_settings_are_checked(client: httpx.AsyncClie
     assert "colour" in error_of(unknown)["message"]
 
 
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
+async def test_a_body_that_is_no_json_is_refused_with_the_reason(client: httpx.AsyncClient) -> None:
+    for body, said in (
         (b'{"name":', "line 1, column 9"),
         (b'{"name": "\xff"}', "UTF-8"),
         (b'{"name": "a\\uD800b"}', "surrogate"),
@@ -80,14 +78,10 @@ async def test_names_are_unique_and_settings_are_checked(client: httpx.AsyncClie
         (b'{"name": "x", "config": {"chunk_size": ' + b"9" * 5_000 + b"}}", "too long"),
         (b"[]", "Send a JSON object"),
         (b"", "Send a JSON object"),
-    ],
-)
-async def test_a_body_that_is_no_json_is_refused_with_the_reason(
-    client: httpx.AsyncClient, body: bytes, said: str
-) -> None:
-    refused = await client.post(KB, content=body, headers={"Content-Type": "application/json"})
-    assert refused.status_code == 422
-    assert said in error_of(refused)["message"]
+    ):
+        refused = await client.post(KB, content=body, headers={"Content-Type": "application/json"})
+        assert refused.status_code == 422, body[:50]
+        assert said in error_of(refused)["message"]
 
 
 async def test_a_body_of_another_type_says_which_header_is_missing(
@@ -194,9 +188,11 @@ async def test_a_multipart_body_labelled_json_is_read_by_its_first_line(
     assert sent.json()["filename"] == "notes.md"
 
 
-@pytest.mark.parametrize(
-    ("body", "kind", "code"),
-    [
+async def test_a_broken_upload_is_explained_and_leaves_nothing(
+    client: httpx.AsyncClient, services: Services
+) -> None:
+    kb = await make(client)
+    for body, kind, code in (
         (b"", "application/json", "bad_upload"),
         (b'{"files": []}', "application/json", "bad_upload"),
         (b"--x\r\nnonsense", "multipart/form-data; boundary=x", "bad_upload"),
@@ -206,17 +202,14 @@ async def test_a_multipart_body_labelled_json_is_read_by_its_first_line(
             "bad_upload",
         ),
         (b"--x--\r\n", "multipart/form-data; boundary=x", "no_files"),
-    ],
-)
-async def test_a_broken_upload_is_explained_and_leaves_nothing(
-    client: httpx.AsyncClient, services: Services, body: bytes, kind: str, code: str
-) -> None:
-    kb = await make(client)
-    sent = await client.post(f"{KB}/{kb}/documents", content=body, headers={"Content-Type": kind})
-    assert sent.status_code == 422
-    assert error_of(sent)["code"] in (code, "bad_upload")
-    folder = services.folder.path / "uploads"
-    assert not folder.exists() or list(folder.iterdir()) == []
+    ):
+        sent = await client.post(
+            f"{KB}/{kb}/documents", content=body, headers={"Content-Type": kind}
+        )
+        assert sent.status_code == 422, (body, kind)
+        assert error_of(sent)["code"] in (code, "bad_upload")
+        folder = services.folder.path / "uploads"
+        assert not folder.exists() or list(folder.iterdir()) == []
 
 
 async def test_files_that_are_refused_do_not_hold_up_the_others(
@@ -248,26 +241,26 @@ async def test_a_wrong_processing_config_is_refused(client: httpx.AsyncClient) -
     assert (await client.get(f"{KB}/{kb}/documents")).json()["total"] == 0
 
 
-@pytest.mark.parametrize("kind", ["semantic", "keyword", "hybrid", "adaptive"])
-async def test_search_in_every_way(client: httpx.AsyncClient, kind: str) -> None:
+async def test_search_in_every_way(client: httpx.AsyncClient) -> None:
     kb = await make(client)
     await upload(client, kb, ("notes.md", NOTE), ("cats.md", b"Cats sleep most of the day."))
-    body = {"query": "When do backups run?", "config": {"search_type": kind, "k": 1}}
-    found = (await client.post(f"{KB}/{kb}/search", json=body)).json()
-    best = found["results"][0]
-    assert best["document_name"] == "notes.md"
-    assert set(best) == {
-        "chunk_id",
-        "document_id",
-        "document_name",
-        "content",
-        "score",
-        "scores",
-        "page",
-        "metadata",
-    }
-    assert found["metadata"]["commit"]
-    assert found["metadata"]["took_ms"] >= 0
+    for kind in ("semantic", "keyword", "hybrid", "adaptive"):
+        body = {"query": "When do backups run?", "config": {"search_type": kind, "k": 1}}
+        found = (await client.post(f"{KB}/{kb}/search", json=body)).json()
+        best = found["results"][0]
+        assert best["document_name"] == "notes.md", kind
+        assert set(best) == {
+            "chunk_id",
+            "document_id",
+            "document_name",
+            "content",
+            "score",
+            "scores",
+            "page",
+            "metadata",
+        }
+        assert found["metadata"]["commit"]
+        assert found["metadata"]["took_ms"] >= 0
 
 
 async def test_search_at_an_older_commit_and_with_filters(client: httpx.AsyncClient) -> None:
@@ -293,24 +286,20 @@ async def test_search_at_an_older_commit_and_with_filters(client: httpx.AsyncCli
     assert "rerank" in bare.json()["results"][0]["scores"]
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
+async def test_searches_that_make_no_sense_are_refused(client: httpx.AsyncClient) -> None:
+    kb = await make(client)
+    bodies: tuple[tuple[dict[str, Any], int], ...] = (
         ({"query": ""}, 422),
         ({"query": "x" * 5_000}, 422),
         ({"query": "x", "config": {"k": 0}}, 422),
         ({"query": "x", "config": {"search_type": "magic"}}, 422),
         ({"query": "x", "config": {"ref": "nowhere"}}, 404),
         ({}, 422),
-    ],
-)
-async def test_searches_that_make_no_sense_are_refused(
-    client: httpx.AsyncClient, body: dict[str, Any], status: int
-) -> None:
-    kb = await make(client)
-    refused = await client.post(f"{KB}/{kb}/search", json=body)
-    assert refused.status_code == status
-    error_of(refused)
+    )
+    for body, status in bodies:
+        refused = await client.post(f"{KB}/{kb}/search", json=body)
+        assert refused.status_code == status, body
+        error_of(refused)
 
 
 async def test_lists_are_paged(client: httpx.AsyncClient) -> None:

@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import httpx
-import pytest
 
 from app.services.container import Services
 
@@ -217,9 +216,8 @@ async def test_a_cycle_is_kept_reported_and_not_run(client: httpx.AsyncClient) -
     assert ran.status_code == 422
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+async def test_what_is_no_workflow_is_refused_with_the_reason(client: httpx.AsyncClient) -> None:
+    for body in (
         b"",
         b"junk",
         b"\x00\xff\xfe",
@@ -235,17 +233,13 @@ async def test_a_cycle_is_kept_reported_and_not_run(client: httpx.AsyncClient) -
         json.dumps(changed(nodes=[GRAPH["nodes"][0]] * 2)).encode(),
         json.dumps(changed(edges=[{"source": "a"}])).encode(),
         json.dumps({"name": "x", "steps": [{"type": 1}]}).encode(),
-    ],
-)
-async def test_what_is_no_workflow_is_refused_with_the_reason(
-    client: httpx.AsyncClient, body: bytes
-) -> None:
-    refused = await client.post(WF, content=body, headers={"Content-Type": "application/json"})
-    assert refused.status_code == 422
-    error = refused.json()["error"]
-    assert error["code"] in ("invalid_workflow", "not_json", "too_large")
-    assert len(error["message"]) > 20
-    assert (await client.get(WF)).json()["total"] == 0
+    ):
+        refused = await client.post(WF, content=body, headers={"Content-Type": "application/json"})
+        assert refused.status_code == 422, body[:100]
+        error = refused.json()["error"]
+        assert error["code"] in ("invalid_workflow", "not_json", "too_large")
+        assert len(error["message"]) > 20
+        assert (await client.get(WF)).json()["total"] == 0
 
 
 async def test_a_newer_format_says_to_update(client: httpx.AsyncClient) -> None:

@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 
 from app.engine.problems import Problem, RagloomError
+from app.engine.unfit import unfit
 
 ENV_PREFIX = "RAGLOOM_"
 #: Names the settings file; read before the settings themselves.
@@ -362,7 +363,7 @@ def _bad_value(
     shown = "" if secret else f" ({found!r})"
     return Problem(
         code="bad_setting",
-        message=f"The value of {place}{shown} does not fit: {item['msg']}.",
+        message=f"The value of {place}{shown} does not fit: {unfit(item)}.",
         fix=field.description or "" if field else "",
         found=found,
     )

@@ -18,6 +18,7 @@ from starlette.routing import Match, Mount
 
 from app.api.guard import BodyTooLarge
 from app.engine.problems import RagloomError
+from app.engine.unfit import unfit
 from app.services.problems import explain
 
 log = logging.getLogger(__name__)
@@ -175,7 +176,7 @@ def install(app: FastAPI) -> None:
             {
                 "code": item["type"],
                 "place": ".".join(str(part) for part in item["loc"]),
-                "message": item["msg"],
+                "message": unfit(item),
             }
             for item in items
         ]

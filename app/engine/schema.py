@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from app.engine.problems import InvalidWorkflow, Problem
+from app.engine.unfit import unfit
 
 FORMAT = "ragloom/1"
 MAX_NODES = 5_000
@@ -113,8 +114,7 @@ def check_file(data: Any) -> None:
             WorkflowFile.model_validate(data)
         except ValidationError as error:
             problems = [
-                _from_pydantic(e, data)
-                for e in error.errors(include_url=False, include_context=False)[:_MAX_REPORTED]
+                _from_pydantic(e, data) for e in error.errors(include_url=False)[:_MAX_REPORTED]
             ]
     if not problems:
         problems = _check_ids(data["nodes"])
@@ -246,13 +246,9 @@ def _from_pydantic(error: Any, data: dict[str, Any]) -> Problem:
     missing = error["type"] == "missing"
     return Problem(
         code="bad_file",
-        message=f"{path} is missing." if missing else f"{path}: {_decapitalise(error['msg'])}.",
+        message=f"{path} is missing." if missing else f"{path}: {unfit(error)}.",
         fix="Correct it in the file; the schema of workflow files names what fits.",
         node=node if isinstance(node, str) else None,
         field=path,
         found=found if isinstance(found, (str, int, float, bool)) and not missing else None,
     )
-
-
-def _decapitalise(text: str) -> str:
-    return text[:1].lower() + text[1:]

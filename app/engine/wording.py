@@ -6,6 +6,7 @@ from typing import Any
 
 from app.engine.problems import Problem
 from app.engine.registry import AnyNode
+from app.engine.unfit import unfit
 
 
 def bad_setting(node_id: str, title: str, cls: AnyNode, item: Any) -> Problem:
@@ -21,7 +22,7 @@ def bad_setting(node_id: str, title: str, cls: AnyNode, item: Any) -> Problem:
         message, found = f"“{title}” needs the setting “{path}”.", None
         fix = (setting and setting.description) or "Fill it in."
     else:
-        reason = item["msg"].removeprefix("Value error, ").rstrip(".")
+        reason = unfit(item)
         shown = f", found {_short(found)}" if not isinstance(found, (dict, list)) else ""
         # Settings that do not go together are the fault of no one of them.
         message = f"“{title}”{f', setting “{path}”' if path else ''}: {reason}{shown}."
@@ -35,7 +36,7 @@ def bad_setting(node_id: str, title: str, cls: AnyNode, item: Any) -> Problem:
         node=node_id,
         field=path,
         found=found if isinstance(found, (str, int, float, bool)) else None,
-        expected=item["msg"].removeprefix("Value error, "),
+        expected=unfit(item),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.engine.problems import NodeFailed
+from app.engine.unfit import unfit
 from app.engine.values import Document
 
 
@@ -52,6 +53,6 @@ def read_files(value: Any, name: str) -> tuple[Document, ...]:
                 f"The input “{name}” does not name uploaded files.",
                 code="bad_input",
                 fix='Send each as {"filename": "…", "blob": "<sha-256>"} of an uploaded file.',
-                found=[f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()],
+                found=[f"{'.'.join(map(str, e['loc']))}: {unfit(e)}" for e in error.errors()],
             ) from None
     return tuple(found)

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.engine.problems import Problem, RagloomError
+from app.engine.unfit import unfit
 
 log = logging.getLogger(__name__)
 
@@ -135,13 +136,13 @@ def _report(code: str, message: str, fix: str, details: Sequence[dict[str, Any]]
 
 def _validation(error: ValidationError) -> Report:
     details = []
-    for item in error.errors(include_url=False, include_context=False):
+    for item in error.errors(include_url=False):
         place = ".".join(str(part) for part in item["loc"])
         details.append(
             {
                 "code": item["type"],
                 "place": place,
-                "message": item["msg"],
+                "message": unfit(item),
                 "found": _plain(item["input"]),
             }
         )

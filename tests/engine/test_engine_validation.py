@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import networkx as nx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from toy_nodes import make_graph, toy_registry
 
 from app.engine.graph import EdgeSpec, Graph, NodeSpec
+from app.engine.unfit import unfit
 from app.engine.validation import validate
 from app.engine.wiring import bypass, resolve_types
 from app.engine.wording import bad_setting
@@ -181,7 +184,7 @@ def test_bad_settings_are_told_field_by_field():
     problems = {(p.node, p.field): p for p in validate(graph, REGISTRY)}
     assert set(problems) == {("u", "times"), ("v", "times"), ("v", "size")}
     assert problems["u", "times"].found == 99
-    assert "less than or equal to 9" in problems["u", "times"].message
+    assert "it has to be at most 9" in problems["u", "times"].message
     assert problems["u", "times"].fix == "How often, 1 to 9."
     assert "Its settings: times, label" in problems["v", "size"].fix
 
@@ -196,7 +199,7 @@ def test_settings_that_do_not_go_together_are_told_without_the_name_of_one():
         Pair()
     problem = bad_setting("u", "Upper", REGISTRY.get("upper"), raised.value.errors()[0])
     assert problem.message == "“Upper”: one of them is enough."
-    assert (problem.expected, problem.field) == ("one of them is enough.", "")
+    assert (problem.expected, problem.field) == ("one of them is enough", "")
 
 
 def test_two_wires_into_a_single_input():
@@ -380,3 +383,38 @@ def test_a_large_workflow_is_checked_quickly():
         for step in (1, 2, 3, 4)
     ]
     assert {p.code for p in validate(graph, REGISTRY)} <= {"duplicate_edge", "unconnected_input"}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"count": "x"}, "it has to be a whole number"),
+        ({"count": 0}, "it has to be at least 1"),
+        ({"count": 5000}, "it has to be at most 4,000"),
+        ({"ratio": []}, "it has to be a number"),
+        ({"on": "maybe"}, "it has to be true or false"),
+        ({"name": ""}, "it is empty"),
+        ({"name": "abcd"}, "it has to have at most 3 characters"),
+        ({"names": "x"}, "it has to be a list"),
+        ({"names": ["a", "b"]}, "it has to have at most 1 item"),
+        ({"facts": 1}, "it has to be an object"),
+        ({"mode": "c"}, "it has to be “a” or “b”"),
+        ({"other": 1}, "there is nothing of that name here"),
+        ({}, "it is missing"),
+    ],
+)
+def test_what_does_not_fit_is_told_without_words_of_python(value, said):
+    class Settings(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        must: int
+        count: int = Field(1, ge=1, le=4000)
+        ratio: float = 1
+        on: bool = True
+        name: str = Field("a", min_length=1, max_length=3)
+        names: tuple[str, ...] = Field((), max_length=1)
+        facts: dict[str, int] = {}
+        mode: Literal["a", "b"] = "a"
+
+    with pytest.raises(ValidationError) as raised:
+        Settings.model_validate({"must": 1, **value} if value else {})
+    assert [unfit(item) for item in raised.value.errors()] == [said]

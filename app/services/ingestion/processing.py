@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.engine.problems import Problem, RagloomError
+from app.engine.unfit import unfit
 from app.services.ingestion.pipeline_config import ALIASES, flatten
 from app.services.ingestion.pipeline_ref import PipelineRef
 from app.services.languages import unknown_languages
@@ -275,7 +276,7 @@ def _parse(model: type[Any], values: Mapping[str, Any], where: str) -> Any:
         problems = [
             Problem(
                 code="bad_value",
-                message=f"{where}.{item['loc'][0]}: {item['msg']}.",
+                message=f"{where}.{item['loc'][0]}: {unfit(item)}.",
                 fix=model.model_fields[str(item["loc"][0])].description or "",
                 found=item["input"],
             )

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.engine.graph import EdgeSpec, Graph, NodeSpec
 from app.engine.problems import InvalidWorkflow, Problem
 from app.engine.registry import AnyNode, Registry
+from app.engine.unfit import unfit
 from app.engine.values import accepts
 
 MAX_STEPS = 200
@@ -215,7 +216,7 @@ def _bad_form(item: Any) -> Problem:
     place = ".".join(str(part) for part in item["loc"])
     return Problem(
         code="bad_file",
-        message=f"{place}: {item['msg'][:1].lower()}{item['msg'][1:]}.",
+        message=f"{place}: {unfit(item)}.",
         fix="Correct it in the file.",
         field=place,
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,7 @@ from storage.automation_tables import Approval
 from storage.blobs import Blobs
 from storage.database import Database
 from storage.errors import NotFound
+from storage.json_pieces import PIECE, compact, is_large, pieces
 from storage.tables import Run, RunStep
 
 _PREVIEW_CHARS = 2_000
@@ -54,15 +54,29 @@ class RunChange:
 
 def as_payload(blobs: Blobs, cap_bytes: int, data: Mapping[str, Any]) -> dict[str, Any]:
     """Data as a column keeps it: itself, or the name of the file it lies in."""
-    encoded = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    if is_large(data, max(PIECE, 2 * cap_bytes)):
+        return _as_file(blobs, data)
+    encoded = compact(data)
     # A character takes four bytes at most: most payloads need no second copy to be measured.
     if len(encoded) * 4 <= cap_bytes:
         return {"value": dict(data)}
     raw = encoded.encode("utf-8", "surrogatepass")
     if len(raw) <= cap_bytes:
         return {"value": dict(data)}
-    sha = blobs.put_bytes(raw)
-    return {"blob": sha, "size": len(raw), "preview": encoded[:_PREVIEW_CHARS]}
+    return _as_file(blobs, data)
+
+
+def _as_file(blobs: Blobs, data: Mapping[str, Any]) -> dict[str, Any]:
+    preview = ""
+
+    def written() -> Iterator[bytes]:
+        nonlocal preview
+        for piece in pieces(data, compact):
+            preview += piece[: _PREVIEW_CHARS - len(preview)]
+            yield piece.encode("utf-8", "surrogatepass")
+
+    sha, size = blobs.put_stream(written())
+    return {"blob": sha, "size": size, "preview": preview}
 
 
 def write_changes(db: Database, session: Session, changes: Sequence[RunChange]) -> None:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.answers import answer
 from app.api.deps import Key, Limit, Offset, Svc, part, preferred_wait, wants_async
 from app.api.problems import Door
 from app.api.workflows import Execution, execution, followed
@@ -126,16 +127,16 @@ async def resume_execution(execution_id: str, request: Request, services: Svc) -
     return await followed(await services.runs.resume(execution_id), request, services)
 
 
-@router.get("/workflow_executions/{execution_id}/steps")
+@router.get("/workflow_executions/{execution_id}/steps", response_model=Page[StepView])
 async def list_inner_steps(
     execution_id: str,
     services: Svc,
     inside: Annotated[str, Query(max_length=1_000, description="Node that holds a workflow.")],
     limit: Limit = 50,
     offset: Offset = 0,
-) -> Page[StepView]:
+) -> Response:
     """Steps of the workflow inside a node, such as the items of a list."""
-    return await services.runs.steps_inside(execution_id, inside, limit, offset)
+    return await answer(await services.runs.steps_inside(execution_id, inside, limit, offset))
 
 
 # -- approvals ------------------------------------------------------------------------------
@@ -334,12 +335,12 @@ async def list_batches(
     return await services.batches.list(workflow_id, limit, offset)
 
 
-@router.get("/batches/{batch_id}")
+@router.get("/batches/{batch_id}", response_model=BatchView)
 async def get_batch(
     batch_id: str, services: Svc, limit: Limit = 50, offset: Offset = 0
-) -> BatchView:
+) -> Response:
     """A batch: how far it is, and a page of its rows with their outputs."""
-    return await services.batches.get(batch_id, limit, offset)
+    return await answer(await services.batches.get(batch_id, limit, offset))
 
 
 @router.get("/batches/{batch_id}/csv")

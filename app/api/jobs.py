@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.answers import answer
 from app.api.deps import Key, Limit, Offset, Svc, wants_events
 from app.api.problems import Door
 from app.api.sse import Sent, event_stream, last_event_id
 from app.services.container import Services
-from app.services.threads import call
 from app.services.views import JobStatus, JobView, Page, TaskView
 
 router = APIRouter(tags=["Jobs"], route_class=Door)
@@ -55,8 +55,7 @@ async def get_job(job_id: str, request: Request, services: Svc) -> Response:
     if wants_events(request):
         heard = job.finished_at is not None and last_event_id(request) == _end_of(job)
         return event_stream(None if heard else _events(services, job_id))
-    # Thousands of files take a while to write down: elsewhere.
-    return Response(await call(job.model_dump_json), media_type="application/json")
+    return await answer(job)
 
 
 @router.delete("/jobs/{job_id}")

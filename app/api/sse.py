@@ -14,6 +14,8 @@ from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel
 
+from app.services.json_text import json_text
+
 #: Proxies drop connections that are silent for longer.
 _ALIVE_S = 15.0
 #: Name, data, and id; without an id, the number of the event in its stream, which says nothing to
@@ -57,8 +59,8 @@ async def _encoded(source: AsyncIterator[Sent]) -> AsyncIterator[bytes]:
             finally:
                 pending = None
             number += 1
-            head = f"id: {given or number}\nevent: {name}\n"
-            yield f"{head}data: {data.model_dump_json()}\n\n".encode()
+            head = f"id: {given or number}\nevent: {name}\ndata: ".encode()
+            yield head + await json_text(data) + b"\n\n"
     finally:
         if pending is not None:
             pending.cancel()

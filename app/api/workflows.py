@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.answers import answer
 from app.api.deps import (
     MAX_COUNT,
     Key,
@@ -26,7 +26,7 @@ from app.api.sse import Sent, event_stream, last_event_id
 from app.engine.options import RunOptions
 from app.engine.problems import InvalidWorkflow, Problem
 from app.services.container import Services
-from app.services.runs.outputs import execution_data
+from app.services.runs.outputs import shape_outputs
 from app.services.runs.told import Stream
 from app.services.views import ExecutionView, Page, StepView, WorkflowView
 
@@ -253,16 +253,16 @@ async def followed(run_id: str, request: Request, services: Services) -> Respons
         # A run that asks a person may take days: it is answered for as it is.
         run = await services.runs.wait(run_id, preferred_wait(request), or_asked=True)
     status = 202 if run.status in ("running", "waiting") else 200
-    return JSONResponse(execution(run).model_dump(mode="json"), status, place)
+    return await answer(execution(run), status, place)
 
 
-@router.get("/workflow_executions")
+@router.get("/workflow_executions", response_model=Page[Execution])
 async def list_executions(
     services: Svc, workflow_id: str | None = None, limit: Limit = 50, offset: Offset = 0
-) -> Page[Execution]:
+) -> Response:
     """List runs, newest first, without their steps."""
     page = await services.runs.list(workflow_id, limit, offset)
-    return Page(items=[execution(run) for run in page.items], total=page.total)
+    return await answer(Page(items=[execution(run) for run in page.items], total=page.total))
 
 
 @router.get("/workflow_executions/{execution_id}", response_model=Execution)
@@ -274,18 +274,20 @@ async def get_execution(execution_id: str, request: Request, services: Svc) -> R
     run = await services.runs.get(execution_id)
     if wants_events(request):
         return event_stream(await _run_events(services, execution_id, last_event_id(request)))
-    return JSONResponse(execution(run).model_dump(mode="json"))
+    return await answer(execution(run))
 
 
-@router.delete("/workflow_executions/{execution_id}")
-async def cancel_execution(execution_id: str, services: Svc) -> Execution:
+@router.delete("/workflow_executions/{execution_id}", response_model=Execution)
+async def cancel_execution(execution_id: str, services: Svc) -> Response:
     """Cancel a run; it stops within a second."""
-    return execution(await services.runs.cancel(execution_id))
+    return await answer(execution(await services.runs.cancel(execution_id)))
 
 
 def execution(run: ExecutionView) -> Execution:
     """A run as REST shows it."""
-    return Execution(**execution_data(run))
+    # What steps gave is JSON data as it is, and may be too much to be copied.
+    data = {name: value for name, value in run if name != "graph"}
+    return Execution(**{**data, "outputs": shape_outputs(run.outputs, run.graph)})
 
 
 async def _run_events(

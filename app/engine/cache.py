@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Protocol
@@ -9,8 +10,9 @@ from typing import Protocol
 from app.engine.codec import Outputs
 from app.engine.signature import Signature
 from app.engine.values import PortValue
+from app.engine.weight import Scale
 
-#: Kept in memory unless told otherwise, in bytes of JSON text.
+#: Kept in memory unless told otherwise, in bytes of JSON text, about.
 DEFAULT_CAPACITY = 64 * 1024 * 1024
 #: Places whose last signature is remembered.
 _MAX_PLACES = 20_000
@@ -65,9 +67,13 @@ class MemoryCache:
     ) -> None:
         """Keep outputs, unless they alone would take more than a quarter of the room."""
         self._drop(key)
-        size = len(key) + size_of(outputs)
+        scale = Scale(list(outputs.values()), self.capacity // 4)
+        for _ in iter(scale.go_on, True):
+            await asyncio.sleep(0)
+        size = len(key) + scale.total
         if size * 4 > self.capacity:
             return
+        self._drop(key)  # what was kept meanwhile
         self._results[key] = (outputs, size, cost or {})
         self.size += size
         while self.size > self.capacity:
@@ -102,8 +108,3 @@ class MemoryCache:
 def json_text(value: PortValue) -> bytes:
     """Compact JSON text of a value, in bytes."""
     return value.__pydantic_serializer__.to_json(value, fallback=str)
-
-
-def size_of(outputs: Mapping[str, PortValue | None]) -> int:
-    """Bytes of JSON text that outputs take."""
-    return sum(len(json_text(value)) for value in outputs.values() if value is not None)

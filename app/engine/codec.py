@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
 
 from app.engine.node import output_ports
 from app.engine.problems import RagloomError
 from app.engine.registry import AnyNode
 from app.engine.values import PORT_TYPES, PortValue
+from app.engine.weight import weigh
 
+#: Bytes that are encoded at once, about, and seconds until others get their turn.
+_AT_ONCE = 64 * 1024
+_TURN_S = 0.005
 #: What a node gave, by output port; None where a branch was not taken.
 Outputs = Mapping[str, PortValue | None]
 
@@ -25,6 +32,42 @@ class UndecodableValue(RagloomError):
 def encode(value: PortValue) -> dict[str, Any]:
     """JSON data of a value, as events and files show it."""
     return value.model_dump(mode="json", fallback=str)
+
+
+async def encode_large(value: PortValue) -> dict[str, Any]:
+    """What `encode` gives; of much data in parts, between which others get their turn."""
+    if not _is_ours(value) or weigh(value, _AT_ONCE) <= _AT_ONCE:
+        return encode(value)
+    pace = _Pace()
+    return {name: await _encode_part(part, pace) for name, part in value.__dict__.items()}
+
+
+async def _encode_part(data: Any, pace: _Pace) -> Any:
+    if not isinstance(data, str | int | float | None) and weigh(data, _AT_ONCE) > _AT_ONCE:
+        if isinstance(data, list | tuple):
+            return [await _encode_part(part, pace) for part in data]
+        named = data.__dict__ if _is_ours(data) else data
+        if type(named) is dict and all(type(name) is str for name in named):
+            return {name: await _encode_part(part, pace) for name, part in named.items()}
+    await pace.give_way()
+    return to_jsonable_python(data, fallback=str)
+
+
+def _is_ours(data: Any) -> bool:
+    """Whether it is written field by field: types of packages may have ways of their own."""
+    return isinstance(data, BaseModel) and type(data).__module__ == PortValue.__module__
+
+
+class _Pace:
+    """Lets others work every few milliseconds."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+
+    async def give_way(self) -> None:
+        if time.perf_counter() - self._since > _TURN_S:
+            await asyncio.sleep(0)
+            self._since = time.perf_counter()
 
 
 def tag(value: PortValue) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from app.engine.arrivals import NOTHING, Result, arrivals
-from app.engine.codec import encode
+from app.engine.codec import Outputs, encode, encode_large
 from app.engine.events import NodeFailedEvent, NodeFinished, NodeSkipped, RunFinished, RunStarted
 from app.engine.outcome import Outcome, content_key, problem_of
 from app.engine.pinning import counts_as
@@ -48,8 +48,8 @@ class Run:
         self.usage: dict[str, float] = {}
         self.saved: dict[str, float] = {}
         self.started = self.last_yield = time.perf_counter()
-        # JSON data of values by identity: results keep the values alive, so ids stay unique.
-        self.encoded: dict[int, dict[str, Any]] = {}
+        # JSON data of values by identity; the values are kept, so that ids stay unique.
+        self.encoded: dict[int, tuple[PortValue, dict[str, Any]]] = {}
         context.is_settled = self.results.__contains__
 
     async def execute(self) -> RunFinished:
@@ -145,7 +145,7 @@ class Run:
         try:
             outcome = await visit.outcome()
             if self.payloads:  # a value that JSON cannot carry is the node's failure
-                self._encode(outcome.outputs)
+                await self._encode_ahead(outcome.outputs)
         except Exception as error:  # anything a node's code may raise
             return self._fail(visit, problem_of(error, node))
         return self._finish(node, outcome, values, visit)
@@ -163,6 +163,8 @@ class Run:
         key, reason = await counts_as(self.context, node.spec.id, fixed)
         if fixed.skipped:
             return self._skip(node, reason, Result(fixed.outputs, key))
+        if self.payloads:
+            await self._encode_ahead(fixed.outputs)
         return self._finish(node, Outcome(fixed.outputs, key, reason, cached=True), {}, None)
 
     # -- settling a node ------------------------------------------------------------------
@@ -319,8 +321,13 @@ class Run:
             if value is not None
         }
 
+    async def _encode_ahead(self, outputs: Outputs) -> None:
+        for value in outputs.values():
+            if value is not None and id(value) not in self.encoded:
+                self.encoded[id(value)] = value, await encode_large(value)
+
     def _data(self, value: PortValue) -> dict[str, Any]:
-        data = self.encoded.get(id(value))
-        if data is None:
-            data = self.encoded[id(value)] = encode(value)
-        return data
+        known = self.encoded.get(id(value))
+        if known is None:
+            known = self.encoded[id(value)] = value, encode(value)
+        return known[1]

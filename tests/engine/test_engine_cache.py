@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import date
 
 import networkx as nx
 import pytest
@@ -10,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_nodes import Bench, make_graph, toy_registry
 
-from app.engine.cache import MemoryCache, size_of
-from app.engine.codec import UndecodableValue, decode_outputs, encode
+from app.engine.cache import MemoryCache
+from app.engine.codec import UndecodableValue, decode_outputs, encode, encode_large
 from app.engine.graph import EdgeSpec, Graph, NodeSpec
 from app.engine.signature import Signature, Wire, why
-from app.engine.values import PORT_TYPES, Chunk, Chunks, Number, Text
+from app.engine.values import PORT_TYPES, Box, Chunk, Chunks, Json, Number, Text
 
 
 @pytest.fixture
@@ -273,7 +274,9 @@ async def test_the_least_recently_used_results_go_first():
     def text(letter: str) -> dict:
         return {"text": Text(text=letter * 100)}
 
-    one = size_of(text("a")) + 1
+    measure = MemoryCache()
+    await measure.put("a", text("a"))
+    one = measure.size
     cache = MemoryCache(one * 4)
     for letter in "abcd":
         await cache.put(letter, text(letter))
@@ -355,3 +358,29 @@ def test_a_change_runs_exactly_the_node_and_its_descendants(drawn):
         assert last.outputs == fresh.outputs
 
     asyncio.run(check())
+
+
+async def test_much_data_is_encoded_in_turns_with_others():
+    """The result is the same, and the event loop is not kept from everything else meanwhile."""
+    turns = 0
+
+    async def other():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    text = "word " * 40
+    chunk = Chunk(
+        chunk_id="c", document_id="d", document_name="n", content=text, scores={"hybrid": 0.5},
+        headings=("A", "B"), boxes=(Box(page=1, x0=0, y0=0, x1=1, y1=1),), metadata={"n": [1, None]},
+    )  # fmt: skip
+    many = Chunks(items=tuple(chunk.model_copy(update={"page": n}) for n in range(1, 20_000)))
+    odd = {
+        "a": [{"when": date(2026, 11, 23), "b": b"x", "t": (1, 2.5), 3: Text(text=text)}] * 2_000
+    }
+    task = asyncio.create_task(other())
+    for value in (many, Json(data=odd), Json(data={1: [text] * 2_000}), Text(text=text * 3_000)):
+        assert await encode_large(value) == encode(value)
+    task.cancel()
+    assert turns > 5

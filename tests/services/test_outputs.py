@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from app.engine.codec import encode
+from app.engine.events import NodeFinished
 from app.engine.values import (
     PORT_TYPES,
     Answer,
@@ -22,7 +24,10 @@ from app.engine.values import (
     Text,
     Verdict,
 )
+from app.services.json_text import json_text
 from app.services.runs.outputs import shape_outputs, type_of
+from app.services.views import Page, StepView
+from storage.json_pieces import compact, pieces
 
 ANSWER = Answer(
     text="Yes.",
@@ -95,3 +100,18 @@ def test_without_a_format_an_answer_brings_its_citations() -> None:
 def test_what_is_no_value_of_a_port_stays_as_it_is() -> None:
     odd = {"a": None, "b": [1], "c": {"text": "x", "more": 1}, "d": "plain"}
     assert shape_outputs(odd, None) == odd
+
+
+@pytest.mark.parametrize("many", [1, 5_000])
+async def test_what_steps_gave_is_written_as_it_is_however_much_it_is(many: int) -> None:
+    rows = [
+        {"n": n, "text": "é “x” " * 10, "none": None, "part": [0.5, True, {}]} for n in range(many)
+    ]
+    outputs = {"rows": rows, "one": [rows, rows[:1]], "text": "a" * 100, "empty": []}
+    step = StepView(node_id="a", name="A", type="say", status="completed", started_at=None,
+                    duration_ms=float("nan"), inputs={}, outputs=outputs)  # fmt: skip
+    event = NodeFinished(run_id="r", node_id="a", duration_ms=1.5, outputs=outputs,
+                         signature_parts={"kept": "apart"})  # fmt: skip
+    for model in (Page(items=[step, step], total=2), event):
+        assert json.loads(await json_text(model)) == json.loads(model.model_dump_json())
+    assert "".join(pieces(outputs, compact)) == compact(outputs)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from toy_nodes import Bench, make_graph
 
-from app.engine import slots, visit
+from app.engine import run as engine_run
+from app.engine import visit
 from app.engine.events import Event
 from app.engine.graph import EdgeSpec, Graph, NodeSpec
 from app.engine.problems import InvalidWorkflow, RagloomError
@@ -371,7 +372,7 @@ async def test_inputs_are_checked_when_they_arrive(bench):
 
 @pytest.mark.parametrize("how", [{}, {"blocking": True}, {"stubborn": True}])
 async def test_cancelling_ends_a_run_and_waits_for_no_node(bench, how, held_threads, monkeypatch):
-    monkeypatch.setattr(slots, "GRACE_S", 0.05)
+    monkeypatch.setattr(engine_run, "_GRACE_S", 0.05)
     graph = make_graph(
         {"in": "say", "w": work(seconds=2 if "stubborn" in how else 60, **how), "after": "upper"},
         "w.text>after.text",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.engine import run as engine_run
 from app.engine.context import NodeContext
 from app.engine.events import (
     Event,
@@ -27,7 +28,7 @@ from app.services.runs.service import RunLimits
 from app.services.runs.writer import RunWriter
 from storage.errors import NotFound, StorageFull
 from storage.run_writes import RunChange
-from tests.services.running import Place
+from tests.services.running import Place, until
 
 
 class Say(Node["Say.Config"]):
@@ -35,6 +36,8 @@ class Say(Node["Say.Config"]):
 
     type, title, family, icon = "say", "Say", "text", "chat"
     ran = 0
+    #: Whether it goes on when it is told to end.
+    deaf = False
 
     class Config(NodeConfig):
         text: str = "hello"
@@ -47,7 +50,13 @@ class Say(Node["Say.Config"]):
         Say.ran += 1
         for word in self.config.text.split():
             ctx.token(word)
-        await asyncio.sleep(self.config.seconds)
+        saying = asyncio.ensure_future(asyncio.sleep(self.config.seconds))
+        while not saying.done():
+            try:
+                await asyncio.shield(saying)
+            except asyncio.CancelledError:
+                if not self.deaf:
+                    raise
         return self.Outputs(text=Text(text=self.config.text))
 
 
@@ -227,6 +236,16 @@ async def test_cancelling_does_not_wait_for_the_node(place: Place) -> None:
     assert run.status == "cancelled"
     assert {s.status for s in run.steps} <= {"skipped", "cancelled"}
     # Once more changes nothing.
+    assert (await place.runs.cancel(run_id)).status == "cancelled"
+
+
+async def test_whoever_cancels_is_told_the_end_though_a_node_takes_its_time_to(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_run, "_GRACE_S", 1.2)
+    monkeypatch.setattr(Say, "deaf", True)
+    run_id = await place.runs.start(graph=workflow(seconds=3))
+    await until(lambda: Say.ran)
     assert (await place.runs.cancel(run_id)).status == "cancelled"
 
 

@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 __all__ = ["RunLimits", "RunService"]
 
 _HOUSEKEEPING_S = 3600.0
+#: Seconds that whoever cancels waits at most; a node has one to end, then that is written down.
+_END_S = 5.0
 #: Where a run comes from, if it has to end well even though nobody looks on.
 _DURABLE = frozenset({"api", "schedule", "webhook", "batch", "background"})
 _NOTHING = RunOptions()
@@ -283,7 +285,7 @@ class RunService:
         execution = self._live.get(run_id)
         if execution is not None and execution.driver is not None:
             execution.cancel()
-            await asyncio.wait([execution.driver], timeout=1.0)
+            await asyncio.wait([execution.driver], timeout=_END_S)
         elif self._taking_up.drop(run_id):
             await self._live.cancelled(run_id)
         return await self.get(run_id)

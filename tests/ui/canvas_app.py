@@ -1,4 +1,4 @@
-"""A page with nothing but a palette and a canvas, for the browser tests: `canvas_app.py PORT`.
+"""A page with nothing but a palette and a canvas, for the browser tests: `canvas_app.py FD`.
 
 Each `?id=` has an editor of its own; `/state/ID` says what Python knows, `/do/ID` calls the canvas.
 """
@@ -69,7 +69,7 @@ async def do(id: str, request: Request) -> None:
 if __name__ in {"__main__", "__mp_main__"}:
     ui.run(
         host="127.0.0.1",
-        port=int(sys.argv[1]),
+        fd=int(sys.argv[1]),
         show=False,
         reload=False,
         reconnect_timeout=30,

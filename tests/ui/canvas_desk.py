@@ -10,6 +10,8 @@ from typing import Any
 
 from playwright.sync_api import ConsoleMessage, Error, Locator, Page
 
+from tests.patience import MS, stand_still
+
 
 class Desk:
     """One browser page over one editor, and what Python says about it."""
@@ -18,7 +20,7 @@ class Desk:
         self.url, self.name, self.query = url, name, query
         self.errors: list[str] = []
         self.page = page
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(MS)
         self.page.on("pageerror", self._on_error)
         self.page.on("console", self._on_console)
         self.open()
@@ -45,15 +47,7 @@ class Desk:
 
     def settled(self) -> None:
         """Wait until the view stands still."""
-        self.page.evaluate("window.seen_ = []")
-        self.page.wait_for_function(
-            """() => {
-              const pane = document.querySelector('.vue-flow__transformationpane')
-              window.seen_.push(pane ? getComputedStyle(pane).transform : '')
-              return window.seen_.length > 3 && new Set(window.seen_.slice(-3)).size === 1
-            }""",
-            polling=80,
-        )
+        stand_still(self.page)
 
     def state(self) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.url}/state/{self.name}") as answer:
@@ -82,7 +76,7 @@ class Desk:
         return told[-1][1] if told else None
 
     def until(self, condition: Callable[[], Any]) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + MS / 1000
         while not condition():
             assert time.monotonic() < deadline, self.state()
             self.page.wait_for_timeout(30)

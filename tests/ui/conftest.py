@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from canvas_desk import Desk
 from playwright.sync_api import Browser, BrowserContext, Page
+from serving import serving
 
 HERE = Path(__file__).parent
 BUNDLE = HERE.parents[1] / "app" / "ui" / "canvas" / "dist" / "index.js"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    # The first of a process may start a server and a browser.
+    item.add_marker(pytest.mark.timeout(300))
 
 
 @pytest.fixture(scope="session")
@@ -25,32 +24,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a server with nothing but canvases, each test's under a name of its own."""
     if not BUNDLE.exists():
         pytest.skip("the canvas is not built: run hatch_build.py")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (tmp_path_factory.mktemp("canvas") / "server.log").open("w")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    environment["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parents[1])])
-    process = subprocess.Popen(
-        [sys.executable, str(HERE / "canvas_app.py"), str(port)],
-        stdout=log,
-        stderr=log,
-        env=environment,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/?id=warm").close()
-                break
-            except urllib.error.URLError:
-                assert process.poll() is None, Path(log.name).read_text()
-                time.sleep(0.1)
+    log = tmp_path_factory.mktemp("canvas") / "server.log"
+    with serving("canvas_app.py", log, "/?id=warm") as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(10)
-        log.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A page with nothing but an inspector, for the browser tests: `inspector_app.py PORT`.
+"""A page with nothing but an inspector, for the browser tests: `inspector_app.py FD`.
 
 `/?node=ID` shows a node of a small workflow whose run is made up; `/state` tells its settings.
 """
@@ -124,7 +124,7 @@ if __name__ in {"__main__", "__mp_main__"}:
     theme.install()
     ui.run(
         host="127.0.0.1",
-        port=int(sys.argv[1]),
+        fd=int(sys.argv[1]),
         show=False,
         reload=False,
         reconnect_timeout=30,

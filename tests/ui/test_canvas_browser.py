@@ -7,7 +7,7 @@ import re
 
 import pytest
 from canvas_desk import Desk
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, expect
 
 
 def test_the_graph_is_shown_with_what_each_node_will_do(desk: Desk) -> None:
@@ -46,7 +46,7 @@ def test_a_click_in_the_palette_adds_a_node_too(desk: Desk) -> None:
 
 @pytest.mark.parametrize("desk", ["&empty=true"], indirect=True)
 def test_the_first_node_is_dropped_at_a_readable_size(desk: Desk) -> None:
-    assert desk.page.locator(".rl-empty-hint").is_visible()
+    desk.page.locator(".rl-empty-hint").wait_for()
     desk.drop_from_palette("question", 300, 300)
     desk.node("question").wait_for()
     desk.shows(desk.page.locator(".rl-zoom"), "100 %")
@@ -76,14 +76,13 @@ def test_ports_that_do_not_fit_are_dimmed_while_a_wire_is_drawn(desk: Desk) -> N
         hold=True,
     )
     desk.page.wait_for_selector(".rl-canvas.is-wiring")
-    classes = {
-        name: desk.port("generate", "target", name).get_attribute("class") or ""
-        for name in ("query", "chunks", "hint")
-    }
-    assert "is-fit" in classes["query"]
-    assert "is-dim" in classes["chunks"]
-    assert "is-dim" in classes["hint"]
-    assert "is-dim" in (desk.port("generate", "source", "answer").get_attribute("class") or "")
+    for side, name, word in (
+        ("target", "query", "is-fit"),
+        ("target", "chunks", "is-dim"),
+        ("target", "hint", "is-dim"),
+        ("source", "answer", "is-dim"),
+    ):
+        expect(desk.port("generate", side, name)).to_have_class(re.compile(word))
     hint = desk.page.locator(".rl-toast.is-live")
     desk.shows(hint, "Query does not fit: chunks takes Chunks.")
     desk.page.mouse.up()
@@ -223,7 +222,7 @@ def test_shortcuts_leave_text_fields_alone(desk: Desk) -> None:
     desk.page.keyboard.press("Backspace")
     desk.page.keyboard.press("Delete")
     desk.page.keyboard.press("Control+a")
-    assert field.input_value() == "d1"
+    expect(field).to_have_value("d1")
     assert "retrieve" in desk.nodes()
     assert not desk.nodes()["retrieve"].get("disabled")
     assert desk.events("command") == []
@@ -361,7 +360,9 @@ def test_a_past_run_can_be_looked_at_but_not_edited(desk: Desk) -> None:
     desk.page.keyboard.press("Tab")
     x, y = desk.middle(desk.title("retrieve"))
     desk.drag((x, y), (x + 100, y + 100))
-    desk.page.wait_for_timeout(200)
+    # What is edited by then would be there once the selection has been told.
+    desk.title("question").click()
+    desk.until(lambda: desk.selected() == ["question"])
     assert desk.page.locator(".rl-bar, .rl-quick").count() == 0
     assert desk.nodes()["retrieve"]["position"] == [336.0, 0.0]
 
@@ -377,16 +378,21 @@ def test_from_afar_the_titles_are_large_and_nothing_moves(desk: Desk) -> None:
         return zoom, box["height"] / zoom
 
     _, height = facts()
-    for _ in range(12):
+    for _ in range(6):
         desk.page.keyboard.press("-")
-        desk.page.wait_for_timeout(60)
+        desk.settled()
     desk.page.wait_for_selector(".rl-canvas.is-far")
-    desk.page.wait_for_timeout(300)
+    desk.settled()
     zoom, far_height = facts()
     assert zoom < 0.5
     assert far_height == pytest.approx(height, abs=1)
-    size = desk.title("retrieve").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
-    assert size >= 24
+
+    def size() -> float:
+        return float(
+            desk.title("retrieve").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
+        )
+
+    desk.until(lambda: size() >= 24)
 
 
 def test_dark_mode_follows_the_page(desk: Desk) -> None:
@@ -402,9 +408,8 @@ def test_dark_mode_follows_the_page(desk: Desk) -> None:
     assert shade(".rl-node") > 230
     desk.page.evaluate("document.documentElement.dataset.theme = 'dark'")
     desk.page.wait_for_selector(".rl-canvas.is-dark")
-    desk.page.wait_for_timeout(250)
-    assert shade(".rl-canvas") < 40
-    assert shade(".rl-node") < 60
+    desk.until(lambda: shade(".rl-canvas") < 40)
+    desk.until(lambda: shade(".rl-node") < 60)
     fill = desk.page.locator(".vue-flow__minimap-mask").evaluate("e => getComputedStyle(e).fill")
     assert fill not in ("", "rgb(240, 240, 240)", "rgba(240, 240, 240, 0.6)")
 

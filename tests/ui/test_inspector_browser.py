@@ -3,52 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Error, Locator, Page, expect
+from serving import serving
 
-HERE = Path(__file__).parent
+from tests.patience import MS
 
 
 @pytest.fixture(scope="module")
 def inspected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a server with nothing but inspectors."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (tmp_path_factory.mktemp("inspector") / "server.log").open("w")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    environment["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parents[1])])
-    process = subprocess.Popen(
-        [sys.executable, str(HERE / "inspector_app.py"), str(port)],
-        stdout=log,
-        stderr=log,
-        env=environment,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/state").close()
-                break
-            except urllib.error.URLError:
-                assert process.poll() is None, Path(log.name).read_text()
-                time.sleep(0.1)
+    log = tmp_path_factory.mktemp("inspector") / "server.log"
+    with serving("inspector_app.py", log, "/state") as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(10)
-        log.close()
 
 
 class Panel:
@@ -58,7 +30,7 @@ class Panel:
         self._url = url
         self.errors: list[str] = []
         self.page = page
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(MS)
         self.page.on("pageerror", self._on_error)
 
     def _on_error(self, error: Error) -> None:
@@ -80,7 +52,7 @@ class Panel:
             return dict(json.load(answer)[node])
 
     def until(self, node: str, **settings: Any) -> None:
-        ends = time.monotonic() + 15
+        ends = time.monotonic() + MS / 1000
         while {k: self.config(node).get(k) for k in settings} != settings:
             assert time.monotonic() < ends, self.config(node)
             self.page.wait_for_timeout(50)
@@ -130,7 +102,7 @@ def test_an_expression_completes_by_keyboard_and_shows_what_it_gives(panel: Pane
     page.keyboard.press("ArrowDown")
     selected = panel.offers.nth(1)
     expect(selected).to_have_attribute("aria-selected", "true")
-    assert entry.get_attribute("aria-activedescendant") == selected.get_attribute("id")
+    expect(entry).to_have_attribute("aria-activedescendant", selected.get_attribute("id") or "")
     page.keyboard.press("Escape")
 
     entry.fill("chunk.items")
@@ -179,7 +151,9 @@ def test_a_value_of_thirty_megabytes_is_shown_in_part_searched_and_copied_from(
     entries.first.click()
     key = page.locator(".rl-tree-key", has_text="number").first
     key.click()
-    assert page.evaluate("navigator.clipboard.readText()") == "n.data.rows[0].number"
+    page.wait_for_function(
+        "navigator.clipboard.readText().then(text => text === 'n.data.rows[0].number')"
+    )
 
     page.get_by_label("Search in it").first.click()
     page.get_by_label("Find in n").fill("onerror")

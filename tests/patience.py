@@ -1,0 +1,32 @@
+"""How long browser tests wait, and until when the view of a canvas moves.
+
+A wait costs nothing once what it waits for is there: it is long enough for a machine that is much
+slower, and busy.
+"""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+MS = 30_000
+expect.set_options(timeout=MS)
+
+#: Six frames after each other show the same part of the graph, and no longer the one before the
+#: first fit. Frames, not moments: a busy machine draws none for a while.
+_STILL = """() => new Promise((done) => {
+  let last = '', same = 0
+  const look = () => {
+    const pane = document.querySelector('.vue-flow__transformationpane')
+    const now = pane ? getComputedStyle(pane).transform : ''
+    const open = now !== 'matrix(1, 0, 0, 1, 0, 0)' || !document.querySelector('.rl-node')
+    same = now === last && open ? same + 1 : 0
+    last = now
+    same < 6 ? requestAnimationFrame(look) : done()
+  }
+  look()
+})"""
+
+
+def stand_still(page: Page) -> None:
+    """Wait until the view of the canvas no longer moves. The tab must be in front."""
+    page.evaluate(_STILL)

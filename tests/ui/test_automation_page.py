@@ -45,7 +45,7 @@ async def user(services: Services) -> AsyncIterator[User]:
 
 
 async def until(check: Callable[[], Awaitable[Any]]) -> None:
-    for _ in range(300):
+    for _ in range(1200):
         if await check():
             return
         await asyncio.sleep(0.05)
@@ -164,7 +164,7 @@ async def test_the_address_of_a_webhook_is_shown_once(user: User, services: Serv
     [label] = user.find(marker="new-webhook-url").elements
     url = label.text  # type: ignore[attr-defined]
     run_id = await services.webhooks.call(url.rpartition("/")[2], b"")
-    assert (await services.runs.wait(run_id, 30)).status == "completed"
+    assert (await services.runs.wait(run_id, 60)).status == "completed"
     await user.open(f"/workflows/{workflow}/automation")
     await user.should_see("1 call")
     await user.should_not_see(marker="new-webhook-url")
@@ -173,7 +173,7 @@ async def test_the_address_of_a_webhook_is_shown_once(user: User, services: Serv
 async def test_a_question_is_answered_on_the_page(user: User, services: Services) -> None:
     workflow = await make(services, asking=True)
     run_id = await services.runs.start(workflow_id=workflow)
-    await services.runs.wait(run_id, 30, or_asked=True)
+    await services.runs.wait(run_id, 60, or_asked=True)
     await user.open(f"/workflows/{workflow}/automation")
     await user.should_see("Waiting for you")
     user.find(marker="approve").click()
@@ -204,7 +204,7 @@ async def test_a_webhook_is_changed_and_renewed(user: User, services: Services) 
         user.find(kind=ui.switch).elements.pop().set_value(False)  # draws the list anew
 
     async def drawn_anew() -> bool:
-        return row not in user.find(marker="webhook").elements
+        return await found(user, "webhook", 1) and row not in user.find(marker="webhook").elements
 
     await until(drawn_anew)
     user.find(kind=ui.button, content="New address").click()
@@ -219,11 +219,12 @@ async def test_what_is_typed_into_a_question_stays_when_another_one_comes(
 ) -> None:
     workflow = await make(services, asking=True)
     first = await services.runs.start(workflow_id=workflow)
-    await services.runs.wait(first, 30, or_asked=True)
+    await services.runs.wait(first, 60, or_asked=True)
     await user.open(f"/workflows/{workflow}/automation")
+    await user.should_see(marker="ask-comment")
     user.find(marker="ask-comment").type("half a thought")
     second = await services.runs.start(workflow_id=workflow)
-    await services.runs.wait(second, 30, or_asked=True)
+    await services.runs.wait(second, 60, or_asked=True)
     await until(lambda: found(user, "ask", 2))
     comments = [e.value for e in user.find(kind=ui.input, marker="ask-comment").elements]
     assert sorted(comments) == ["", "half a thought"]
@@ -234,7 +235,10 @@ async def test_what_is_typed_into_a_question_stays_when_another_one_comes(
 
 
 async def found(user: User, marker: str, count: int) -> bool:
-    return len(user.find(marker=marker).elements) == count
+    try:
+        return len(user.find(marker=marker).elements) == count
+    except AssertionError:  # none, while they are drawn anew
+        return False
 
 
 def test_a_schedule_is_told_in_the_time_of_who_looks() -> None:

@@ -44,7 +44,7 @@ def opened(shelf: Shelf, **options: Any) -> Autosave:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 

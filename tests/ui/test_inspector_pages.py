@@ -31,7 +31,7 @@ async def user(services: Services) -> AsyncIterator[User]:
 
 async def until(check: Callable[[], Awaitable[bool]]) -> None:
     """Wait for something that happens in the background."""
-    for _ in range(150):
+    for _ in range(600):
         if await check():
             return
         await asyncio.sleep(0.1)
@@ -159,8 +159,11 @@ async def test_filters_offer_the_fields_there_are_and_warn_of_others(
     with user:
         field.set_value("filename")
     await user.should_not_see("Did you mean")
-    value = named(user, ui.select, "Value of filename")
-    assert "tides.md" in value.options
+
+    async def offered() -> bool:
+        return "tides.md" in named(user, ui.select, "Value of filename").options
+
+    await until(offered)
     read = saved(services, workflow, "retrieve")
 
     async def kept() -> bool:

@@ -32,7 +32,7 @@ async def user(services: Services) -> AsyncIterator[User]:
 
 async def until(check: Callable[[], Awaitable[bool]]) -> None:
     """Wait for something that happens in the background."""
-    for _ in range(100):
+    for _ in range(600):
         if await check():
             return
         await asyncio.sleep(0.1)
@@ -197,11 +197,13 @@ async def test_a_branch_of_another_model_is_put_to_use_and_taken_back(
 
     await until(offered)
     user.find(content="Settings", kind=ui.tab).click()
+    await user.should_see(marker="adopt")
     user.find(marker="adopt").click()
     await user.should_see("Everybody then searches what is in the copy")
     user.find(marker="confirm").click()
     await until(lambda: uses("multilingual"))
     await user.should_see("in use")
+    await user.should_see(kind=ui.button, content="Undo")
     user.find(kind=ui.button, content="Undo").click()
     await until(lambda: uses(before))
     await user.should_see("Use this copy")

@@ -31,7 +31,7 @@ async def user(services: Services) -> AsyncIterator[User]:
 
 async def until(check: Callable[[], Awaitable[Any]]) -> Any:
     """Wait for something that happens in the background."""
-    for _ in range(200):
+    for _ in range(600):
         if found := await check():
             return found
         await asyncio.sleep(0.1)
@@ -434,7 +434,7 @@ async def test_a_table_runs_row_by_row_and_its_bad_rows_once_more(
     await user.should_see("3 of 3 rows, 1 failed")
     await user.should_see("nonsense")
     user.find(marker="batch-csv").click()
-    table = await user.download.next()
+    table = await user.download.next(timeout=60)
     lines = table.text.splitlines()
     assert lines[0].startswith("\ufefftext,colour,status,")
     assert lines[1].startswith("[1],red,completed,")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from app.services.container import Services
 
 #: Seconds that something may take to come or to go; a slow machine needs some of them.
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 _LOOK_S = 0.1
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, insert, update
+from sqlalchemy import delete, func, insert, update
 from sqlmodel import col, select
 
 from storage.automation_tables import Batch, BatchRow
@@ -147,6 +147,32 @@ class BatchRepository:
                 .where(col(Batch.id) == batch_id, col(Batch.status) == "running")
                 .values(status=status, finished_at=time.time())
             )
+
+
+def prune_batches(db: Database, before: float | None, max_rows: int | None) -> int:
+    """Remove batches that are over: those that ended before `before`, and the oldest beyond `max_rows` rows.
+
+    The newest one stays however many rows it has. Returns how many were removed.
+    """
+    ended = func.coalesce(col(Batch.finished_at), col(Batch.created_at))
+    over = (
+        select(Batch.id, ended, func.count(col(BatchRow.ordinal)))
+        .outerjoin(BatchRow, col(BatchRow.batch_id) == col(Batch.id))
+        .where(col(Batch.status) != "running")
+        .group_by(col(Batch.id))
+        .order_by(ended.desc(), col(Batch.id))
+    )
+    with db.write() as session:
+        doomed, kept = [], 0
+        for batch_id, end, rows in session.exec(over):
+            too_many = max_rows is not None and kept > 0 and kept + rows > max_rows
+            if too_many or (before is not None and end < before):
+                doomed.append(batch_id)
+            kept += rows
+        if doomed:
+            session.exec(delete(BatchRow).where(db.among(BatchRow.batch_id, doomed)))
+            session.exec(delete(Batch).where(db.among(Batch.id, doomed)))
+    return len(doomed)
 
 
 _Batches = list[Batch]

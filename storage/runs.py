@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, update
 from sqlmodel import Session, col, select
 
 from storage.automation_tables import Approval, Worker
+from storage.batches import prune_batches
 from storage.blobs import Blobs
 from storage.database import Database
 from storage.errors import NotFound
@@ -278,13 +279,15 @@ class RunRepository:
     ) -> int:
         """Remove the oldest runs beyond any of the limits, then the payloads nobody names.
 
-        `max_bytes` limits the payload folder. Returns the number of runs removed.
+        `max_bytes` limits the payload folder. Batches go by the same age, and by the same number,
+        for each of their rows is a run. Returns the number of runs removed.
         """
         removed = 0
+        horizon = None if max_age_days is None else time.time() - max_age_days * _DAY_S
+        prune_batches(self._db, horizon, max_runs)
         ended = select(Run.id).where(col(Run.status).not_in(OPEN))
         newest_first = ended.order_by(col(Run.started_at).desc(), col(Run.id))
-        if max_age_days is not None:
-            horizon = time.time() - max_age_days * _DAY_S
+        if horizon is not None:
             removed += self._remove(ended.where(col(Run.started_at) < horizon))
         if max_runs is not None:
             removed += self._remove(newest_first.offset(max_runs).limit(2**31 - 1))

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from app.engine.codec import encode
 from app.engine.events import NodeFinished
@@ -112,6 +113,7 @@ async def test_what_steps_gave_is_written_as_it_is_however_much_it_is(many: int)
                     duration_ms=float("nan"), inputs={}, outputs=outputs)  # fmt: skip
     event = NodeFinished(run_id="r", node_id="a", duration_ms=1.5, outputs=outputs,
                          signature_parts={"kept": "apart"})  # fmt: skip
-    for model in (Page(items=[step, step], total=2), event):
+    models: list[BaseModel] = [Page(items=[step, step], total=2), event]
+    for model in models:
         assert json.loads(await json_text(model)) == json.loads(model.model_dump_json())
     assert "".join(pieces(outputs, compact)) == compact(outputs)

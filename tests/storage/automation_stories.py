@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlmodel import select
+from sqlalchemy import update
+from sqlmodel import col, select
 
 from storage.automation import ApprovalRepository, TriggerRepository
 from storage.automation_tables import Approval, Batch, Schedule, Webhook, WebhookSignature
@@ -147,10 +148,42 @@ def a_batch_knows_how_far_it_is(db: Database, folder: Path) -> None:
         batches.get("c")
 
 
+def batches_go_with_their_runs(db: Database, folder: Path) -> None:
+    runs, batches = RunRepository(db, Blobs(folder / "payloads")), BatchRepository(db)
+
+    def kept() -> list[str]:
+        return [batch.id for batch in batches.list(None, 10, 0)[0]]
+
+    day = 86_400
+    for age, name in enumerate(("now", "new", "mid", "old", "open")):
+        created = time.time() - (10 * age + 1) * day
+        batches.create(
+            Batch(id=name, workflow_id="wf", revision=1, columns=["q"], created_at=created),
+            [{"q": "a"}] * 3,
+        )
+        if name != "open":
+            batches.end(name, "completed")
+    for age, name in enumerate(("now", "new", "mid", "old")):
+        with db.write() as session:
+            ended = time.time() - 10 * age * day
+            session.exec(update(Batch).where(col(Batch.id) == name).values(finished_at=ended))
+    runs.prune(max_age_days=100, max_runs=100)
+    assert kept() == ["now", "new", "mid", "old", "open"]
+    runs.prune(max_age_days=25)
+    assert kept() == ["now", "new", "mid", "open"]
+    runs.prune(max_runs=6)
+    assert kept() == ["now", "new", "open"]
+    # The newest one stays, and what is not over.
+    runs.prune(max_runs=1)
+    assert kept() == ["now", "open"]
+    assert [batches.rows(name, 10, 0)[1] for name in ("now", "new", "old", "open")] == [3, 0, 0, 3]
+
+
 STORIES: list[Callable[[Database, Path], None]] = [
     questions_are_asked_and_answered_once,
     a_time_that_is_due_is_taken_by_one,
     webhooks_are_found_by_the_hash_of_their_token,
     a_signature_is_taken_once_until_it_expires,
     a_batch_knows_how_far_it_is,
+    batches_go_with_their_runs,
 ]

@@ -72,13 +72,14 @@ def build() -> Callable[[], None]:
 
     def show() -> None:
         if not made:
-            with root, parts.dialog("Keys") as box:
-                with parts.div("rl-keys"):
+            with root, parts.dialog("Keys", wide=True) as box:
+                with parts.div("rl-keys-sheet"):
                     for group, rows in KEYS:
-                        parts.tag("h3", group)
-                        for what, keys in rows:
-                            parts.tag("span", what)
-                            parts.tag("span", keys, "rl-muted rl-mono")
+                        with parts.div("rl-keys"):
+                            parts.tag("h3", group)
+                            for what, keys in rows:
+                                parts.tag("span", what)
+                                parts.tag("span", keys, "rl-muted rl-mono")
                 with parts.div("rl-row rl-wrap"):
                     for name, href in (
                         ("REST reference", "/docs"),

@@ -200,6 +200,26 @@ def test_a_node_goes_into_a_wire_by_its_plus_and_when_dropped_on_it(desk: Desk) 
     desk.until(lambda: "merge value>chunks generate" in desk.edges())
 
 
+def test_the_plus_of_a_wire_comes_to_the_pointer_and_lies_under_no_card(desk: Desk) -> None:
+    # The middle of the wire from the question to the answer is under a card.
+    desk.do(ops=[{"op": "move_nodes", "positions": {"question": [0, 0], "retrieve": [336, -64]}}])
+    desk.do(ops=[{"op": "move_nodes", "positions": {"generate": [672, 0]}}])
+    desk.page.keyboard.press("1")
+    desk.settled()
+    start = desk.middle(desk.port("question", "source", "query"))
+    end = desk.middle(desk.port("generate", "target", "query"))
+    plus = desk.page.locator(".rl-wire-plus")
+    for from_, to in ((start, end), (end, start)):
+        x = from_[0] + (48 if to > from_ else -48)
+        desk.page.mouse.move(x, from_[1])
+        plus.wait_for()
+        assert abs(desk.middle(plus)[0] - x) < 30
+        on_top = "([x, y]) => document.elementFromPoint(x, y).closest('.rl-wire-plus') !== null"
+        assert desk.page.evaluate(on_top, desk.middle(plus))
+        desk.page.mouse.move(*desk.empty_spot())
+        desk.gone(plus)
+
+
 def test_a_node_that_is_shown_is_panned_to_where_it_is_out_of_sight_and_never_zoomed_to(
     desk: Desk,
 ) -> None:

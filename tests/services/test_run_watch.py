@@ -12,7 +12,9 @@ import psutil
 import pytest
 from running import Place, until
 
+from app.engine.visit import Visit
 from app.services.runs import watch as run_watch
+from app.services.runs.node_threads import NodeThreads
 from app.services.runs.service import RunLimits
 from app.services.runs.watch import MB, _Memory, default_cap_mb
 from app.services.views import ExecutionView, StepView
@@ -31,7 +33,13 @@ async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     yield made
     await made.close()
     # Whatever was left behind ends, so that it weighs on no other test.
-    await until(lambda: not [t for t in threading.enumerate() if t.name == "node"])
+    await until(lambda: not threads_at_work())
+
+
+def threads_at_work() -> set[Visit]:
+    threads = asyncio.get_running_loop()._default_executor  # type: ignore[attr-defined]
+    assert isinstance(threads, NodeThreads)
+    return threads.owners()
 
 
 async def go(
@@ -114,7 +122,7 @@ async def test_a_thread_whose_node_is_over_is_ended(
     _, steps = await go(place, "spin_in_a_thread", timeout_s=0.2)
     assert steps["bad"].error is not None
     assert steps["bad"].error["code"] == "timeout"
-    await until(lambda: not [t for t in threading.enumerate() if t.name == "node"])
+    await until(lambda: not threads_at_work())
 
 
 async def test_it_watches_only_while_nodes_work(

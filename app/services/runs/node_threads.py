@@ -7,6 +7,9 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from app.engine.visit import Visit
@@ -21,8 +24,23 @@ class Stopped(BaseException):
     """Raised in a thread whose node is over: nobody waits for what it does."""
 
 
+#: Threads that wait for the next call; starting one holds up the event loop until it runs, which
+#: takes milliseconds while an embedder works.
+_MOST_IDLE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What a thread is to do, and for which node."""
+
+    future: Future[Any]
+    visit: Visit | None
+    fn: Callable[[], Any]
+
+
 class NodeThreads(ThreadPoolExecutor):
-    """A thread for each call, so that those that hang keep neither others nor the server's end.
+    """As many threads as there are calls, so that those that hang keep neither others nor the
+    server's end waiting. One whose call has ended takes up a later one.
 
     Knows which node each thread works for; the default executor of the event loop.
     """
@@ -31,17 +49,32 @@ class NodeThreads(ThreadPoolExecutor):
         super().__init__(max_workers=1)
         self._lock = threading.Lock()
         self._owners: dict[int, Visit] = {}
+        #: Where the threads that have nothing to do wait, the one that waits least last.
+        self._idle: list[SimpleQueue[_Call | None]] = []
+        self._closed = False
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Call `fn` in a new thread."""
+        """Call `fn` in a thread that has nothing else to do."""
         future: Future[T] = Future()
-        work = (future, WORKING.get(), fn, args, kwargs)
-        threading.Thread(target=self._work, args=work, name="node", daemon=True).start()
+        call = _Call(future, WORKING.get(), partial(fn, *args, **kwargs))
+        with self._lock:
+            calls = self._idle.pop() if self._idle else None
+        if calls is not None:
+            calls.put(call)
+            return future
+        calls = SimpleQueue()
+        calls.put(call)
+        threading.Thread(target=self._serve, args=(calls,), name="node", daemon=True).start()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Do not wait: what has not ended by now may never end."""
         super().shutdown(wait=False)
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for calls in idle:
+            calls.put(None)
 
     def owners(self) -> set[Visit]:
         """Nodes that threads work for."""
@@ -56,31 +89,49 @@ class NodeThreads(ThreadPoolExecutor):
                 _raise_in(thread, Stopped)
         return len(mine)
 
-    def _work(
-        self,
-        future: Future[T],
-        visit: Visit | None,
-        fn: Callable[..., T],
-        args: Any,
-        kwargs: Any,
-    ) -> None:
+    def _serve(self, calls: SimpleQueue[_Call | None]) -> None:
+        """A thread's life: one call after the other, until one was stopped or enough wait."""
+        while (call := calls.get()) is not None and self._work(call, calls):
+            # What it was given, and what came of it, may be large.
+            del call
+        with self._lock:
+            # Stopped at the very moment when it ended, it may still be on the list.
+            self._owners.pop(threading.get_ident(), None)
+
+    def _work(self, call: _Call, calls: SimpleQueue[_Call | None]) -> bool:
+        """Do what is asked; returns whether the thread is to wait for more, at `calls`."""
+        future = call.future
         if not future.set_running_or_notify_cancel():
-            return
+            return self._wait_at(calls)
         try:
-            result = self._owned(visit, fn, args, kwargs)
+            result = self._owned(call.visit, call.fn)
+        except Stopped as error:
+            future.set_exception(error)
+            return False
         except BaseException as error:
+            again = self._wait_at(calls)
             future.set_exception(error)
         else:
+            # Before it is told: who hears of it may have the next call.
+            again = self._wait_at(calls)
             future.set_result(result)
+        return again
 
-    def _owned(self, visit: Visit | None, fn: Callable[..., T], args: Any, kwargs: Any) -> T:
+    def _wait_at(self, calls: SimpleQueue[_Call | None]) -> bool:
+        with self._lock:
+            again = not self._closed and len(self._idle) < _MOST_IDLE
+            if again:
+                self._idle.append(calls)
+        return again
+
+    def _owned(self, visit: Visit | None, fn: Callable[[], T]) -> T:
         if visit is None:
-            return fn(*args, **kwargs)
+            return fn()
         me = threading.get_ident()
         with self._lock:
             self._owners[me] = visit
         try:
-            return fn(*args, **kwargs)
+            return fn()
         finally:
             self._disown(me)
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select, update
 
 from storage.database import Database
+from storage.job_health import state
 from storage.job_rows import OPEN, cancel_tasks, get_job, get_task, go_on, requeue, settle
 from storage.tables import Job, Task
 
@@ -175,12 +176,14 @@ class JobControl:
             query = select(Job).where(self._db.among(Job.id, job_ids))
             return [*session.exec(query).all()]
 
-    def counts(self, job_ids: Collection[str]) -> dict[str, dict[str, int]]:
-        """Job -> status of its tasks -> how many."""
+    def counts(
+        self, job_ids: Collection[str], locks: Collection[str] = ()
+    ) -> dict[str, dict[str, int]]:
+        """Job -> status of its tasks -> how many; “locked” are errors with one of these codes."""
         query = (
-            select(Task.job_id, Task.status, func.count())
+            select(Task.job_id, state(locks).label("state"), func.count())
             .where(self._db.among(Task.job_id, job_ids))
-            .group_by(col(Task.job_id), col(Task.status))
+            .group_by(col(Task.job_id), "state")
         )
         found: dict[str, dict[str, int]] = {job_id: {} for job_id in job_ids}
         with self._db.read() as session:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from sqlalchemy import case, func
+from sqlalchemy import ColumnElement, and_, case, func
 from sqlmodel import col, select
 
 from storage.database import Database
@@ -21,6 +21,12 @@ class Health(NamedTuple):
     paused: int = 0
 
 
+def state(locks: Collection[str]) -> ColumnElement[str]:
+    """The status of a task; “locked” where its error has a code that a password mends."""
+    locked = and_(col(Task.status) == "error", col(Task.error)["code"].as_string().in_(locks))
+    return case((locked, "locked"), else_=col(Task.status))
+
+
 def health_of(db: Database, kb_ids: Collection[str], locks: Collection[str]) -> dict[str, Health]:
     """By knowledge base; those without any work are left out.
 
@@ -30,19 +36,16 @@ def health_of(db: Database, kb_ids: Collection[str], locks: Collection[str]) -> 
         partition_by=col(Task.document_id),
         order_by=(col(Job.created_at).desc(), col(Task.ordinal).desc()),
     )
-    locked = case(
-        (col(Task.status) == "error", col(Task.error)["code"].as_string().in_(locks)), else_=False
-    )
     newest = (
-        select(Task.knowledge_base_id, Task.status, locked.label("locked"), rank.label("rank"))
+        select(Task.knowledge_base_id, state(locks).label("state"), rank.label("rank"))
         .join(Job, col(Job.id) == col(Task.job_id))
         .where(db.among(Task.knowledge_base_id, kb_ids))
         .subquery()
     )
     tasks = (
-        select(newest.c.knowledge_base_id, newest.c.status, newest.c.locked, func.count())
+        select(newest.c.knowledge_base_id, newest.c.state, func.count())
         .where(newest.c.rank == 1)
-        .group_by(newest.c.knowledge_base_id, newest.c.status, newest.c.locked)
+        .group_by(newest.c.knowledge_base_id, newest.c.state)
     )
     jobs = (
         select(Job.knowledge_base_id, func.count())
@@ -51,9 +54,9 @@ def health_of(db: Database, kb_ids: Collection[str], locks: Collection[str]) -> 
     )
     found: dict[str, Health] = {}
     with db.read() as session:
-        for kb_id, status, shut, count in session.exec(tasks):
+        for kb_id, status, count in session.exec(tasks):
             known = found.get(kb_id, Health())
-            if shut:
+            if status == "locked":
                 known = known._replace(locked=count)
             elif status == "error":
                 known = known._replace(failed=count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 
 from rich.markup import escape
@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from app.commands.show import STATE, err, short
 from app.services.clock import duration
-from app.services.views import JobView, TaskView
+from app.services.views import JobProgress, JobView, TaskView
 
 _STAGES = ("extract", "chunk", "quality", "embed", "index")
 
@@ -65,11 +65,9 @@ class FileBars:
         progress = [job.progress for job in self._jobs.values()]
         total = self._waiting + sum(p.total for p in progress)
         over = sum(p.done + p.failed + p.cancelled for p in progress)
-        failed = sum(p.failed for p in progress)
         rates = [p.files_per_s for p in progress if p.files_per_s]
         words = [f"{over}/{total}"]
-        if failed:
-            words.append(f"{failed} failed")
+        words += _lost(progress)
         if rates:
             words.append(f"{sum(rates):.1f} files/s")
             words.append(f"{duration((total - over) / sum(rates))} left")
@@ -108,8 +106,7 @@ def job_line(job: JobView) -> str:
     """A job in one line."""
     progress = job.progress
     words = [f"{progress.done} of {progress.total} files"]
-    if progress.failed:
-        words.append(f"{progress.failed} failed")
+    words += _lost([progress])
     if progress.files_per_s:
         words.append(f"{progress.files_per_s:.1f} files/s")
     if progress.eta_s is not None:
@@ -117,6 +114,12 @@ def job_line(job: JobView) -> str:
     if job.status == "paused":
         words.append(_held(job))
     return f"{job.job_id}  {job.status}  {job.kind}  {job.created_at}  {' · '.join(words)}"
+
+
+def _lost(progress: Sequence[JobProgress]) -> list[str]:
+    locked = sum(p.locked for p in progress)
+    failed = sum(p.failed for p in progress) - locked
+    return [f"{n} {word}" for n, word in ((failed, "failed"), (locked, "locked")) if n]
 
 
 def _held(job: JobView) -> str:

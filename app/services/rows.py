@@ -26,6 +26,13 @@ STATUS_OF_TASK: dict[str, DocumentStatus] = {
     "error": "error",
     "cancelled": "cancelled",
 }
+#: Ends of a parse that a password may mend.
+LOCKED = ("encrypted", "wrong_password")
+
+
+def locked(one: tables.Task | TaskView | DocumentView) -> bool:
+    """Whether an encrypted file waits for its password."""
+    return one.status == "error" and (one.error or {}).get("code") in LOCKED
 
 
 def chunk_view(row: tables.Chunk, filename: str, *, disabled: bool = False) -> ChunkView:

@@ -222,6 +222,8 @@ class JobProgress(View):
     total: int = 0
     done: int = 0
     failed: int = 0
+    #: Of those that failed, encrypted ones that wait for their password.
+    locked: int = 0
     cancelled: int = 0
     #: Stage -> files that are in it now.
     stages: dict[str, int] = {}

@@ -315,6 +315,8 @@ async def test_an_encrypted_file_takes_its_password_which_is_kept_nowhere(
     result = (await services.ingest.wait(job.job_id, 60)).results[0]
     assert result.error is not None
     assert result.error["code"] == "encrypted"
+    for shown in (await services.ingest.job(job.job_id), await services.ingest.brief(job.job_id)):
+        assert (shown.progress.failed, shown.progress.locked) == (1, 1)
     wrong = await services.ingest.give_password(kb, result.document_id, "wr0ng-pass-phrase")
     failed = (await services.ingest.wait(wrong.job_id, 60)).results[0]
     assert failed.error is not None

@@ -50,7 +50,9 @@ async def test_a_paused_job_tells_why_and_goes_on_when_told_to(
     # The top bar counts all of them, and says more once somebody looks.
     await user.should_not_see("10 files waiting")
     (bar,) = user.find(marker="jobs").elements
-    assert "0 of 10 files" in {getattr(child, "text", "") for child in bar.descendants()}
+    async with asyncio.timeout(60):
+        while "0 of 10 files" not in {getattr(e, "text", "") for e in bar.descendants()}:
+            await asyncio.sleep(0.02)
     (menu,) = (child for child in bar.descendants() if isinstance(child, ui.menu))
     menu.open()
     await user.should_see("10 files waiting")
@@ -70,7 +72,7 @@ async def test_an_encrypted_file_asks_for_its_password_in_place(
     files = [IncomingFile("locked.pdf", path=locked), file("a.md"), IncomingFile("b.pdf", b"%PDF")]
     job = await services.ingest.submit(kb, files)
     await user.should_see("It is encrypted.")
-    await user.should_see("1 of 3 files in · 2 failed")
+    await user.should_see("1 of 3 files in · 1 failed · 1 locked")
     user.find(kind=ui.input, content="Password").type("wrong")
     user.find(kind=ui.button, content="Open").click()
     await user.should_see("That is not its password.")
@@ -135,6 +137,9 @@ def test_jobs_in_words() -> None:
     assert words([job(total=1)]) == "0 of 1 file in"
     one, other = job(total=30, done=10, files_per_s=1.5), job(total=10, done=1, failed=1)
     assert words([one, other]) == "11 of 40 files in · 1 failed · 1.5 files/s · about 19 s left"
+    assert (
+        words([job(total=9, done=6, failed=3, locked=2)]) == "6 of 9 files in · 1 failed · 2 locked"
+    )
     assert words([job(total=1, eta_s=200)]) == "0 of 1 file in · about 3 min left"
 
 

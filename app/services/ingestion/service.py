@@ -19,6 +19,7 @@ from app.services.ingestion.processing import KnowledgeConfig, read_processing
 from app.services.ingestion.uploads import IncomingFile, StoredFile, UploadLimits, store_all
 from app.services.ingestion.watch import ENDED, IngestWatch
 from app.services.ingestion.worker import IngestWorkers
+from app.services.rows import locked
 from app.services.runs.world import ServiceWorld
 from app.services.threads import call
 from app.services.views import JobView
@@ -30,8 +31,6 @@ from storage.knowledge import KnowledgeRepository
 
 __all__ = ["IncomingFile", "IngestLimits", "IngestService"]
 
-#: Ends of a parse that a password may mend.
-LOCKED = ("encrypted", "wrong_password")
 _MAX_PASSWORD = 1_000
 
 
@@ -199,7 +198,7 @@ class IngestService(IngestWatch):
         Raises NotFound, RagloomError “not_encrypted” or “invalid_password”.
         """
         task = await call(self._latest, kb, document_id)
-        if task.status != "error" or (task.error or {}).get("code") not in LOCKED:
+        if not locked(task):
             raise RagloomError(
                 f"{task.filename} waits for no password.",
                 code="not_encrypted",

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 from app.services.broadcast import Broadcast, Watcher
 from app.services.ingestion.worker import IngestWorkers, JobChange, TaskUpdate
-from app.services.rows import job_view, task_view
+from app.services.rows import LOCKED, job_view, locked, task_view
 from app.services.threads import call
 from app.services.views import JobProgress, JobView, Page, TaskView
 from storage import tables
@@ -180,7 +180,7 @@ class IngestWatch:
 
     def _job(self, job_id: str) -> JobView:
         job, tasks = self._jobs.job(job_id), self._jobs.tasks(job_id)
-        counts = Counter(task.status for task in tasks)
+        counts = Counter("locked" if locked(task) else task.status for task in tasks)
         shown = self._workers.patience.shown(job)
         live = [self._workers.live(task) for task in tasks]
         return job_view(shown, live, self._progress(shown, counts))
@@ -189,7 +189,7 @@ class IngestWatch:
         return self._views(self._jobs.some(list(job_ids)))
 
     def _views(self, rows: Sequence[tables.Job]) -> list[JobView]:
-        counts = self._jobs.counts([row.id for row in rows])
+        counts = self._jobs.counts([row.id for row in rows], LOCKED)
         shown = [self._workers.patience.shown(row) for row in rows]
         return [job_view(row, [], self._progress(row, counts[row.id])) for row in shown]
 
@@ -197,7 +197,8 @@ class IngestWatch:
         found = JobProgress(
             total=sum(counts.values()),
             done=counts.get("success", 0),
-            failed=counts.get("error", 0),
+            failed=counts.get("error", 0) + counts.get("locked", 0),
+            locked=counts.get("locked", 0),
             cancelled=counts.get("cancelled", 0),
         )
         if job.status not in GOING:

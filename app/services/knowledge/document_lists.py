@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
-from app.services.ingestion.service import LOCKED
-from app.services.rows import STATUS_OF_TASK, document_view
+from app.services.rows import STATUS_OF_TASK, document_view, locked
 from app.services.views import DocumentStatus, DocumentView, Page
 from storage.jobs import JobRepository
 from storage.knowledge import KnowledgeRepository
@@ -30,8 +29,7 @@ class Wanted(NamedTuple):
         """Whether the status of a document on its way, or failed, is one that is looked for."""
         if self.status is not None and STATUS_OF_TASK[task.status] != self.status:
             return False
-        locked = task.status == "error" and (task.error or {}).get("code") in LOCKED
-        return self.locked is None or locked == self.locked
+        return self.locked is None or locked(task) == self.locked
 
 
 def document_filters(

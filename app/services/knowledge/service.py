@@ -8,13 +8,13 @@ from typing import Any
 
 from app.services.clock import iso
 from app.services.ingestion.kb_pipeline import PipelineChecks
-from app.services.ingestion.service import LOCKED, IngestService
+from app.services.ingestion.service import IngestService
 from app.services.knowledge.document_lists import Wanted, list_documents
 from app.services.knowledge.indexer import Indexer
 from app.services.knowledge.passages import joined_text
 from app.services.knowledge.settings import SettingsReader, checked_name
 from app.services.models import ModelService
-from app.services.rows import chunk_view, commit_view, document_view
+from app.services.rows import LOCKED, chunk_view, commit_view, document_view
 from app.services.threads import call
 from app.services.views import (
     ChunkView,

@@ -10,8 +10,8 @@ from nicegui import events, ui
 from app.documents.media import KINDS_IN_WORDS
 from app.engine.problems import RagloomError
 from app.services.container import Services
-from app.services.ingestion.service import LOCKED
 from app.services.ingestion.uploads import IncomingFile
+from app.services.rows import locked
 from app.services.views import TaskView
 from app.services.workflows import templates
 from app.ui import jobs, live, parts
@@ -133,7 +133,7 @@ class Begin:
     async def _mend(self, task: TaskView) -> None:
         """Try a file that could not be read once more: with its password, or by recognition."""
         with Expecting() as met:
-            if _code(task) in LOCKED:
+            if locked(task):
                 password = await ask_password(task.filename)
                 if not password:
                     return
@@ -219,13 +219,8 @@ class _Row:
 
     def _offer(self, task: TaskView) -> None:
         """What can be done about a file that was not read."""
-        code = _code(task)
         with self._act:
-            if code in LOCKED:
+            if locked(task):
                 parts.quiet("Give its password", lambda: self._mend(task), icon="key")
-            elif code in SCANS:
+            elif (task.error or {}).get("code") in SCANS:
                 parts.quiet("Recognise its text", lambda: self._mend(task), icon="text_snippet")
-
-
-def _code(task: TaskView) -> str:
-    return str((task.error or {}).get("code", ""))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from nicegui import events, ui
 
 from app.services.container import Services
-from app.services.ingestion.service import LOCKED
 from app.services.knowledge.document_lists import document_filters
+from app.services.rows import locked
 from app.services.views import DocumentView, KnowledgeBaseStats
 from app.ui import parts, person, text
 from app.ui.expecting import Expecting
@@ -276,7 +277,7 @@ class Documents:
             with parts.div("rl-col").style("gap: 0"):
                 self._name(document, href, ready)
             tone, icon, word = _STATUS[document.status]
-            if document.status == "error" and (document.error or {}).get("code") in LOCKED:
+            if locked(document):
                 tone, icon, word = _LOCKED
             with parts.div():
                 parts.badge(word, tone, icon)
@@ -299,27 +300,31 @@ class Documents:
         return act
 
     def _name(self, document: DocumentView, href: str, ready: bool) -> None:
+        # A file without a title of its own has that of its name.
+        named = PurePosixPath(document.filename).stem
         if ready:
             with parts.link(href, "rl-ellipsis rl-doc-link"):
-                parts.tag("span", document.title or document.filename)
+                own = "" if document.title == named else document.title
+                parts.tag("span", own or document.filename)
         else:
             parts.label(document.filename, "rl-ellipsis")
-        if document.title and document.title != document.filename and ready:
+        if ready and document.title not in ("", document.filename, named):
             parts.label(document.filename, "rl-muted rl-small rl-ellipsis")
         if lost := len(document.metadata.get("edit_conflicts", ())):
             with parts.link(f"{href}?panel=Conflicts", "rl-doc-lost"):
                 parts.tag("span", text.count(lost, "correction") + " to look at")
         if document.error:
             title, fix = parts.error_words(document.error)
-            if document.error.get("code") in LOCKED:
-                fix = "Give its password, or upload a copy without one."
-            parts.label(title, "rl-danger rl-small")
+            tone = "rl-danger"
+            if locked(document):
+                tone, fix = "rl-warn", "Give its password, or upload a copy without one."
+            parts.label(title, f"{tone} rl-small")
             if fix:
                 parts.label(fix, "rl-muted rl-small")
 
     def _actions(self, document: DocumentView, href: str, ready: bool) -> None:
         failed = document.status in ("error", "cancelled")
-        if failed and (document.error or {}).get("code") in LOCKED:
+        if locked(document):
             parts.icon_button("key", "Give the password", self._act(self._password, document))
         elif failed and (document.error or {}).get("code") in SCANS:
             parts.icon_button(

@@ -66,7 +66,8 @@ class Jobs:
         self._under_way.show([*over, *going] if going else [], going)
         self._draw_pauses([job for job in jobs if job.status == "paused"])
         failed = [] if going else [job for job in over if job.progress.failed]
-        self._over.show(failed, failed)
+        # Trying again opens no lock.
+        self._over.show(failed, [j for j in failed if j.progress.failed > j.progress.locked])
         if not going:
             self._jobs = {j.job_id: j for j in jobs if j.status == "paused" or j in failed}
 
@@ -99,14 +100,18 @@ class _Line:
                 self.words = parts.label("", "rl-grow").props('role="status"')
                 self.words.style("min-width: min(100%, 150px)")
                 with parts.div("rl-row") as self.actions:
-                    for name, icon, act in actions:
+                    self._buttons = [
                         parts.bare(name, lambda act=act: act(list(self._jobs)), icon=icon)
+                        for name, icon, act in actions
+                    ]
             self._bar = ui.linear_progress(0, show_value=False, size="4px")
 
     def show(self, counted: Sequence[JobView], acted_on: Sequence[JobView]) -> None:
         """Show the sum of some jobs, none hides the line; buttons act on others."""
         self._jobs = [job.job_id for job in acted_on]
         self._element.classes(**{"remove" if counted else "add": "rl-hidden"})
+        for button in self._buttons:
+            button.set_visibility(bool(acted_on))
         if not counted:
             return
         self.words.text = words(counted)
@@ -202,10 +207,13 @@ def words(jobs: Sequence[JobView]) -> str:
     """“12 of 40 files · 1 failed · 2.3 files/s · 12 s left” over some jobs."""
     progress = [job.progress for job in jobs]
     total, done = sum(p.total for p in progress), sum(p.done for p in progress)
-    failed, cancelled = sum(p.failed for p in progress), sum(p.cancelled for p in progress)
+    locked, cancelled = sum(p.locked for p in progress), sum(p.cancelled for p in progress)
+    failed = sum(p.failed for p in progress) - locked
     found = [f"{done} of {text.count(total, 'file')} in"]
     if failed:
         found.append(f"{failed} failed")
+    if locked:
+        found.append(f"{locked} locked")
     if cancelled:
         found.append(f"{cancelled} cancelled")
     rate = sum(p.files_per_s or 0 for p in progress)

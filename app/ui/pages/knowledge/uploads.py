@@ -10,8 +10,9 @@ from nicegui import background_tasks, events, ui
 from app.documents.media import KINDS_IN_WORDS
 from app.engine.problems import RagloomError
 from app.services.container import Services
-from app.services.ingestion.service import LOCKED, IncomingFile
+from app.services.ingestion.service import IncomingFile
 from app.services.problems import speaks_for_itself
+from app.services.rows import locked
 from app.services.views import TaskView
 from app.ui import jobs, live, parts, person, text
 from app.ui.pages.knowledge.upload_jobs import Jobs
@@ -153,12 +154,11 @@ class Uploads:
     def _ask(self, task: TaskView) -> None:
         """Ask for the password of an encrypted file, until it is read or gone."""
         known = self._locked.get(task.document_id)
-        locked = task.status == "error" and (task.error or {}).get("code") in LOCKED
         fresh = task.document_id not in self._before
-        if locked and known is None and fresh and len(self._locked) < _MOST_LOCKED:
+        if locked(task) and known is None and fresh and len(self._locked) < _MOST_LOCKED:
             with self._room:
                 self._locked[task.document_id] = _Locked(self._services, self._kb, task, self._tidy)
-        elif locked and known is not None:
+        elif locked(task) and known is not None:
             known.refused(task)
         elif known is not None and task.status in ("success", "cancelled", "error"):
             self._locked.pop(task.document_id).remove()
@@ -208,7 +208,7 @@ class _Row:
             self.words.classes(add="rl-ok")
             with self.element:
                 ui.timer(_DONE_S, remove, once=True)
-        elif task.status in ("queued", "cancelled") or (task.error or {}).get("code") in LOCKED:
+        elif task.status in ("queued", "cancelled") or locked(task):
             self.element.delete()
         else:
             self.bars.classes(add="rl-hidden")

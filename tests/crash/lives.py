@@ -70,7 +70,7 @@ class Life:
         self._process.kill()
         self._close()
 
-    def end(self, code: int = 0, timeout_s: float = 100) -> str:
+    def end(self, code: int = 0, timeout_s: float = 200) -> str:
         """Wait until it ends with this exit code, and return its last line.
 
         Raises RuntimeError where it does not.

@@ -35,7 +35,9 @@ async def begin(say: Say, services: Services, folder: Path) -> None:
     ids["batch"] = batch.batch_id
     while (await runs.get(ids["ask"])).status != "waiting":
         await asyncio.sleep(0.02)
-    (folder / IDS).write_text(json.dumps(ids))
+    # There once it is whole: whoever sees it kills.
+    (folder / "writing").write_text(json.dumps(ids))
+    (folder / "writing").rename(folder / IDS)
     await asyncio.Event().wait()
 
 

@@ -39,14 +39,14 @@ async def main(data: Path) -> None:
     job = await services.ingest.submit(
         kb, [IncomingFile("a.txt", data=text())], {"chunk_size": 16, "chunk_overlap": 0}
     )
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(200):
         while (view := await services.ingest.brief(job.job_id)).status != "paused":
             assert view.status in ("queued", "running"), view
             await asyncio.sleep(0.02)
     assert view.reason is not None
     print("paused", view.reason["code"], flush=True)
     filler.unlink()
-    done = await services.ingest.wait(job.job_id, 120)
+    done = await services.ingest.wait(job.job_id, 200)
     print(done.status, done.results[0].status, flush=True)
     await services.close()
 

@@ -62,19 +62,21 @@ def server(folder: Path) -> Iterator[httpx.Client]:
     reader = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
     reader.start()
     key = (data / "api_key").read_text().strip()
-    client = httpx.Client(base_url=found[1], headers={"Authorization": f"Bearer {key}"}, timeout=60)
+    client = httpx.Client(
+        base_url=found[1], headers={"Authorization": f"Bearer {key}"}, timeout=120
+    )
     with client:
         until(lambda: client.get("/ready").status_code == 200)
         yield client
     process.send_signal(signal.SIGTERM)
     # Threads that hang in a node do not keep the server from ending.
-    assert process.wait(30) == 0, lines
-    reader.join(5)
+    assert process.wait(60) == 0, lines
+    reader.join(60)
     process.stdout.close()
     assert not [line for line in lines if "ERROR" in line or "CRITICAL" in line], lines
 
 
-def until(condition: Any, seconds: float = 60) -> Any:
+def until(condition: Any, seconds: float = 120) -> Any:
     ends = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < ends, "it did not happen in time"
@@ -99,7 +101,7 @@ class Pulse:
         self._thread.join()
 
     def _ask(self, url: str) -> None:
-        with httpx.Client(base_url=url, timeout=30) as client:
+        with httpx.Client(base_url=url, timeout=120) as client:
             while not self._over.is_set():
                 began = time.perf_counter()
                 assert client.get("/health").status_code == 200
@@ -127,11 +129,12 @@ def ended(server: httpx.Client, run_id: str) -> dict[str, Any]:
 
 
 def bad(how: str, **policy: Any) -> dict[str, Any]:
-    """A bad node beside a branch that works."""
+    """A bad node beside a branch that works; one that hangs has a second for it."""
+    patience = 1 if CASES.get(how, ("",))[0] == "timeout" else 120
     return workflow(
         f"Bad: {how}",
         {
-            "bad": {"type": "bad", "config": {"how": how}, "timeout_s": 1, **policy},
+            "bad": {"type": "bad", "config": {"how": how}, "timeout_s": patience, **policy},
             "text": {"type": "text_input"},
             "out": {"type": "output"},
         },
@@ -162,7 +165,7 @@ def quiet(server: httpx.Client, folder: Path, name: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 def test_every_bad_node_is_told_and_the_server_goes_on(server: httpx.Client, folder: Path) -> None:
     beside = quiet(server, folder, "all")
     with Pulse(str(server.base_url)) as pulse:
@@ -185,11 +188,11 @@ def test_every_bad_node_is_told_and_the_server_goes_on(server: httpx.Client, fol
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("how", ["eat", "eat_in_a_thread", "eat_at_once"])
 def test_a_node_that_eats_memory_is_stopped(server: httpx.Client, folder: Path, how: str) -> None:
     beside = quiet(server, folder, how)
-    run = ended(server, start(server, bad(how, timeout_s=60)))
+    run = ended(server, start(server, bad(how, timeout_s=120)))
     error = bad_step(run)["error"]
     assert error["code"] == "out_of_memory"
     assert f"more than {CAP} MB of memory" in error["message"]
@@ -201,11 +204,11 @@ def test_a_node_that_eats_memory_is_stopped(server: httpx.Client, folder: Path, 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 def test_a_node_that_never_lets_go_is_stopped(server: httpx.Client) -> None:
     run = ended(server, start(server, bad("never_let_go", timeout_s=3)))
     assert bad_step(run)["error"]["code"] == "blocked"
     assert "kept the whole server waiting" in bad_step(run)["error"]["fix"]
-    run = ended(server, start(server, bad("block", timeout_s=30)))
+    run = ended(server, start(server, bad("block", timeout_s=120)))
     assert run["status"] == "completed"
     assert "kept the whole server waiting" in bad_step(run)["reason"]

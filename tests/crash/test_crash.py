@@ -31,7 +31,7 @@ def finish(process: Life) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_kills_while_ingesting_lose_and_double_nothing(tmp_path: Path) -> None:
     undisturbed = start(tmp_path / "calm", tmp_path / "calm.txt")
     expected = finish(undisturbed)
@@ -61,7 +61,7 @@ def test_kills_while_ingesting_lose_and_double_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 def test_embedding_anew_goes_on_by_itself_and_repeats_nothing(tmp_path: Path) -> None:
     seed = time.time_ns()
     print(f"seed {seed}")
@@ -102,7 +102,7 @@ def test_a_second_process_is_told_who_owns_the_data_folder(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 def test_a_file_that_takes_the_server_down_is_given_up(tmp_path: Path) -> None:
     """It dies over the same file again and again, until a start leaves it alone."""
     finish(start(tmp_path / "data", tmp_path / "acks.txt", count=1))

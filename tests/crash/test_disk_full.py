@@ -135,7 +135,7 @@ async def test_no_room_even_to_say_so(tmp_path: Path) -> None:
                 await services.ingest.submit(kb, [IncomingFile("b.txt", data=b"text")])
         # It would wait for half a minute; a person need not.
         await services.ingest.resume(job.job_id)
-        done = await services.ingest.wait(job.job_id, 20)
+        done = await services.ingest.wait(job.job_id, 60)
         assert done.status == "completed"
 
 
@@ -215,7 +215,7 @@ async def test_no_room_for_the_end_of_a_run(tmp_path: Path) -> None:
         async def written() -> bool:
             return repository.get(run_id)[0].status == "failed"
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not await written():
                 await asyncio.sleep(0.02)
         assert (await services.runs.get(run_id)).error == ended.error

@@ -13,11 +13,11 @@ from app.services.ingestion.service import LOCKED, IncomingFile
 from tests.services.conftest import FACTS, opened, text_files
 
 #: Only whether anybody is answered at all; how soon is measured by `benchmarks.bulk`.
-ANSWERED_S = 20.0
+ANSWERED_S = 60.0
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(800)
 async def test_hostile_files_end_and_nobody_else_waits_for_them(
     tmp_path: Path, shared_data: Path
 ) -> None:
@@ -27,7 +27,7 @@ async def test_hostile_files_end_and_nobody_else_waits_for_them(
     async with opened(tmp_path) as services:
         kb = (await services.knowledge.create("Hostile")).knowledge_base_id
         job = await services.ingest.submit(kb, files)
-        ending = asyncio.create_task(services.ingest.wait(job.job_id, 300))
+        ending = asyncio.create_task(services.ingest.wait(job.job_id, 600))
         asked = 0
         while not ending.done():
             started = time.monotonic()
@@ -52,11 +52,11 @@ async def test_hostile_files_end_and_nobody_else_waits_for_them(
         name = "r6-user-password.pdf"
         assert name in locked
         again = await services.ingest.give_password(kb, locked[name], passwords[name])
-        opened_ = await services.ingest.wait(again.job_id, 60)
+        opened_ = await services.ingest.wait(again.job_id, 120)
         assert {r.filename: r.status for r in opened_.results}[name] == "success"
         # What is harmless goes in as ever.
         good = await services.ingest.submit(kb, text_files(FACTS))
-        assert (await services.ingest.wait(good.job_id, 60)).progress.failed == 0
+        assert (await services.ingest.wait(good.job_id, 120)).progress.failed == 0
 
 
 def _asks(error: dict[str, str] | None) -> bool:

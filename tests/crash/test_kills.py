@@ -14,7 +14,7 @@ FILES = 24
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(800)
 def test_a_killed_ingest_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
     seed = time.time_ns()
     print(f"seed {seed}")

@@ -19,13 +19,13 @@ def counted(data: Path) -> Counter[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 def test_a_kill_in_the_middle_costs_only_the_steps_under_way(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     killed = Life(run_child.main, data, "begin")
     reached = {f"{who}:c" for who in ("api", "page", "row0", "row1")}
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while not (data / "ids.json").exists() or not reached <= counted(data).keys():
         assert time.monotonic() < deadline
         if not killed.alive:

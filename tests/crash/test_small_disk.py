@@ -20,7 +20,7 @@ def mounted(script: str, *command: str, cwd: Path = ROOT) -> subprocess.Complete
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=300,
         check=False,
     )
 
@@ -36,7 +36,7 @@ def may_mount(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_a_full_disk_pauses_the_job_until_there_is_room(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
@@ -46,6 +46,7 @@ def test_a_full_disk_pauses_the_job_until_there_is_room(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_data_folder_that_is_read_only_is_told(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

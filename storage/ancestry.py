@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from sqlalchemy import func
 from sqlmodel import col, select
 
 from storage import commits, manifests
@@ -117,6 +118,12 @@ class Ancestry:
             rows = session.exec(select(Commit).where(self._db.among(Commit.id, wanted))).all()
         by_id = {row.id: row for row in rows}
         return [by_id[id] for id in wanted], len(order)
+
+    def commit_count(self, kb_id: str) -> int:
+        """How many commits a knowledge base has, on all branches."""
+        query = select(func.count()).where(col(Commit.knowledge_base_id) == kb_id)
+        with self._db.read() as session:
+            return session.exec(query).one()
 
     def branches(self, kb_id: str) -> list[Ref]:
         """Branches by name."""

@@ -8,7 +8,7 @@ Each is one transaction: whoever reads meets either what was there before, or al
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from sqlmodel import Session, col, select
@@ -108,10 +108,13 @@ class Merging(ModelUse):
             past = self._past(session, kb_id, ours.id) if alike else {}
             return {ref.name for ref in alike if ref.commit_id in past}
 
-    def delete_branch(self, kb_id: str, name: str) -> Ref:
+    def delete_branch(self, kb_id: str, name: str, check: Callable[[], None] = lambda: None) -> Ref:
         """Take a branch away; its commits, versions and vectors stay, so that one that starts at
-        its last commit holds all of it again. Raises NotFound, and Conflict for `main` or while
-        files are on their way to it."""
+        its last commit holds all of it again.
+
+        `check` is called when nobody else writes any more; what it raises keeps the branch. Raises
+        NotFound, and Conflict for `main` or while files are on their way to it.
+        """
         if name == MAIN:
             raise Conflict(
                 "main is what search, workflows and pages use; it cannot be deleted.",
@@ -131,6 +134,7 @@ class Merging(ModelUse):
                     f"Files are on their way to “{name}”.",
                     fix="Wait for them, or cancel their jobs first.",
                 )
+            check()
             ref = session.get_one(Ref, (kb_id, name))
             gone = Ref(**ref.model_dump())
             session.delete(ref)

@@ -50,6 +50,7 @@ class KnowledgeBaseStats(View):
     embedding_model: str
     languages: dict[str, int]
     commit: str | None
+    #: On all branches.
     commits: int
     branches: list[str]
     pending_documents: int

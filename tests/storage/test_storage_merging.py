@@ -213,6 +213,37 @@ def test_a_deleted_branch_leaves_nothing_in_the_indexes_and_can_be_had_again(
     assert texts(corpus, "other") == on_other
     assert knowledge.branch_models(corpus.kb, "other") == OTHER
     assert held(corpus) == heads(corpus)
+    # Commits that are not part of main count, too.
+    assert knowledge.commit_count(corpus.kb) > knowledge.commits(corpus.kb)[1]
+
+
+def test_nobody_writes_between_the_look_for_users_of_a_branch_and_its_deletion(
+    corpus: Corpus,
+) -> None:
+    knowledge = corpus.knowledge
+    knowledge.create_branch(corpus.kb, "other")
+    written = threading.Event()
+    there: list[bool] = []
+
+    def write() -> None:
+        with knowledge.db.write() as session:
+            there.append(session.get(tables.Ref, (corpus.kb, "other")) is not None)
+        written.set()
+
+    def in_use() -> None:
+        raise Conflict("It is used.", fix="Use another.")
+
+    with pytest.raises(Conflict, match="It is used"):
+        knowledge.delete_branch(corpus.kb, "other", in_use)
+    writer = threading.Thread(target=write)
+
+    def look() -> None:
+        writer.start()
+        assert not written.wait(0.3)
+
+    knowledge.delete_branch(corpus.kb, "other", look)
+    writer.join()
+    assert there == [False]
 
 
 def test_a_branch_stays_while_files_are_on_their_way_and_takes_none_once_it_is_gone(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from app.engine.problems import RagloomError
@@ -67,10 +68,9 @@ class BranchService:
         """
         row = await call(self._repository.find, kb)
         async with self._reembedding.held():
-            if branch != MAIN:
-                await call(self._check_unused, row, branch)
-            # Only then: what is refused stops nothing, and `gone` tells whether one was under way.
-            gone = await call(self._repository.delete_branch, row.id, branch)
+            # First: what is refused stops nothing, and `gone` tells whether one was under way.
+            unused = partial(self._check_unused, row, branch)
+            gone = await call(self._repository.delete_branch, row.id, branch, unused)
             with contextlib.suppress(NotFound):
                 await self._reembedding.stop(row.id, branch)
         self._indexer.touch(row.id)

@@ -321,7 +321,7 @@ class KnowledgeService:
             embedding_model=row.config["embedding_model"],
             languages=self._repository.languages(commit.id),
             commit=commit.id,
-            commits=self._repository.commits(row.id, "main", 0, 0)[1],
+            commits=self._repository.commit_count(row.id),
             branches=[ref.name for ref in self._repository.branches(row.id)],
             pending_documents=sum(task.status in ("queued", "running") for task in unfinished),
             failed_documents=sum(task.status == "error" for task in unfinished),

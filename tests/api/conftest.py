@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,9 +41,9 @@ class Server:
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         if self.reader is not None and self.process.stdout is not None:
-            self.reader.join(5)
+            self.reader.join(60)
             self.process.stdout.close()
         return code
 
@@ -89,8 +90,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running.stop()
 
 
-@pytest.fixture
-async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
+@asynccontextmanager
+async def client_of(services: Services) -> AsyncIterator[httpx.AsyncClient]:
     """REST with a key, over the application in this process."""
     app = create_app(services.settings, services, ui=False)
     _, secret = await services.keys.create("tests")
@@ -103,4 +104,11 @@ async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
             headers={"Authorization": f"Bearer {secret}"},
         ) as client,
     ):
+        yield client
+
+
+@pytest.fixture
+async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    """REST over services of its own."""
+    async with client_of(services) as client:
         yield client

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from app.services.chats.views import checked_origins, conversation, outcome
 from app.services.container import Services
 from app.services.ingestion.service import IncomingFile
+from tests.api.conftest import client_of
 from tests.api.test_rest_workflows import GRAPH, changed, make
+from tests.services.conftest import opened
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WF = "/api/v1/workflows"
 ANSWERING: dict[str, Any] = {
@@ -39,12 +44,25 @@ def events(text: str) -> Iterator[tuple[str, Any]]:
             yield found[1], json.loads(found[2])
 
 
-@pytest.fixture
-async def workflow(client: httpx.AsyncClient, services: Services) -> str:
-    kb = (await services.knowledge.create("Sea")).knowledge_base_id
-    text = b"The tide at Lowick is seven metres high. The harbour opens at six in the morning."
-    job = await services.ingest.submit(kb, [IncomingFile("tides.txt", data=text)])
-    await services.ingest.wait(job.job_id, 60)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def services(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
+    """One server for all of them, and what it knows of the sea; workflows are their own."""
+    async with opened(tmp_path_factory.mktemp("shared") / "data") as services:
+        kb = (await services.knowledge.create("Sea")).knowledge_base_id
+        text = b"The tide at Lowick is seven metres high. The harbour opens at six in the morning."
+        job = await services.ingest.submit(kb, [IncomingFile("tides.txt", data=text)])
+        await services.ingest.wait(job.job_id, 60)
+        yield services
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(services) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def workflow(client: httpx.AsyncClient) -> str:
     return await make(client, ANSWERING)
 
 
@@ -239,7 +257,7 @@ async def test_a_failed_run_is_said_in_the_chat_and_can_be_asked_again(
     assert answer["answer"]["abstained"]
 
 
-def test_only_addresses_of_sites_may_frame_a_chat() -> None:
+async def test_only_addresses_of_sites_may_frame_a_chat() -> None:
     assert checked_origins(["http://a.example:8080", "http://a.example:8080/"]) == [
         "http://a.example:8080"
     ]
@@ -249,7 +267,7 @@ def test_only_addresses_of_sites_may_frame_a_chat() -> None:
             checked_origins([bad])
 
 
-def test_runs_without_an_answer_speak_in_words() -> None:
+async def test_runs_without_an_answer_speak_in_words() -> None:
     from app.services.views import ExecutionView
 
     run = ExecutionView(

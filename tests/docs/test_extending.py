@@ -94,7 +94,7 @@ def test_the_package_of_the_page_works(tmp_path: Path) -> None:
         env={"PYTHONPATH": f"{site}:{ROOT}", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=110,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+#: The first starts a server by `make`.
+pytestmark = pytest.mark.timeout(400)
 
 
 def blocks(page: Path) -> list[str]:
@@ -33,15 +34,12 @@ def block_with(word: str) -> str:
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Variables of a person who has just installed Ragloom; no proxy, a data folder of its own."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
     kept = {k: v for k, v in os.environ.items() if not k.upper().startswith("RAGLOOM_")}
     return {
         **kept,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "RAGLOOM_DATA": str(tmp_path_factory.mktemp("readme") / "data"),
-        "RAGLOOM_PORT": str(port),
+        "RAGLOOM_PORT": "0",
         "no_proxy": "127.0.0.1",
     }
 
@@ -58,18 +56,19 @@ def served(environment: dict[str, str]) -> Iterator[str]:
         assert server.stdout is not None
         link = next((w for line in server.stdout for w in line.split() if "?token=" in w), None)
         assert link, "the server printed no link"
-        deadline = time.monotonic() + 60
-        url = f"http://127.0.0.1:{environment['RAGLOOM_PORT']}"
+        url = link.partition("/start")[0]
+        environment["RAGLOOM_PORT"] = url.rpartition(":")[2]
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(f"{url}/ready", timeout=5):
+                with urllib.request.urlopen(f"{url}/ready", timeout=30):
                     break
             except OSError:
                 time.sleep(0.2)
         yield link
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
+        server.wait(60)
         if server.stdout:
             server.stdout.close()
 
@@ -78,7 +77,7 @@ def bash(script: str, environment: dict[str, str]) -> str:
     """Run a block as a person would paste it; returns all that it printed."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], cwd=ROOT, env=environment,
-        capture_output=True, text=True, timeout=180, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
@@ -89,7 +88,7 @@ def test_the_first_screen_starts_the_product(served: str, environment: dict[str,
     """`make run` prints a link, and the link opens the page."""
     assert "make run" in block_with("make run")
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-    with opener.open(served, timeout=30) as page:
+    with opener.open(served, timeout=60) as page:
         assert page.status == 200
         assert b"Ragloom" in page.read()
 

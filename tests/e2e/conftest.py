@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from e2e_desk import SIZE, Desk, Server
 from playwright.sync_api import Browser, BrowserContext, Page
@@ -15,6 +16,8 @@ from tests.services.source_server import Site
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     item.add_marker(pytest.mark.e2e)
+    # The first of a process starts a server and waits for its demonstration.
+    item.add_marker(pytest.mark.timeout(400))
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +61,13 @@ def server(shared_server: Server) -> Server:
     return shared_server
 
 
+@pytest.fixture
+def rest(server: Server) -> Iterator[httpx.Client]:
+    """REST with the key of the server."""
+    with server.client() as client:
+        yield client
+
+
 @pytest.fixture(scope="session")
 def _contexts() -> dict[Path, BrowserContext]:
     """Browsers that came in through the printed link, by data folder."""
@@ -75,7 +85,8 @@ def context(
         page.evaluate("localStorage.clear()")
         page.close()
         return known
-    made = browser.new_context(viewport=SIZE, accept_downloads=True)
+    # Nothing moves by itself, as people can ask for: what is measured stands where it will stay.
+    made = browser.new_context(viewport=SIZE, accept_downloads=True, reduced_motion="reduce")
     page = made.new_page()
     page.goto(server.link)
     page.wait_for_function("window.did_handshake")

@@ -17,8 +17,21 @@ from typing import Any
 import httpx
 from playwright.sync_api import Error, Locator, Page, ViewportSize
 
+from tests.patience import MS, stand_still
+
 ROOT = Path(__file__).resolve().parents[2]
 SIZE: ViewportSize = {"width": 1440, "height": 900}
+
+
+#: Until nothing changes any more for some milliseconds.
+_QUIET = """(ms) => new Promise((done) => {
+  let still = 0
+  const over = () => { eyes.disconnect(); done() }
+  const eyes = new MutationObserver(() => { clearTimeout(still); still = setTimeout(over, ms) })
+  eyes.observe(document, { subtree: true, childList: true, attributes: true, characterData: true })
+  still = setTimeout(over, ms)
+  setTimeout(over, 3 * ms)
+})"""
 
 
 @dataclass
@@ -35,6 +48,7 @@ class Server:
     module: str = "app"
     variables: dict[str, str] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
+    reader: threading.Thread | None = None
 
     def start(self) -> None:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("RAGLOOM_", "PYTEST"))}
@@ -49,7 +63,9 @@ class Server:
             self.lines.append(line.rstrip())
             if found := re.match(r"Open ((http://\S+?:(\d+))/start\?token=\S+)", line):
                 self.link, self.url, self.port = found[1], found[2], int(found[3])
-                threading.Thread(target=self._drain, args=(self.process,), daemon=True).start()
+                drain = threading.Thread(target=self._drain, args=(self.process,), daemon=True)
+                drain.start()
+                self.reader = drain
                 return
         raise AssertionError(f"the server did not start: {self.lines}")
 
@@ -66,21 +82,35 @@ class Server:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(how)
-        self.process.wait(20)
-        if self.process.stdout is not None:
+        self.process.wait(60)
+        if self.reader is not None and self.process.stdout is not None:
+            self.reader.join(60)
             self.process.stdout.close()
 
-    def get(self, path: str) -> Any:
+    def client(self) -> httpx.Client:
+        """REST with the key of the server."""
         key = (self.data / "api_key").read_text().strip()
-        answer = httpx.get(f"{self.url}{path}", headers={"Authorization": f"Bearer {key}"})
+        # No connection is kept: the server closes those that rest while the browser is at work,
+        # maybe in the moment in which one is used again.
+        return httpx.Client(
+            base_url=f"{self.url}/api/v1",
+            headers={"Authorization": f"Bearer {key}"},
+            limits=httpx.Limits(max_keepalive_connections=0),
+            timeout=60,
+            trust_env=False,
+        )
+
+    def get(self, path: str) -> Any:
+        with self.client() as client:
+            answer = client.get(path)
         answer.raise_for_status()
         return answer.json()
 
     def wait_for_demo(self) -> None:
-        until((self.data / "demo-seeded").exists, 120)
+        until((self.data / "demo-seeded").exists, 240)
 
 
-def until(condition: Callable[[], Any], seconds: float = 15) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """Wait until `condition` gives something true, and return that."""
     ends = time.monotonic() + seconds
     while True:
@@ -98,7 +128,7 @@ class Desk:
         self.server = server
         self.errors: list[str] = []
         self.page = page
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(MS)
         self.page.on("pageerror", self._on_error)
 
     def _on_error(self, error: Error) -> None:
@@ -125,13 +155,27 @@ class Desk:
         self.page.wait_for_function("window.did_handshake")
 
     def open_workflow(self, name: str) -> str:
-        self.open("/")
-        self.page.locator(".rl-card", has_text=name).first.click()
-        self.page.wait_for_url("**/workflows/*")
-        self.settled()
+        found = self.server.get(f"/workflows?text={name}")["items"]
+        id_ = next(str(one["workflow_id"]) for one in found if one["name"] == name)
+        self.open_canvas(id_)
+        return id_
+
+    def open_canvas(self, workflow_id: str) -> None:
+        self.open(f"/workflows/{workflow_id}")
         self.page.wait_for_selector(".rl-node, .rl-empty-hint")
-        self.page.wait_for_timeout(400)
-        return self.page.url.rsplit("/", 1)[1]
+        self.still()
+
+    def still(self) -> None:
+        """Wait until the view of the canvas no longer moves."""
+        stand_still(self.page)
+
+    def quiet(self, ms: int = 300) -> None:
+        """Wait until nothing of the page has changed for a moment; three moments at most."""
+        self.page.evaluate(_QUIET, ms)
+
+    def fits(self) -> None:
+        """Wait until nothing of the page sticks out at its side."""
+        self.page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
 
     def new_workflow(self) -> str:
         self.open("/")
@@ -143,7 +187,7 @@ class Desk:
         return self.page.url.rsplit("/", 1)[1]
 
     def graph(self, workflow_id: str) -> dict[str, Any]:
-        found = self.server.get(f"/api/v1/workflows/{workflow_id}")
+        found = self.server.get(f"/workflows/{workflow_id}")
         return dict(found.get("graph") or found)
 
     def node(self, id_: str) -> Locator:
@@ -169,12 +213,12 @@ class Desk:
         mouse.up()
 
     def saved(self) -> None:
-        self.page.locator(".rl-save", has_text="Saved").wait_for(timeout=30_000)
+        self.page.locator(".rl-save", has_text="Saved").wait_for()
 
     def answered(self) -> Locator:
         """Wait for the answer in the run bar."""
         answer = self.page.locator(".rl-runbar .rl-answer")
-        answer.wait_for(timeout=30_000)
+        answer.wait_for()
         return answer
 
 

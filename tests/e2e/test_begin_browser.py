@@ -64,7 +64,7 @@ def test_three_clicks_lead_from_nothing_to_an_answer_from_ones_own_file(
     expect(desk.answered()).to_contain_text("noon on Fridays")
     expect(desk.answered().locator("a.rl-cite").first).to_be_visible()
 
-    shelf = desk.server.get("/api/v1/knowledge_bases")["items"]
+    shelf = desk.server.get("/knowledge_bases")["items"]
     assert [kb["name"] for kb in shelf] == ["harbour notes"]
     graph = desk.graph(page.url.rsplit("/", 1)[1].partition("#")[0])
     assert graph["graph"]["name"] == "Ask harbour notes"
@@ -97,7 +97,7 @@ def test_a_template_of_the_gallery_becomes_a_copy_on_the_canvas(desk: Desk) -> N
     expect(page.locator(".vue-flow__node .rl-node")).to_have_count(9)
     graph = desk.graph(page.url.rsplit("/", 1)[1])
     chosen = {n["config"].get("knowledge_base") for n in graph["nodes"] if n["type"] == "retrieve"}
-    shelf = desk.server.get("/api/v1/knowledge_bases")["items"]
+    shelf = desk.server.get("/knowledge_bases")["items"]
     assert chosen == {shelf[0]["name"]}
     assert graph["graph"]["notes"][0]["id"] == "about"
 

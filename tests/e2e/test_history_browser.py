@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from e2e_desk import Desk, Server, until
+from e2e_desk import Desk, until
 from playwright.sync_api import Locator, expect
 
 GRAPH: dict[str, Any] = {
@@ -24,19 +23,6 @@ GRAPH: dict[str, Any] = {
     ],
     "edges": [{"source": "text", "target": "output", "key": "text>value"}],
 }
-
-
-@pytest.fixture
-def rest(server: Server) -> Iterator[httpx.Client]:
-    key = (server.data / "api_key").read_text().strip()
-    # No connection is kept: the server closes those that rest while the browser is at work.
-    with httpx.Client(
-        base_url=f"{server.url}/api/v1",
-        headers={"Authorization": f"Bearer {key}"},
-        limits=httpx.Limits(max_keepalive_connections=0),
-        timeout=30,
-    ) as client:
-        yield client
 
 
 @pytest.fixture
@@ -81,7 +67,7 @@ def test_a_version_is_looked_at_named_restored_and_that_is_undone(
     changed = page.locator(".rl-hist-under .rl-change", has_text="default")
     expect(changed.locator("del")).to_have_text("one")
     expect(changed.locator("ins")).to_have_text("two")
-    assert "against=2" in page.url
+    page.wait_for_url("**against=2*")
 
     page.get_by_role("button", name="Name it").click()
     page.get_by_label("Name, such as").fill("The first words")

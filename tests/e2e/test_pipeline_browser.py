@@ -15,15 +15,6 @@ MILL = "# Mill\n\n" + "\n\n".join(
 )  # fmt: skip
 
 
-def asked(server: Server) -> httpx.Client:
-    key = (server.data / "api_key").read_text().strip()
-    return httpx.Client(
-        base_url=f"{server.url}/api/v1",
-        headers={"Authorization": f"Bearer {key}"},
-        timeout=60,
-    )
-
-
 def uploaded(client: httpx.Client, kb: str, name: str, text: str) -> dict[str, Any]:
     """The result of an upload that has ended."""
     answer = client.post(f"/knowledge_bases/{kb}/documents", files={"files": (name, text)})
@@ -39,21 +30,23 @@ def try_on(desk: Desk, filename: str) -> None:
     page.get_by_label("Other ways to start").click()
     page.get_by_text("Try on a document…").click()
     page.locator(".rl-pick-row", has_text=filename).click()
-    page.get_by_text("Tried, nothing was written").wait_for(timeout=60_000)
+    page.get_by_text("Tried, nothing was written").wait_for()
 
 
 def told(desk: Desk) -> dict[str, str]:
     """What the index says it would do."""
     facts = desk.page.locator(".rl-inspector .rl-port", has_text="report").locator(".rl-facts")
-    facts.first.wait_for()
-    names = facts.first.locator("dt").all_inner_texts()
-    values = facts.first.locator("dd").all_inner_texts()
-    return dict(zip(names, values, strict=True))
+    # In one go, for it is drawn anew after each trial.
+    pairs = facts.first.evaluate(
+        """facts => [...facts.querySelectorAll('dt')].map(
+          (name, n) => [name.innerText, facts.querySelectorAll('dd')[n].innerText])"""
+    )
+    return dict(pairs)
 
 
 def test_a_pipeline_is_drawn_changed_tried_used_and_felt(desk: Desk, server: Server) -> None:
     page = desk.page
-    with asked(server) as client:
+    with server.client() as client:
         made = client.post("/knowledge_bases", json={"name": "Mills"})
         kb = made.json()["knowledge_base_id"]
         before = uploaded(client, kb, "mill.md", MILL)["chunks_created"]
@@ -113,7 +106,7 @@ def test_a_pipeline_is_drawn_changed_tried_used_and_felt(desk: Desk, server: Ser
 
 def test_changes_of_a_pipeline_count_once_they_are_used(desk: Desk, server: Server) -> None:
     page = desk.page
-    with asked(server) as client:
+    with server.client() as client:
         every = client.get("/knowledge_bases", params={"limit": 200}).json()["items"]
         (kb,) = [one["knowledge_base_id"] for one in every if one["name"] == "Mills"]
         pinned = client.get(f"/knowledge_bases/{kb}").json()["config"]["pipeline"]
@@ -127,16 +120,20 @@ def test_changes_of_a_pipeline_count_once_they_are_used(desk: Desk, server: Serv
         size = page.locator(".rl-inspector").get_by_role("spinbutton", name="Chunk size (tokens)")
         size.fill("64")
         size.press("Tab")
-        page.get_by_text("Use these changes").click(timeout=20_000)
+        page.get_by_text("Use these changes").click()
         expect(page.get_by_text("Use these changes")).to_be_hidden()
-        now = client.get(f"/knowledge_bases/{kb}").json()["config"]["pipeline"]
-        assert now["workflow_id"] == workflow
-        assert now["revision"] > pinned["revision"]
+
+        def used() -> bool:
+            now = client.get(f"/knowledge_bases/{kb}").json()["config"]["pipeline"]
+            assert now["workflow_id"] == workflow
+            return bool(now["revision"] > pinned["revision"])
+
+        until(used)
 
 
 def test_why_a_workflow_cannot_be_a_pipeline_is_told(desk: Desk, server: Server) -> None:
     page = desk.page
-    with asked(server) as client:
+    with server.client() as client:
         client.post("/knowledge_bases", json={"name": "To be filled"}).raise_for_status()
     desk.new_workflow()
     page.get_by_label("More").first.click()

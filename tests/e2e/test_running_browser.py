@@ -8,7 +8,6 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import httpx
 from e2e_desk import Desk, Server, until
 from playwright.sync_api import Locator, expect
 
@@ -33,10 +32,8 @@ def workflow(
 
 
 def stored(server: Server, graph: dict[str, Any]) -> str:
-    key = (server.data / "api_key").read_text().strip()
-    answer = httpx.post(
-        f"{server.url}/api/v1/workflows", json=graph, headers={"Authorization": f"Bearer {key}"}
-    )
+    with server.client() as client:
+        answer = client.post("/workflows", json=graph)
     answer.raise_for_status()
     return str(answer.json()["workflow_id"])
 
@@ -227,9 +224,9 @@ def test_a_table_of_inputs_fits_a_phone(desk: Desk) -> None:
     page.get_by_role("textbox", name="Table of inputs").fill("text\n[1]\n[2]\nnonsense\n")
     page.get_by_role("button", name="Run 3 rows").click()
     page.wait_for_url("**batch=*")
-    expect(page.get_by_text("3 of 3 rows, 1 failed")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("3 of 3 rows, 1 failed")).to_be_visible()
     expect(page.locator(".rl-batch-row")).to_have_count(3)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    desk.fits()
     page.locator("a.rl-batch-row").last.click()
     page.wait_for_url("**run=*")
     desk.settled()
@@ -246,7 +243,7 @@ def test_a_question_outlives_the_server_and_every_page(desk: Desk) -> None:
     server.stop(signal.SIGKILL)
     server.start()
     desk.open("/runs")
-    page.get_by_role("button", name="Runs: 1 waits for you").click(timeout=20_000)
+    page.get_by_role("button", name="Runs: 1 waits for you").click()
     page.locator(".rl-run-jobs a").click()
     page.wait_for_url("**run=*")
     desk.settled()
@@ -254,14 +251,14 @@ def test_a_question_outlives_the_server_and_every_page(desk: Desk) -> None:
     expect(banner).to_contain_text("Waiting")
     expect(page.get_by_role("button", name="Run again")).to_have_count(0)
     page.set_viewport_size({"width": 400, "height": 800})
-    assert page.evaluate(OVERLAPS) == []
+    until(lambda: page.evaluate(OVERLAPS) == [])
     page.set_viewport_size({"width": 1440, "height": 900})
     page.get_by_role("textbox", name="Value").fill("Dear madam")
     page.get_by_role("textbox", name="Comment").fill("More polite")
     page.get_by_role("button", name="Approve").click()
     until(lambda: _statuses(server, made) == ["completed"])
-    run_id = server.get("/api/v1/workflow_executions?limit=1")["items"][0]["execution_id"]
-    outputs = server.get(f"/api/v1/workflow_executions/{run_id}")["outputs"]
+    run_id = server.get("/workflow_executions?limit=1")["items"][0]["execution_id"]
+    outputs = server.get(f"/workflow_executions/{run_id}")["outputs"]
     assert "Dear madam" in json.dumps(outputs)
     expect(page.locator(".rl-ask")).to_have_count(0)
     expect(banner).to_contain_text("A past run")
@@ -270,5 +267,5 @@ def test_a_question_outlives_the_server_and_every_page(desk: Desk) -> None:
 
 
 def _statuses(server: Server, workflow_id: str) -> list[str]:
-    runs = server.get("/api/v1/workflow_executions?limit=20")["items"]
+    runs = server.get("/workflow_executions?limit=20")["items"]
     return [r["status"] for r in runs if r["workflow_id"] == workflow_id]

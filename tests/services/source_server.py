@@ -9,6 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
+def _opened() -> threading.Event:
+    gate = threading.Event()
+    gate.set()
+    return gate
+
+
 @dataclass
 class SitePage:
     """What one path answers."""
@@ -18,6 +24,8 @@ class SitePage:
     headers: dict[str, str] = field(default_factory=dict)
     #: Whether an ETag is sent, and asked about.
     tagged: bool = True
+    #: Cleared to hold this answer until it is set again.
+    gate: threading.Event = field(default_factory=_opened)
 
 
 class Site:
@@ -38,6 +46,7 @@ class Site:
                 outer.open.wait(30)
                 outer.agents.add(self.headers.get("User-Agent", ""))
                 page = outer.pages.get(self.path, SitePage(b"Not here.", 404))
+                page.gate.wait(30)
                 tag = f'"{hashlib.sha256(page.body).hexdigest()[:16]}"'
                 tagged = page.tagged and page.status == 200
                 same = tagged and self.headers.get("If-None-Match") == tag

@@ -8,9 +8,11 @@ from typing import Any
 
 from sqlalchemy import func
 from sqlalchemy.orm import aliased
-from sqlmodel import col, select, update
+from sqlmodel import Session, col, select, update
 
+from storage import commits
 from storage.database import Database
+from storage.errors import Conflict
 from storage.job_health import state
 from storage.job_rows import OPEN, cancel_tasks, get_job, get_task, go_on, requeue, settle
 from storage.tables import Job, Task
@@ -103,9 +105,12 @@ class JobControl:
     def retry(self, task_id: str, processing: dict[str, Any] | None = None) -> Task:
         """Queue a task that failed or was cancelled once more; others stay as they are.
 
-        `processing`: settings other than those it failed with.
+        `processing`: settings other than those it failed with. Raises Conflict where the branch
+        that it goes to is gone.
         """
         with self._db.write() as session:
+            of_task = select(Task.job_id).where(col(Task.id) == task_id).scalar_subquery()
+            _hold_branch(session, col(Job.id) == of_task)
             task = get_task(session, task_id, lock=True)
             if task.status in {"error", "cancelled"}:
                 requeue(task)
@@ -119,9 +124,11 @@ class JobControl:
     def retry_failed(self, job_id: str) -> list[str]:
         """Queue the failed files of a job once more; those without an original stay as they are.
 
-        Returns their tasks. A pause of the job ends.
+        Returns their tasks. A pause of the job ends. Raises Conflict where the branch that they go
+        to is gone.
         """
         with self._db.write() as session:
+            _hold_branch(session, col(Job.id) == job_id)
             job = get_job(session, job_id, lock=True)
             query = select(Task).where(
                 col(Task.job_id) == job_id, col(Task.status) == "error", col(Task.blob) != ""
@@ -190,6 +197,20 @@ class JobControl:
             for job_id, status, count in session.exec(query):
                 found[job_id][status] = count
         return found
+
+
+def _hold_branch(session: Session, which: Any) -> None:
+    """See to it that the branch of a job is there, and stays until the transaction ends."""
+    found = session.exec(select(Job.knowledge_base_id, Job.branch).where(which)).first()
+    if found is None:
+        return
+    kb_id, branch = found
+    commits.lock_base(session, kb_id)
+    if commits.head_of(session, kb_id, branch) is None:
+        raise Conflict(
+            f"The files of this upload went to “{branch}”, which was deleted.",
+            fix=f"Upload them again, or make a branch “{branch}” first.",
+        )
 
 
 _Jobs = list[Job]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from storage.database import Database
-from storage.errors import NotFound, TaskGone
+from storage.errors import Conflict, NotFound, TaskGone
 from storage.jobs import MAX_ATTEMPTS, JobRepository
 from storage.tables import Task
 from tests.storage.corpus import Corpus
@@ -259,6 +259,23 @@ def test_the_failed_files_of_a_job_are_tried_again(jobs: JobRepository, corpus: 
     assert claim(jobs).id == again
     assert jobs.retry_failed(job.id) == []
     assert jobs.counts([job.id]) == {job.id: {"running": 1, "success": 1, "error": 1}}
+
+
+def test_nothing_is_tried_again_for_a_branch_that_is_gone(
+    jobs: JobRepository, corpus: Corpus
+) -> None:
+    corpus.knowledge.create_branch(corpus.kb, "other")
+    job = jobs.create(corpus.kb, files("a"), "other")
+    task = claim(jobs)
+    jobs.fail(task.id, ERROR)
+    gone = corpus.knowledge.delete_branch(corpus.kb, "other")
+    for again in (lambda: jobs.retry(task.id), lambda: jobs.retry_failed(job.id)):
+        with pytest.raises(Conflict, match="“other”, which was deleted") as refused:
+            again()
+        assert "make a branch “other”" in refused.value.fix
+    assert (jobs.job(job.id).status, jobs.task(task.id).status) == ("failed", "error")
+    corpus.knowledge.create_branch(corpus.kb, "other", gone.commit_id)
+    assert jobs.retry_failed(job.id) == [task.id]
 
 
 def test_a_task_ends_with_the_transaction_that_commits_its_document(

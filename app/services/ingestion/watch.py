@@ -60,7 +60,9 @@ class IngestWatch:
 
     async def wait(self, job_id: str, timeout_s: float | None = None) -> JobView:
         """The job once it has ended, or as it is after `timeout_s`."""
-        watcher = self._updates.join(lambda update: update.job_id == job_id)
+        watcher = self._updates.join(
+            lambda update: update.job_id == job_id and update.task.status not in GOING
+        )
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
@@ -173,8 +175,8 @@ class IngestWatch:
             updates = watcher.take()
             for update in updates:
                 yield update.view
-                if update.view.status not in GOING:
-                    going.discard(update.view.task_id)
+                if update.task.status not in GOING:
+                    going.discard(update.task.id)
             if not updates:
                 return
 

@@ -59,14 +59,22 @@ _KNOWN_WAYS = 20
 class TaskUpdate:
     """A change of one file's state."""
 
-    kb_id: str
-    job_id: str
-    view: TaskView
+    task: tables.Task
 
-    @classmethod
-    def of(cls, task: tables.Task) -> TaskUpdate:
-        """The state of a task as it is now."""
-        return cls(task.knowledge_base_id, task.job_id, task_view(task))
+    @property
+    def kb_id(self) -> str:
+        """Where the file goes."""
+        return self.task.knowledge_base_id
+
+    @property
+    def job_id(self) -> str:
+        """The job it came with."""
+        return self.task.job_id
+
+    @property
+    def view(self) -> TaskView:
+        """The state when it is read: most changes are overtaken before anybody looks."""
+        return task_view(self.task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +190,7 @@ class IngestWorkers:
 
     def tell(self, task: tables.Task) -> None:
         """Publish the state of a task."""
-        self._updates.publish(task.id, TaskUpdate.of(task))
+        self._updates.publish(task.id, TaskUpdate(task))
         self.tell_job(task.knowledge_base_id, task.job_id)
 
     def tell_job(self, kb_id: str, job_id: str) -> None:

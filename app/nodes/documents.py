@@ -57,7 +57,8 @@ class Files(Node["Files.Config"]):
             raise NodeFailed(
                 "There are no files.",
                 code="missing_input",
-                fix=f"Choose some in the node's settings, or send them as input_data.{name}.",
+                fix="Add some beside Run or in the node's settings; a program sends them as "
+                f"input_data.{name}.",
             )
         return self.Outputs(documents=Documents(items=items))
 

@@ -154,7 +154,9 @@ class WebService:
         if not private and not any(fits(entry, host, port) for entry in self._allow):
             shown = _shown(host, port)
             raise WebError(
-                f"Requests to “{shown}” are not allowed.",
+                f"“{shown}” is at a private address, which requests may not reach."
+                if is_near(host)
+                else f"Requests to “{shown}” are not allowed.",
                 code="host_not_allowed",
                 fix=_way_in(host, shown),
                 found=shown,

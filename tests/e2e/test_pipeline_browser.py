@@ -50,6 +50,10 @@ def test_a_pipeline_is_drawn_changed_tried_used_and_felt(desk: Desk, server: Ser
         made = client.post("/knowledge_bases", json={"name": "Mills"})
         kb = made.json()["knowledge_base_id"]
         before = uploaded(client, kb, "mill.md", MILL)["chunks_created"]
+        # Those that failed stand first in lists; however many, they hide none to try it on.
+        broken = [("files", (f"{n}.pdf", b"%PDF-1.7 nothing")) for n in range(9)]
+        told_of = client.post(f"/knowledge_bases/{kb}/documents", files=broken).json()["results"]
+        assert {result["status"] for result in told_of} == {"error"}
 
         # From the knowledge base to the workflow.
         desk.open(f"/knowledge/{kb}")

@@ -60,6 +60,7 @@ async def test_nothing_is_allowed_unless_the_settings_say_so(server: WebServer) 
     for web in (WebService(), WebService(["example.com", "*.example.com"], ["127.0.0.1"])):
         error = await refused(web, f"{server.url}/echo")
         assert error.code == "host_not_allowed"
+        assert "is at a private address" in error.message
         # That http_allow may name it would not be enough.
         assert f"add “{server.place}” to the setting http_allow_private (" in error.fix
         assert "start the server again" in error.fix

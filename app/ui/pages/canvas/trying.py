@@ -127,16 +127,15 @@ class _Dialog:
 
     async def _list(self) -> None:
         page = await self._services.knowledge.documents(
-            self._kb, limit=_LISTED, offset=0, text=self._search.value or ""
+            self._kb, limit=_LISTED, offset=0, text=self._search.value or "", status="ready"
         )
         if self._rows.is_deleted:
             return
         self._rows.clear()
         with self._rows:
-            ready = [d for d in page.items if d.status == "ready"]
-            if not ready:
+            if not page.items:
                 parts.label("No document is found.", "rl-muted rl-small")
-            for document in ready:
+            for document in page.items:
                 self._row(document)
             if page.total > len(page.items):
                 parts.label(f"and {page.total - len(page.items):,} more", "rl-muted rl-small")

@@ -8,6 +8,7 @@ from nicegui import ui
 
 from app.documents.media import DRAWN, page_word
 from app.services.container import Services
+from app.services.rows import locked
 from app.services.views import DocumentView, KnowledgeBaseView
 from app.ui import document_view, parts, person, text
 from app.ui.expecting import Expecting
@@ -39,19 +40,21 @@ def register(get_services: Callable[[], Services]) -> None:
             Crumb(base.name, f"/knowledge/{base.knowledge_base_id}"),
             Crumb(document.title or document.filename),
         ]
-        with frame(services, "Knowledge", crumbs, full=True) as bar:
-            if document.version_id is None:
+        if document.version_id is None:
+            with frame(services, "Knowledge", crumbs):
                 _not_there(base, document)
-            else:
+        else:
+            with frame(services, "Knowledge", crumbs, full=True) as bar:
                 await DocumentPage(services, base, document).build(bar, chunk, panel)
 
 
 def _not_there(base: KnowledgeBaseView, document: DocumentView) -> None:
     """A document that is on its way, or failed, and never was in."""
-    title, fix = ("It is on its way in.", "Come back when it is done.")
+    icon, title, fix = "hourglass_empty", "It is on its way in.", "Come back when it is done."
     if document.error:
+        icon = "lock" if locked(document) else "error_outline"
         title, fix = parts.error_words(document.error)
-    with parts.empty("hourglass_empty", title, fix):
+    with parts.empty(icon, title, fix):
         parts.primary(
             "All documents", lambda: ui.navigate.to(f"/knowledge/{base.knowledge_base_id}")
         )

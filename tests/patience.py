@@ -1,4 +1,4 @@
-"""How long browser tests wait, and until when the view of a canvas moves.
+"""How long browser tests wait, until when the view of a canvas moves, and what toasts have said.
 
 A wait costs nothing once what it waits for is there: it is long enough for a machine that is much
 slower, and busy.
@@ -6,7 +6,7 @@ slower, and busy.
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 MS = 30_000
 expect.set_options(timeout=MS)
@@ -30,3 +30,21 @@ _STILL = """() => new Promise((done) => {
 def stand_still(page: Page) -> None:
     """Wait until the view of the canvas no longer moves. The tab must be in front."""
     page.evaluate(_STILL)
+
+
+_TOASTS = """
+window.toasts = new Set()
+new MutationObserver(() => {
+  for (const each of document.querySelectorAll('.rl-toast')) window.toasts.add(each.textContent)
+}).observe(document, { subtree: true, childList: true, characterData: true })
+"""
+
+
+def keep_toasts(context: BrowserContext) -> None:
+    """Note what toasts say on every page: they are gone after a few seconds."""
+    context.add_init_script(_TOASTS)
+
+
+def told(page: Page, words: str) -> None:
+    """Wait until a toast of the page has said this."""
+    page.wait_for_function("words => [...toasts].some((each) => each.includes(words))", arg=words)

@@ -11,6 +11,7 @@ from e2e_desk import SIZE, Desk, Server
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.crash.bad_nodes import FOLDER
+from tests.patience import keep_toasts
 from tests.services.source_server import Site
 
 
@@ -87,6 +88,7 @@ def context(
         return known
     # Nothing moves by itself, as people can ask for: what is measured stands where it will stay.
     made = browser.new_context(viewport=SIZE, accept_downloads=True, reduced_motion="reduce")
+    keep_toasts(made)
     page = made.new_page()
     page.goto(server.link)
     page.wait_for_function("window.did_handshake")

@@ -12,6 +12,7 @@ from e2e_desk import SIZE, Desk, Server, until
 from playwright.sync_api import Browser, BrowserContext, expect
 
 from tests.crash.bad_nodes import workflow
+from tests.patience import told
 
 GRAPH = workflow(
     "Echo",
@@ -159,8 +160,7 @@ def test_two_people_type_into_one_field_at_the_same_time(
     ben.page.keyboard.type(text, delay=40)
     for field in fields:
         expect(field).to_have_value(text)
-    told = desk.page.locator(".rl-toast")
-    expect(told).to_contain_text("changed “Default” of “Text” just after you")
+    told(desk.page, "changed “Default” of “Text” just after you")
     # Whoever has the cursor in a field keeps it: no key falls through to the canvas.
     desk.page.keyboard.press("Control+End")
     desk.page.keyboard.type(" and back")
@@ -353,7 +353,8 @@ def inspect(watch: Watchman, node: str) -> None:
     page = watch.page
     page.evaluate("ragloom.panel('inspector', 'open')")
     watch.desk.node(node).locator(".rl-title").click()
-    for tab in ("Config", "Data", "Help"):
+    # Help tells of types: of one that is not there, and of one from elsewhere.
+    for tab in ("Config", "Data", *(["Help"] if node in ("unknown", "held") else [])):
         page.locator(".rl-inspector").get_by_role("tab", name=tab).click()
         watch.check(f"inspector {node} {tab}")
     for port in watch.desk.node(node).locator(".vue-flow__handle").all()[:2]:
@@ -421,11 +422,11 @@ def test_harmful_texts_are_texts_everywhere(
     page.evaluate("html => { document.body.insertAdjacentHTML('beforeend', html) }", IMG)
     page.wait_for_function("window.ran === 1")
 
-    def told() -> bool:
+    def seen() -> bool:
         page.evaluate("0")  # lets in what the browser has said
         return "it ran" in watch.faults and any("<img" in fault for fault in watch.faults)
 
-    until(told)
+    until(seen)
     page.close()
     assert desk.errors == []
 

@@ -10,6 +10,8 @@ from canvas_desk import Desk
 from playwright.sync_api import Browser, BrowserContext, Page
 from serving import serving
 
+from tests.patience import keep_toasts
+
 HERE = Path(__file__).parent
 BUNDLE = HERE.parents[1] / "app" / "ui" / "canvas" / "dist" / "index.js"
 
@@ -32,6 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def context(browser: Browser) -> Iterator[BrowserContext]:
     made = browser.new_context(viewport={"width": 1360, "height": 800})
+    keep_toasts(made)
     made.grant_permissions(["clipboard-read", "clipboard-write"])
     yield made
     made.close()

@@ -71,14 +71,14 @@ def test_a_version_is_looked_at_named_restored_and_that_is_undone(
 
     page.get_by_role("button", name="Name it").click()
     page.get_by_label("Name, such as").fill("The first words")
-    page.get_by_role("button", name="Save").click()
+    page.keyboard.press("Enter")
     expect(page.locator('[data-rev="1"]')).to_contain_text("The first words")
     page.get_by_text("Named only").click()
     expect(page.locator(".rl-hist-row")).to_have_count(1)
     page.get_by_text("Named only").click()
 
     page.get_by_role("button", name="Restore").click()
-    expect(page.locator('[data-rev="4"]')).to_contain_text("Revision 1 restored")
+    expect(page.locator('[data-rev="4"]')).to_contain_text("Version 1 restored")
     newest = rest.get(f"/workflows/{workflow}").json()
     assert newest["revision"] == 4
     assert newest["graph"]["nodes"][0]["config"]["default"] == "one"
@@ -86,7 +86,7 @@ def test_a_version_is_looked_at_named_restored_and_that_is_undone(
     # Whoever has it open sees it at once, and nothing is saved over it.
     expect(other.node("aside")).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
-    expect(page.locator('[data-rev="5"]')).to_contain_text("Revision 3 restored")
+    expect(page.locator('[data-rev="5"]')).to_contain_text("Version 3 restored")
     expect(other.node("aside")).to_have_count(1)
     listed = rest.get(f"/workflows/{workflow}/revisions").json()["items"]
     assert [(r["number"], r["restored_from"]) for r in listed] == [

@@ -216,6 +216,34 @@ def test_a_run_goes_by_steps_that_are_marked(desk: Desk) -> None:
     expect(state(desk, "result")).to_have_attribute("data-state", "done")
 
 
+def test_the_inspector_tells_of_several_nodes_and_acts_on_them(desk: Desk) -> None:
+    show(desk, NUMBERS)
+    page = desk.page
+    panel = page.locator(".rl-inspector")
+    desk.node("words").locator(".rl-title").click()
+    desk.node("parts").locator(".rl-title").click(modifiers=["Control"])
+    expect(panel.locator(".rl-panel-head")).to_contain_text("2 nodes")
+    expect(panel.locator(".rl-several .rl-end").first).to_contain_text("Words")
+    panel.get_by_role("button", name="Align top").click()
+    panel.get_by_role("button", name="Group").click()
+    page.locator(".rl-group-input").fill("Reading")
+    page.keyboard.press("Enter")
+    expect(page.locator(".rl-group-title")).to_contain_text("Reading")
+    expect(panel.locator(".rl-panel-head")).to_contain_text("Reading")
+
+    # Run alone: the rest does not run. One of them, then nothing, is shown as ever.
+    panel.get_by_role("button", name="Run the selection").click()
+    expect(state(desk, "parts")).to_have_attribute("data-state", re.compile("done|cached"))
+    expect(state(desk, "each")).to_have_attribute("data-state", "idle")
+    panel.get_by_role("button", name="Parts").click()
+    expect(panel.get_by_role("tab", name="Config")).to_be_visible()
+    expect(panel.locator(".rl-several")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(panel.locator(".rl-panel-head")).to_contain_text("Workflow")
+    page.evaluate("ragloom.panel('inspector', 'open')")
+    expect(panel.get_by_role("textbox", name="Description")).to_be_visible()
+
+
 def test_a_table_of_inputs_fits_a_phone(desk: Desk) -> None:
     made = stored(desk.server, READING)
     page = desk.page

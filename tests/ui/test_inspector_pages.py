@@ -238,6 +238,28 @@ async def test_a_stored_workflow_is_pinned_and_updated(user: User, services: Ser
     await until(pinned)
 
 
+async def test_what_is_inside_a_node_becomes_a_workflow_of_its_own(
+    user: User, services: Services
+) -> None:
+    inside = one_node("inlet", {"name": "item", "value_type": "Text"})
+    inside["graph"]["name"] = "Each line"
+    workflow = await select(user, services, one_node("map", {"body": {"graph": inside}}), "it")
+    await user.should_see("A part of this workflow")
+    await user.should_not_see("Expand it here")  # only a node that runs it once can be expanded
+    user.find(marker="body-keep").click()
+    await user.should_see("Revision 1")
+    read = saved(services, workflow, "it")
+
+    async def kept() -> bool:
+        body = (await read())["config"]["body"]
+        return body.get("graph") is None and bool(body.get("workflow"))
+
+    await until(kept)
+    made = await services.workflows.get((await read())["config"]["body"]["workflow"])
+    assert made.name == "Each line"
+    assert [node["type"] for node in (made.graph or {})["nodes"]] == ["inlet"]
+
+
 async def test_policies_are_written_and_a_fallback_is_checked(
     user: User, services: Services
 ) -> None:

@@ -97,7 +97,7 @@ class HistoryService:
             workflow_id,
             number,
             author,
-            f"Revision {number} restored",
+            f"Version {number} restored",
             base_revision,
         )
         view = _view(row, len(row.graph.get("nodes", ())))

@@ -150,6 +150,10 @@ def _sharing(before: Graph, after: Graph) -> Graph:
     )
 
 
+def _on_grid(x: float, y: float) -> tuple[float, float]:
+    return round(x / GRID) * float(GRID), round(y / GRID) * float(GRID)
+
+
 @apply_op.register
 def _(op: ops.Collapse, graph: Graph, registry: Registry) -> Edit:
     chosen = [i for i in dict.fromkeys(op.nodes) if i in graph.nodes]
@@ -165,8 +169,7 @@ def _(op: ops.Collapse, graph: Graph, registry: Registry) -> Edit:
     config = copy_json(spec.config)
     config[body.SETTING]["graph"]["graph"].update(held.extra)
     x, y = spec.position or (0.0, 0.0)
-    place = (round(x / GRID) * float(GRID), round(y / GRID) * float(GRID))
-    spec = replace(spec, config=config, position=place)
+    spec = replace(spec, config=config, position=_on_grid(x, y))
     after = _sharing(graph, replace(after, nodes={**after.nodes, made: spec}))
     after = structure.changed(after, "notes", dict.fromkeys(op.notes))
     if not structure.count(held, "groups"):  # a part of a group stays in it, as one node
@@ -190,7 +193,17 @@ def _(op: ops.Expand, graph: Graph, registry: Registry) -> Edit:
     if len(inner) == len(added) and inner:
         names = {old.id: new for old, new in zip(inner, added, strict=True)}
         was, now = inner[0].position, after.nodes[added[0]].position
-        shift = (now[0] - was[0], now[1] - was[1]) if was and now else (0.0, 0.0)
+        shift = _on_grid(now[0] - was[0], now[1] - was[1]) if was and now else (0.0, 0.0)
+        # By whole steps of the grid: what was collapsed and not moved stands where it stood.
+        moved = {
+            names[n.id]: replace(
+                after.nodes[names[n.id]],
+                position=(n.position[0] + shift[0], n.position[1] + shift[1]),
+            )
+            for n in inner
+            if n.position is not None
+        }
+        after = replace(after, nodes={**after.nodes, **moved})
         after, notes = structure.copies(held, after, names, structure.notes_of(held), shift)
     if not structure.groups_of(held):
         grouped = structure.in_place_of(graph, [op.node], added)

@@ -36,6 +36,8 @@ class Choices:
     workflows: Callable[[], Awaitable[dict[str, str]]] | None = None
     #: A stored workflow, at its newest or the given revision.
     workflow: Callable[[str, int | None], Awaitable[WorkflowFacts]] | None = None
+    #: Keep the workflow inside a node as one of its own; returns its id.
+    keep_workflow: Callable[[Mapping[str, Any]], Awaitable[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class FormContext:
     read_only: bool = False
     #: Lead to a stored workflow.
     open_workflow: Callable[[str], Any] | None = None
+    #: Put the nodes inside this one on the canvas in its place.
+    expand: Callable[[], Any] | None = None
     #: Called with the name of a setting after it has changed.
     listeners: list[Callable[[str], Any]] = field(default_factory=list)
 

@@ -50,10 +50,30 @@ class BodyField:
             with parts.div("rl-row"):
                 ui.icon("account_tree").classes("rl-muted").style("font-size: 18px")
                 parts.label(f"A part of this workflow: {text.count(count, 'node')}", "rl-grow")
-            parts.label(
-                "Expand the node on the canvas to change what is inside it.", "rl-muted rl-small"
-            )
-            parts.tag("button", "Use a stored workflow instead", "rl-more").on("click", self._swap)
+            form = self._slot.form
+            if form.read_only:
+                return
+            parts.label("To change what is inside it:", "rl-muted rl-small")
+            with parts.div("rl-row rl-wrap"):
+                if form.expand is not None:
+                    parts.quiet("Expand it here", form.expand, icon="unfold_more")
+                if form.choices.keep_workflow is not None:
+                    parts.quiet(
+                        "Make it a workflow of its own", self._keep, icon="call_split"
+                    ).mark("body-keep")
+            parts.tag("button", "Use another workflow instead", "rl-more").on("click", self._swap)
+
+    async def _keep(self) -> None:
+        """What is inside becomes a stored workflow, which the node runs from now on."""
+        keep, graph = self._slot.form.choices.keep_workflow, self.value.get("graph")
+        if keep is None or not isinstance(graph, Mapping):
+            return
+        with Expecting() as met:
+            facts = await self._facts(await keep(graph), None)
+            if facts is not None:
+                self._pin(facts)
+        if met.error:
+            parts.failed(met.error)
 
     def _swap(self) -> None:
         self.value = {"graph": None, "workflow": "", "revision": None, "interface": {}}

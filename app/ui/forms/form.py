@@ -41,6 +41,7 @@ class SchemaForm:
         template_names: Callable[[], Names] | None = None,
         code_names: Callable[[], Names] | None = None,
         open_workflow: Callable[[str], Any] | None = None,
+        expand: Callable[[], Any] | None = None,
     ) -> None:
         self.values = dict(values)
         self._on_change, self._check = on_change, check
@@ -52,6 +53,7 @@ class SchemaForm:
             code_names or names or dict,
             read_only,
             open_workflow,
+            expand,
         )
         #: Whether settings may be computed: only where somebody says which names there are.
         self._computes = names is not None

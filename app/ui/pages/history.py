@@ -282,6 +282,7 @@ class History:
             name = ui.input("Name, such as “Before the new prompt”", value=shown.name).props(
                 "autofocus maxlength=200"
             )
+            name.on("keydown.enter", lambda: box.submit(True))
             message = ui.textarea("What it is about", value=shown.message).props("maxlength=1000")
             with parts.div("rl-dialog-actions"):
                 parts.bare("Cancel", lambda: box.submit(False))

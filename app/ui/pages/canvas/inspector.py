@@ -10,6 +10,7 @@ from typing import Any
 from nicegui import ui
 from pydantic import BaseModel
 
+from app.engine.body import WORKFLOW
 from app.engine.registry import Registry
 from app.engine.wiring import Wiring
 from app.ui import parts
@@ -166,6 +167,7 @@ class Inspector:
                 template_names=self._template_names,
                 code_names=lambda: self._node.code_names(self._registry) if self._node else {},
                 open_workflow=self._actions.open_workflow,
+                expand=self._actions.expand if node.type == WORKFLOW else None,
             )
             if not self._read_only:
                 self._policy_room = parts.div()

@@ -141,5 +141,7 @@ class Actions:
     edit_outputs: Callable[[str], Any] | None = None
     #: Lead to another node.
     show_node: Callable[[str], Any] | None = None
+    #: Put what is inside the selected node on the canvas in its place.
+    expand: Callable[[], Any] | None = None
     #: Lead to a stored workflow.
     open_workflow: Callable[[str], Any] | None = None

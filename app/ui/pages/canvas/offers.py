@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
@@ -14,6 +15,7 @@ from app.ui.canvas.ops import SetDisabled
 from app.ui.expecting import Expecting
 from app.ui.forms import Choices, WorkflowFacts
 from app.ui.pages.canvas.inspector_facts import Actions
+from app.ui.person import person_name
 
 if TYPE_CHECKING:
     from app.ui.pages.canvas.workbench import Workbench
@@ -56,8 +58,13 @@ def extend(choices: Choices, services: Services) -> Choices:
             interface=interface.model_dump(mode="json"),
         )
 
+    async def keep_workflow(graph: Mapping[str, Any]) -> str:
+        made = await services.workflows.create(graph, author=await person_name())
+        return made.workflow_id
+
     choices.refs, choices.fields, choices.bases = refs, fields, bases
     choices.workflows, choices.workflow = workflows, workflow
+    choices.keep_workflow = keep_workflow
     return choices
 
 
@@ -76,5 +83,6 @@ def actions_of(bench: Workbench) -> Actions:
         toggle_pinned=bench.data.toggle_pinned,
         edit_outputs=bench.data.edit_outputs,
         show_node=bench.show_node,
+        expand=lambda: bench.canvas.perform("expand"),
         open_workflow=lambda workflow: ui.navigate.to(f"/workflows/{workflow}", new_tab=True),
     )

@@ -15,7 +15,7 @@ from app.engine.events import Event, NodeFailedEvent, NodeWaiting
 from app.engine.graph import Graph
 from app.engine.items import plain
 from app.engine.plan import Fixed, Plan, make_plan
-from app.engine.problems import InvalidWorkflow, NodeFailed, Problem
+from app.engine.problems import InvalidWorkflow, NodeFailed, Problem, RagloomError
 from app.engine.run import Run
 from app.engine.run_context import RunContext
 from app.engine.signature import digest
@@ -200,7 +200,16 @@ async def _stored(visit: Visit, body: Body) -> Mapping[str, Any]:
         )
     key = (body.workflow, body.revision)
     if key not in context.inner.stored:
-        context.inner.stored[key] = await workflows.graph(body.workflow, body.revision)
+        try:
+            context.inner.stored[key] = await workflows.graph(body.workflow, body.revision)
+        except RagloomError as error:
+            if error.code != "not_found":
+                raise
+            raise NodeFailed(
+                f"The workflow inside “{title}” is not there: {error.message.rstrip('.')}.",
+                code="missing_workflow",
+                fix="Choose another workflow or revision in its settings.",
+            ) from error
     return context.inner.stored[key][0]
 
 

@@ -282,7 +282,10 @@ async def test_a_workflow_that_contains_itself_fails_at_once(bench):
     last = await bench.go(graph, text="x")
     assert last.problem.code == "recursive_workflow"
     graph.nodes["w"].config = stored("gone", **loud)
-    assert (await bench.go(graph, text="x")).problem.code == "not_found"
+    problem = (await bench.go(graph, text="x")).problem
+    assert problem.code == "missing_workflow"
+    assert "is not there: There is no such workflow." in problem.message
+    assert problem.fix == "Choose another workflow or revision in its settings."
     del bench.world.workflows
     assert (await bench.go(graph, text="x")).problem.code == "missing_workflow"
 

@@ -26,8 +26,11 @@ WORDS: dict[str, str] = {
 UNARY = frozenset({"is_true", "is_false", "is_empty", "is_not_empty"})
 
 
-def compare(found: Any, operator: str, wanted: Any) -> bool:
-    """Whether `found` stands in the relation `operator` to `wanted`. Raises NodeFailed."""
+def compare(found: Any, operator: str, wanted: Any, *, match_case: bool = False) -> bool:
+    """Whether `found` stands in the relation `operator` to `wanted`. Raises NodeFailed.
+
+    With `match_case`, capital and small letters differ.
+    """
     if operator in UNARY:
         return _unary(found, operator)
     if operator in ("greater", "greater_or_equal", "less", "less_or_equal"):
@@ -42,12 +45,12 @@ def compare(found: Any, operator: str, wanted: Any) -> bool:
         options = (
             wanted if isinstance(wanted, list) else [p.strip() for p in str(wanted).split(",")]
         )
-        return any(same(found, option) for option in options)
+        return any(same(found, option, match_case=match_case) for option in options)
     if operator in ("equals", "not_equals"):
-        return same(found, wanted) == (operator == "equals")
+        return same(found, wanted, match_case=match_case) == (operator == "equals")
     if operator in ("contains", "not_contains"):
-        return _contains(found, wanted) == (operator == "contains")
-    return _matches(str(found), str(wanted))
+        return _contains(found, wanted, match_case) == (operator == "contains")
+    return _matches(str(found), str(wanted), match_case)
 
 
 def _unary(found: Any, operator: str) -> bool:
@@ -62,22 +65,28 @@ def _unary(found: Any, operator: str) -> bool:
     return truth == (operator == "is_true")
 
 
-def same(a: Any, b: Any) -> bool:
-    """Whether two values are the same to a person: numbers by size, texts without case."""
+def same(a: Any, b: Any, *, match_case: bool = False) -> bool:
+    """Whether two values are the same to a person: numbers by size, texts without case.
+
+    With `match_case`, capital and small letters of texts differ.
+    """
     if isinstance(a, bool) or isinstance(b, bool):
         return str(a).lower() == str(b).lower()
     try:
         return float(a) == float(b)
     except (TypeError, ValueError):
-        return str(a).casefold() == str(b).casefold()
+        return _text(a, match_case) == _text(b, match_case)
 
 
-def _contains(found: Any, wanted: Any) -> bool:
-    if isinstance(found, Mapping):
-        return any(same(key, wanted) for key in found)
-    if isinstance(found, Sequence) and not isinstance(found, str):
-        return any(same(item, wanted) for item in found)
-    return str(wanted).casefold() in str(found).casefold()
+def _contains(found: Any, wanted: Any, match_case: bool) -> bool:
+    # Of a mapping, its keys.
+    if isinstance(found, Mapping | Sequence) and not isinstance(found, str):
+        return any(same(item, wanted, match_case=match_case) for item in found)
+    return _text(wanted, match_case) in _text(found, match_case)
+
+
+def _text(value: Any, match_case: bool) -> str:
+    return str(value) if match_case else str(value).casefold()
 
 
 def _number(value: Any) -> float:
@@ -93,9 +102,9 @@ def _number(value: Any) -> float:
         ) from None
 
 
-def _matches(text: str, pattern: str) -> bool:
+def _matches(text: str, pattern: str, match_case: bool) -> bool:
     """Wildcards * and ? over the whole text; regular expressions can be made to run for ever."""
-    return fnmatch.fnmatchcase(text[:10_000].casefold(), pattern.casefold())
+    return fnmatch.fnmatchcase(_text(text[:10_000], match_case), _text(pattern, match_case))
 
 
 def look_up(value: Any, path: str) -> Any:

@@ -44,6 +44,9 @@ class Condition(Node["Condition.Config"]):
         value: str | float | bool | list[str | float] | None = Field(
             None, description="What to compare with; is true/false/empty need nothing."
         )
+        match_case: bool = Field(
+            False, description="Capital and small letters differ when texts are compared."
+        )
         expression: str = Field(
             "",
             max_length=MAX_EXPRESSION,
@@ -82,7 +85,7 @@ class Condition(Node["Condition.Config"]):
             holds = compare(held(await worked_out(config.expression, names)), "is_true", None)
         else:
             found = look_up(subject if subject is not None else value, config.field)
-            holds = compare(found, config.operator, config.value)
+            holds = compare(found, config.operator, config.value, match_case=config.match_case)
         return self.Outputs(yes=value) if holds else self.Outputs(no=value)
 
     @classmethod

@@ -215,6 +215,27 @@ async def test_conditions(
     assert (await node.run(subject, world.context())).yes == (subject if holds else None)
 
 
+@pytest.mark.parametrize(
+    ("subject", "operator", "value"),
+    [
+        (Text(text="Hello"), "equals", "hello"),
+        (Text(text="Hello"), "contains", "hell"),
+        (Text(text="Hello"), "matches", "hell*"),
+        (Text(text="EN"), "in", ["de", "en"]),
+        (Json(data=["A", "b"]), "contains", "a"),
+    ],
+)
+async def test_capital_and_small_letters_differ_where_that_is_asked_for(
+    world: SmallWorld, subject: PortValue, operator: Any, value: Any
+) -> None:
+    for match_case in (False, True):
+        config = Condition.Config(operator=operator, value=value, match_case=match_case)
+        out = await Condition(config).run(subject, world.context())
+        assert (out.yes is None) == match_case
+    exact = Condition.Config(operator="equals", value=True, match_case=True)
+    assert (await Condition(exact).run(Flag(value=True), world.context())).yes
+
+
 async def test_a_field_that_is_not_there_names_those_that_are(world: SmallWorld) -> None:
     node = Condition(Condition.Config(field="pased"))
     with pytest.raises(NodeFailed, match="no field “pased” in Verdict") as raised:

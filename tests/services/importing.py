@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
 from app.engine.graph import Graph
 from app.engine.registry import Registry
+from app.engine.runner import Runner
 from app.engine.validation import validate
 from app.nodes import register_all
 from app.services.importers.build import ImportReport
@@ -61,3 +62,12 @@ def dify(nodes: list[dict[str, Any]], edges: list[tuple[str, ...]], **workflow: 
 
 
 START = {"id": "s", "type": "start", "title": "Start", "variables": []}
+
+
+async def said(graph: Graph, question: str, **given: str) -> dict[str, str]:
+    """What a run of an imported workflow says."""
+    # None of these nodes meets the world.
+    runner = Runner(registry(), cast(Any, None))
+    event = await runner.run(graph, {"question": question, **given}, "run", lambda _: None)
+    assert event.status == "completed", event.problem
+    return {k: v["text"] for k, v in event.outputs.items() if v is not None}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any
 
 import networkx as nx
 import pytest
-from importing import START, dify, errors, kinds, load, node, registry, wires
+from importing import START, dify, errors, kinds, load, node, said, wires
 
 from app.engine.graph import Graph
 from app.services.importers.build import ImportReport
@@ -118,16 +118,6 @@ def asked(selector: list[str], operator: str, value: str) -> dict[str, Any]:
     return {"variable_selector": selector, "comparison_operator": operator, "value": value}
 
 
-async def said(graph: Graph, question: str, **given: str) -> dict[str, str]:
-    from app.engine.runner import Runner
-
-    # None of these nodes meets the world.
-    runner = Runner(registry(), cast(Any, None))
-    event = await runner.run(graph, {"question": question, **given}, "run", lambda _: None)
-    assert event.status == "completed", event.problem
-    return {k: v["text"] for k, v in event.outputs.items() if v is not None}
-
-
 async def test_branches_take_one_way_and_the_other_stays_empty() -> None:
     cases = [
         {"case_id": "c1", "logical_operator": "and",
@@ -179,9 +169,14 @@ def compared(operator: str, value: str, *more: dict[str, Any]) -> tuple[Graph, I
         ("end with", "*", "five stars *", "five stars"),
         ("end with", "😀", "done 😀", "done 😁"),
         ("end with", "so.", "I think so.", "so. I think"),
+        ("start with", "So", "So I think", "so I think"),
+        ("contains", "Tide", "High Tide at noon", "high tide at noon"),
+        ("not contains", "Tide", "high tide", "High Tide"),
+        ("is", "Stop", "Stop", "stop"),
+        ("is not", "Stop", "STOP", "Stop"),
     ],
 )
-async def test_beginnings_and_endings_are_compared_sign_by_sign(
+async def test_words_are_compared_sign_by_sign(
     form: str, operator: str, words: str, like: str, unlike: str
 ) -> None:
     more = [] if form == "condition" else [asked(["sys", "query"], "is", "never asked")]
@@ -347,6 +342,44 @@ def test_a_file_of_nothing_but_wires_is_read_as_far_as_anybody_draws() -> None:
     assert report.edges_in == 9_000
     assert "The file has 9,000 wires; the first 8,000 were read." in report.notes
     assert errors(graph) == []
+
+
+@pytest.mark.parametrize("more", [False, True])
+@pytest.mark.parametrize(
+    ("operator", "like", "unlike"),
+    [
+        ("contains", "high TIDE", "the moon"),
+        ("start with", "TIDES", "the tides"),
+        ("=", "Tide", "TIDE"),
+    ],
+)
+async def test_ragflow_looks_for_parts_of_texts_in_any_case(
+    operator: str, like: str, unlike: str, more: bool
+) -> None:
+    asked = [{"cpn_id": "sys.query", "operator": operator, "value": "Tide"}]
+    asked += [{"cpn_id": "sys.query", "operator": "=", "value": "never"}] * more
+    cases = [{"logical_operator": "or", "items": asked, "to": ["Message:Y"]}]
+
+    def component(name: str, down: list[str], **params: Any) -> dict[str, Any]:
+        return {"obj": {"component_name": name, "params": params}, "downstream": down}
+
+    graph, report = load(
+        {
+            "dsl": {
+                "components": {
+                    "begin": component("Begin", ["Switch:A"]),
+                    "Switch:A": component(
+                        "Switch", ["Message:Y", "Message:N"],
+                        conditions=cases, end_cpn_ids=["Message:N"]),
+                    "Message:Y": component("Message", [], content=["Yes."]),
+                    "Message:N": component("Message", [], content=["No."]),
+                }
+            }
+        }
+    )  # fmt: skip
+    assert (report.placeholders, errors(graph)) == (0, [])
+    assert list((await said(graph, like)).values()) == ["Yes."]
+    assert list((await said(graph, unlike)).values()) == ["No."]
 
 
 def test_what_a_ragflow_agent_posts_is_the_body_of_the_request() -> None:

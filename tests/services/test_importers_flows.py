@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from importing import errors, load, node, wires
+from importing import errors, load, node, said, wires
 
 
 def test_a_langflow_flow() -> None:
@@ -115,3 +115,40 @@ def test_a_flowise_chatflow_and_an_agentflow() -> None:
     graph, _ = load({"nodes": [nodes[0], which], "edges": edges})
     condition = node(graph, "conditionAgentflow").config
     assert (condition["operator"], condition["value"]) == ("matches", "[[]a]*")
+
+
+async def test_a_flowise_condition_compares_with_a_variable() -> None:
+    def made(id_: str, name: str, **inputs: Any) -> dict[str, Any]:
+        data = {"id": id_, "name": name, "label": name, "category": "Agent Flows",
+                "inputs": inputs}  # fmt: skip
+        return {"id": id_, "data": data, "position": {"x": 0, "y": 0}}
+
+    def flow(right: str) -> dict[str, Any]:
+        test = {"value1": "{{ $form.said }}", "operation": "equal", "value2": right}
+        entries = [{"name": name, "label": name, "type": "string"} for name in ("said", "word")]
+        which = "conditionAgentflow_0"
+        return {
+            "nodes": [
+                made("startAgentflow_0", "startAgentflow", startInputType="formInput",
+                     formInputTypes=entries),
+                made(which, "conditionAgentflow", conditions=[test]),
+                made("a", "directReplyAgentflow", directReplyMessage="Yes."),
+                made("b", "directReplyAgentflow", directReplyMessage="No."),
+            ],
+            "edges": [
+                {"source": source, "target": target, "sourceHandle": f"{source}-output-{out}",
+                 "targetHandle": target}
+                for source, target, out in (
+                    ("startAgentflow_0", which, "startAgentflow"), (which, "a", 0), (which, "b", 1),
+                )
+            ],
+        }  # fmt: skip
+
+    graph, report = load(flow("<p>{{ $form.word }}</p>"))
+    assert (report.placeholders, errors(graph)) == (0, [])
+    for word, answer in (("tide", "Yes."), ("Tide", "No."), ("{{ $form.word }}", "No.")):
+        found = await said(graph, "", said="tide", word=word)
+        assert list(found.values()) == [answer]
+    # Words around the variable have no equal.
+    _, report = load(flow("not {{ $form.word }}"))
+    assert report.placeholders == 1

@@ -19,6 +19,8 @@ _UNARY = ("is_true", "is_false", "is_empty", "is_not_empty")
 #: Operators that conditions write as a pattern, and the signs that mean something else in one.
 _PATTERNS = {"starts_with": "{}*", "ends_with": "*{}"}
 _WILD = re.compile(r"[*?\[]")
+#: Operators that may look at letters.
+_OF_TEXTS = (*_PATTERNS, "equals", "not_equals", "contains", "not_contains", "in")
 
 
 def branch(b: Builder, step: Step) -> Part | None:
@@ -67,11 +69,18 @@ def _condition(b: Builder, step: Step, test: Test, value: Out) -> str | None:
         config |= {"operator": "matches", "value": _PATTERNS[test.operator].format(words)}
     elif test.operator not in _UNARY:
         config["value"] = test.right
+    if test.match_case and test.operator in _OF_TEXTS and _has_cases(test.right):
+        config["match_case"] = True
     node = b.draft.add("condition", step.title or "Condition", config, step.id)
     if node is not None:
         b.draft.wire(value, node, "value")
         b.draft.wire(Out(subject.node, subject.port, subject.value_type), node, "subject")
     return node
+
+
+def _has_cases(right: Any) -> bool:
+    """Whether some letter of it is capital or small."""
+    return str(right).lower() != str(right).upper()
 
 
 def _decision(b: Builder, step: Step, names: list[str]) -> Out | None:
@@ -112,8 +121,10 @@ def _expression(inputs: Inputs, test: Test) -> str | None:
         right = _quoted([str(item) for item in test.right[:50]])
     else:
         right = _quoted(str(test.right))
-    form = _FORMS.get(test.operator)
-    return form.format(left=left, text=f"({left} | string)", right=right) if form else None
+    form, words = _FORMS.get(test.operator), f"({left} | string)"
+    if not test.match_case and not isinstance(test.right, list):
+        words, right = f"({left} | string | lower)", f"({right} | lower)"
+    return form.format(left=left, text=words, right=right) if form else None
 
 
 _FORMS = {

@@ -66,6 +66,8 @@ def settle(source: Source) -> None:
         for way in step.ways:
             for test in way.tests:
                 test.left = lift(test.left, step)
+                if isinstance(test.right, Ref):
+                    test.right = lift(test.right, step)
 
 
 def _start(source: Source, step: Step, inputs: Mapping[str, Any], states: States) -> None:
@@ -174,13 +176,18 @@ def _condition(source: Source, step: Step, inputs: Mapping[str, Any], states: St
     for position, entry in enumerate(objects(inputs.get("conditions"))[:40]):
         left = [p for p in template(entry.get("value1"), states) if isinstance(p, Ref)]
         operator = _OPERATORS.get(text(entry.get("operation")))
-        right = plain_html(entry.get("value2"))
+        pieces = template(entry.get("value2"), states)
+        others = [piece for piece in pieces if isinstance(piece, Ref)]
+        # A test compares with words or with a value, not with both in one.
+        right = others[0] if others else plain_html(entry.get("value2"))
+        clear = len(left) == 1 and (len(pieces) == 1 or not others)
+        known = all(ref.step != UNKNOWN for ref in (*left, *others))
         way = Way(str(position), f"case {position + 1}")
-        if len(left) == 1 and operator is not None and left[0].step != UNKNOWN:
+        if operator is not None and clear and known:
             way.tests = [Test(left[0], operator, right)]
         else:
             step.role = "placeholder"
-            step.refs.extend(left)
+            step.refs.extend((*left, *others))
         step.ways.append(way)
     step.ways.append(Way(str(len(step.ways)), "else"))
 

@@ -147,7 +147,9 @@ def _test(entry: Mapping[str, Any]) -> Test | None:
     if len(left) != 1 or operator is None:
         return None
     found = left[0] if isinstance(left[0], Ref) else Ref(left[0].strip())
-    return Test(found, operator, text(entry.get("value"), 2_000))
+    # Parts of texts are looked for in any case, whole texts are not.
+    match_case = operator in ("equals", "not_equals")
+    return Test(found, operator, text(entry.get("value"), 2_000), match_case)
 
 
 def _iteration(step: Step, params: Mapping[str, Any]) -> None:

@@ -47,6 +47,8 @@ class Test:
     left: Ref
     operator: str
     right: Any = None
+    #: Whether capital and small letters differ.
+    match_case: bool = True
 
 
 @dataclass(slots=True)

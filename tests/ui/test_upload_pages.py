@@ -90,6 +90,17 @@ async def test_an_encrypted_file_asks_for_its_password_in_place(
             await asyncio.sleep(0.02)
     assert ended == ["success", "success", "error"]
 
+    # A file tried once more says nothing of the others that came with it.
+    kb = (await services.knowledge.create("Quay")).knowledge_base_id
+    files = [IncomingFile("locked.pdf", path=locked), IncomingFile("b.pdf", b"%PDF")]
+    job = await services.ingest.wait((await services.ingest.submit(kb, files)).job_id, 60)
+    await user.open(f"/knowledge/{kb}")
+    await user.should_see("1 locked document")
+    await services.ingest.give_password(kb, job.results[0].document_id, "asdfzxcv")
+    await user.should_not_see("1 locked document", retries=100)
+    await user.should_see("1 failed document")
+    await user.should_not_see("1 of 2 files in")
+
 
 async def test_files_to_ask_that_cannot_be_read_say_what_can_be_done(
     user: User, services: Services, shared_data: Path

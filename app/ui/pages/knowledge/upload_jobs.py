@@ -30,6 +30,9 @@ class Jobs:
         self._services, self._kb, self._changed = services, kb, changed
         self._jobs: dict[str, JobView] = {}
         self._opened, self._dismissed = datetime.now(UTC), set[str]()
+        #: Files that had failed when a job was first told here: a file of it tried once more is
+        #: no news of the others.
+        self._failed_before: dict[str, int] = {}
         self._room = parts.div("rl-col rl-gap-8")
         ingest = services.ingest
         with self._room:
@@ -49,6 +52,8 @@ class Jobs:
                 known = self._jobs.get(job.job_id)
                 if known is None or known.status != job.status:
                     self._changed()
+                if known is None:
+                    self._failed_before[job.job_id] = 0 if self._new(job) else job.progress.failed
                 self._jobs[job.job_id] = job
                 with self._room:
                     self._draw()
@@ -65,7 +70,11 @@ class Jobs:
         # What has ended counts along with the rest of what was dropped.
         self._under_way.show([*over, *going] if going else [], going)
         self._draw_pauses([job for job in jobs if job.status == "paused"])
-        failed = [] if going else [job for job in over if job.progress.failed]
+        failed = [
+            job
+            for job in over
+            if not going and job.progress.failed > self._failed_before.get(job.job_id, 0)
+        ]
         # Trying again opens no lock.
         self._over.show(failed, [j for j in failed if j.progress.failed > j.progress.locked])
         if not going:

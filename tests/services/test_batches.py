@@ -6,12 +6,15 @@ import csv
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.engine.problems import RagloomError
+from app.services.runs import batches
 from app.services.runs.batch_tables import read_csv
 from app.services.runs.service import RunLimits
+from storage.errors import StorageFull
 from tests.services.running import LOUD, Place, Say, chain, until
 
 ASKING = chain(("say", "say", {}), ("ask", "ask", {}))
@@ -88,6 +91,30 @@ async def test_whoever_watches_sees_it_get_further(place: Place) -> None:
     assert seen[-1].counts == {"completed": 5}
     done = [view.counts.get("completed", 0) for view in seen]
     assert done == sorted(done)
+
+
+async def test_a_batch_goes_on_when_it_can_be_written_down_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    repository = place.batches._batches
+    written, refused = repository.set_row, iter(range(4))
+
+    def full(*args: Any, **values: Any) -> None:
+        if next(refused, None) is not None:
+            raise StorageFull(Path("disk"))
+        written(*args, **values)
+
+    monkeypatch.setattr(repository, "set_row", full)
+    monkeypatch.setattr(batches, "_AGAIN_S", 0.01)
+    Say.ran.clear()
+    workflow_id = (await place.workflows.create(LOUD)).workflow_id
+    batch = await place.batches.start(workflow_id, [{"who": "a"}, {"who": "b"}], concurrency=1)
+    done = await place.batches.wait(batch.batch_id, 30)
+    assert (done.status, done.counts) == ("completed", {"completed": 2})
+    assert [row.outputs for row in done.rows] == [{"end": "A!?"}, {"end": "B!?"}]
+    assert (await place.runs.list()).total == 2
+    assert "broke off" in caplog.text
+    caplog.clear()
 
 
 async def test_a_batch_goes_on_after_the_server_stopped(tmp_path: Path) -> None:

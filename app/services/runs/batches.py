@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 MAX_CONCURRENCY = 64
 #: Seconds between looks while the server has no room for another run.
 _BUSY_S = 0.5
+#: Seconds until a batch goes on that could not be written down: the first time, and the longest.
+_AGAIN_S, _LONGEST_S = 2.0, 60.0
 _PAGE = 500
 
 
@@ -203,6 +205,16 @@ class BatchService:
             changed.set()
 
     async def _drive(self, batch: Batch) -> None:
+        pause = _AGAIN_S
+        while True:
+            try:
+                return await self._walk_through(batch)
+            except Exception:  # such as a full disk: nothing but this goes on with it
+                log.exception("The batch %s broke off; it goes on in %g s", batch.id, pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_S)
+
+    async def _walk_through(self, batch: Batch) -> None:
         rows = iter(await call(self._batches.open_rows, batch.id))
 
         async def walk() -> None:
@@ -214,14 +226,11 @@ class BatchService:
                     await self._set(batch, row, status="failed", error=explain(error).data())
                 self._tell(batch.id)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(batch.concurrency):
-                    group.create_task(walk())
-            if not await call(self._batches.open_rows, batch.id):
-                await call(self._batches.end, batch.id, "completed")
-        except Exception:
-            log.exception("The batch %s broke off; it goes on at the next start", batch.id)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(batch.concurrency):
+                group.create_task(walk())
+        if not await call(self._batches.open_rows, batch.id):
+            await call(self._batches.end, batch.id, "completed")
 
     async def _row(self, batch: Batch, row: BatchRow) -> None:
         # The row names its run before the run begins, so that a kill between does not double it.

@@ -255,7 +255,8 @@ def _drawn(name: str, before: Any, after: Any) -> list[DrawnDiff]:
     for id_ in [*left, *(i for i in right if i not in left)]:
         old, new = left.get(id_), right.get(id_)
         item = new or old or {}
-        title = str(item.get("text") or item.get("title") or "").strip().split("\n")[0][:80]
+        text = str(item.get("text") or item.get("title") or "").strip()
+        title = text.split("\n")[0].lstrip("#*->").strip()[:80]
         change: NodeChange
         details: list[Change] = []
         if old is None or new is None:

@@ -339,22 +339,23 @@ class Provider(BaseHTTPRequestHandler):
 
 
 @pytest.mark.slow
-def test_a_providers_model(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_providers_model(monkeypatch: pytest.MonkeyPatch) -> None:
     server = HTTPServer(("127.0.0.1", 0), Provider)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
         monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}")
-        embedder = load_embedder("openai/text-embedding-3-small")
-        vectors = embedder.embed(["a", "bb"])
+        # In a thread, as the server asks: on the main one litellm makes an event loop and leaves it.
+        embedder = await asyncio.to_thread(load_embedder, "openai/text-embedding-3-small")
+        vectors = await asyncio.to_thread(embedder.embed, ["a", "bb"])
         assert vectors.tolist() == [
             pytest.approx([0.6, 0.8]),
             pytest.approx([3 / 73**0.5, 8 / 73**0.5]),
         ]
         assert embedder.dim == 2
         with pytest.raises(EmbedderError, match="did not answer") as caught:
-            embedder.embed(["fail"])
+            await asyncio.to_thread(embedder.embed, ["fail"])
         assert caught.value.code == "model_failed"
         assert "default" in caught.value.fix
     finally:

@@ -93,7 +93,8 @@ def openai_server(port: int = 0) -> Iterator[str]:
     """Run the server; gives its base URL."""
     server = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
     server.daemon_threads = True  # a stalled answer holds nobody up at the end
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    # Closing waits until it looks whether it was closed, by default twice a second.
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/v1"

@@ -13,7 +13,7 @@ import pytest
 from app.engine.events import NodeFinished
 from app.engine.options import RunOptions
 from app.engine.problems import RagloomError
-from app.services.runs import durable
+from app.services.runs import durable, told
 from app.services.runs.service import RunLimits
 from storage.automation_tables import Worker
 from storage.errors import StorageError, StorageFull
@@ -239,6 +239,30 @@ async def test_a_server_that_was_silent_lets_go_of_what_another_took_up(
     assert (await silent.runs.get(run_id)).status == "completed"
     assert Say.ran == ["hello"]
     await silent.close()
+    await other.close()
+
+
+async def test_a_run_of_another_server_is_told_as_far_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(told, "_LOOK_S", 0.01)
+    here, other = Place(tmp_path, owner="here"), Place(tmp_path, owner="other")
+    await here.open()
+    await other.open()
+    run_id = await here.runs.start(graph=ASKING, trigger="api")
+    assert (await here.runs.wait(run_id, 30, or_asked=True)).status == "waiting"
+    watching = asyncio.create_task(watched(other, run_id))
+    seen: list[str] = []
+    async for event in other.runs.watch(run_id):
+        seen.append(event.kind)
+        if event.kind == "node_waiting":
+            await here.runs.decide(run_id, "ask", {"approved": True})
+    assert seen == [
+        "run_started", "node_started", "node_finished", "node_started", "node_waiting",
+        "node_finished", "run_finished",
+    ]  # fmt: skip
+    assert await watching == seen
+    await here.close()
     await other.close()
 
 

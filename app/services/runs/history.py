@@ -22,6 +22,7 @@ from app.services.clock import iso
 from app.services.views import ExecutionView, StepView
 from storage.errors import NotFound
 from storage.run_writes import RunChange
+from storage.runs import OPEN
 
 if TYPE_CHECKING:
     from storage.tables import Run, RunStep
@@ -226,13 +227,15 @@ _ENDS: dict[str, Literal["completed", "failed", "cancelled"]] = {
 
 
 def past_events(run: ExecutionView) -> Iterator[Event]:
-    """The events a run would have sent, from what is kept of it."""
+    """The events a run would have sent so far, from what is kept of it."""
     run_id = run.execution_id
     began = _seconds(run.started_at)
     order = tuple(step.node_id for step in run.steps)
     yield RunStarted(run_id=run_id, at=began, node_ids=order)
     for step in run.steps:
         yield from _step_events(run_id, step, began)
+    if run.status in OPEN:
+        return
     took = run.duration_ms or 0.0
     yield RunFinished(
         run_id=run_id,
@@ -255,7 +258,10 @@ def _step_events(run_id: str, step: StepView, began: float) -> Iterator[Event]:
     if not step.cached:
         yield NodeStarted(run_id=run_id, at=start, node_id=step.node_id)
     end = start + took / 1000
-    if step.status == "completed":
+    if step.status in OPEN:
+        if step.waiting is not None:
+            yield NodeWaiting(run_id=run_id, at=start, node_id=step.node_id, **step.waiting)
+    elif step.status == "completed":
         yield NodeFinished(
             run_id=run_id,
             at=end,

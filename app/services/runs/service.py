@@ -22,7 +22,7 @@ from app.services.runs.live import LiveRuns, RunLimits
 from app.services.runs.options import dump_options, repeated, unread_inputs
 from app.services.runs.past import PastRuns
 from app.services.runs.taking_up import TakingUp
-from app.services.runs.told import Stream, told_of
+from app.services.runs.told import Stream, told_elsewhere, told_of
 from app.services.threads import call, see_through
 from app.services.views import ExecutionView, Page, StepView
 from app.services.workflows.service import WorkflowService
@@ -308,8 +308,16 @@ class RunService:
         execution = self._live.get(run_id)
         if execution is not None:
             return execution.log.follow(last_id)
-        told = self._live.just_ended.get(run_id, last_id) or told_of(await self.get(run_id))
+        told = self._live.just_ended.get(run_id, last_id)
+        if told is None:
+            run = await self.get(run_id)
+            if run.status in ("running", "waiting"):
+                return told_elsewhere(run, partial(self._get_elsewhere, run_id))
+            told = told_of(run)
         return told.after(last_id)
+
+    async def _get_elsewhere(self, run_id: str) -> ExecutionView | None:
+        return None if self._live.closing else await self.get(run_id)
 
     # -- reading ----------------------------------------------------------------------------
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from app.engine.events import Event
 from app.engine.weight import weigh
 from app.services.runs.history import past_events
 from app.services.views import ExecutionView
+from storage.runs import OPEN
 
 #: Runs whose events are kept for a while after their end: how many, how long, and how large.
 _MOST = 64
 _KEPT_S = 60.0
 _MAX_BYTES = 256 * 1024
+#: Seconds between two looks at a run of another server.
+_LOOK_S = 1.0
 
 #: Events in order, each with its id.
 Stream = AsyncIterator[tuple[str, Event]]
@@ -61,6 +64,27 @@ def told_of(run: ExecutionView) -> Told:
     # A run that was resumed tells something else than before: its ids must not be the same.
     state = "\n".join([run.status, *(f"{step.node_id} {step.status}" for step in run.steps)])
     return Told(f"past{zlib.crc32(state.encode()):08x}", list(past_events(run)))
+
+
+async def told_elsewhere(
+    run: ExecutionView, read: Callable[[], Awaitable[ExecutionView | None]]
+) -> Stream:
+    """What is written down of a run that another server has under way, until it ends.
+
+    `read` gives the run as it is by then, or None to stop.
+    """
+    seen: set[tuple[str, str]] = set()
+    found: ExecutionView | None = run
+    while found is not None:
+        for event in past_events(found):
+            key = (event.kind, getattr(event, "node_id", ""))
+            if key not in seen:
+                seen.add(key)
+                yield id_of("elsewhere", len(seen)), event
+        if found.status not in OPEN:
+            return
+        await asyncio.sleep(_LOOK_S)
+        found = await read()
 
 
 class JustEnded:

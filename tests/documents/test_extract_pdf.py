@@ -101,6 +101,7 @@ def test_a_scan_says_so(shared_data: Path) -> None:
     assert "OCR" in caught.value.fix
 
 
+@pytest.mark.timeout(400)
 async def test_scans_are_read_whichever_way_up(shared_data: Path) -> None:
     # In a worker with the usual limit on memory.
     pool = WorkerPool(1, ParseLimits(timeout_s=90))

@@ -465,7 +465,7 @@ async def test_pages_are_told_of_changes(services: Services, kb: str, folder: Pa
             heard.append(source_id)
 
     listening = asyncio.create_task(listen())
-    await asyncio.sleep(0)
+    await until(lambda: services.sources._updates._watchers)
     source = await services.sources.add(kb, "folder", str(folder))
     await until(lambda: source.source_id in heard)
     await ended(services, source)

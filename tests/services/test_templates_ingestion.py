@@ -79,6 +79,7 @@ async def test_several_languages(house: Services, tmp_path: Path) -> None:
     assert sum(c.language == "en" for c in chunks) >= 2
 
 
+@pytest.mark.timeout(300)
 async def test_scans(house: Services) -> None:
     path = SHARED / "docling-docs" / "ocr" / "ocr_test.pdf"
     if find_spec("rapidocr") is None or not path.is_file():

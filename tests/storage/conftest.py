@@ -64,9 +64,11 @@ def stores(folder: DataFolder, db: Database, knowledge: KnowledgeRepository) -> 
 @pytest.fixture
 def chroma_server(tmp_path: Path) -> Iterator[str]:
     """Chroma's own server on a free loopback port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    # Held by a socket that answers nobody, the port is given to nobody else meanwhile.
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", 0))
+    port = place.getsockname()[1]
     program = Path(sys.executable).with_name("chroma")
     command = [program, "run", "--path", tmp_path / "server", "--port", str(port)]
     process = subprocess.Popen(
@@ -79,7 +81,8 @@ def chroma_server(tmp_path: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
+        place.close()
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

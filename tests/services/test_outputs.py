@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from app.engine.codec import encode
 from app.engine.events import NodeFinished
+from app.engine.items import from_items
 from app.engine.values import (
     PORT_TYPES,
     Answer,
@@ -62,6 +63,16 @@ def declared(**types: str) -> dict[str, Any]:
 def test_data_tells_which_type_it_was_made_from(value: PortValue, name: str) -> None:
     assert name in PORT_TYPES
     assert type_of(encode(value)) == name
+
+
+def test_a_list_of_values_is_a_list_of_what_programs_mean_by_each() -> None:
+    inner = from_items([Number(value=1.0), Flag(value=True)])
+    values = from_items([Text(text="a"), Json(data={"type": "x", "value": 2}), inner, VERDICT])
+    shaped = shape_outputs({"all": encode(values)}, None)
+    assert shaped["all"][:3] == ["a", {"type": "x", "value": 2}, [1.0, True]]
+    assert shaped["all"][3]["passed"] is True
+    assert shape_outputs({"all": encode(values)}, declared(all="list")) == shaped
+    assert shape_outputs({"none": {"items": []}}, None) == {"none": []}
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,20 @@ _TYPE_BY_KEYS = {
 }
 _Pick = Callable[[Mapping[str, Any]], Any]
 
+
+def _items(value: Mapping[str, Any]) -> list[Any]:
+    """Items of a list; those that say their type become what programs mean by it."""
+    return [
+        _plain_item(item) if isinstance(item, Mapping) and set(item) == {"type", "value"} else item
+        for item in value.get("items", [])
+    ]
+
+
+def _plain_item(item: Mapping[str, Any]) -> Any:
+    pick = _PLAIN.get(str(item["type"]))
+    return pick(item["value"]) if pick else item["value"]
+
+
 #: The part of a value that programs mean by its name.
 _PLAIN: dict[str, _Pick] = {
     "Text": lambda v: v["text"],
@@ -26,7 +40,8 @@ _PLAIN: dict[str, _Pick] = {
     "Json": lambda v: v.get("data"),
     "Answer": lambda v: v["text"],
     "Chunks": lambda v: v.get("items", []),
-    "Documents": lambda v: v.get("items", []),
+    "Documents": _items,
+    "Values": _items,
 }
 _STRING: dict[str, _Pick] = {
     "Text": lambda v: v["text"],
@@ -41,7 +56,8 @@ _NUMBER: dict[str, _Pick] = {
 }
 _ARRAY: dict[str, _Pick] = {
     "Chunks": lambda v: v.get("items", []),
-    "Documents": lambda v: v.get("items", []),
+    "Documents": _items,
+    "Values": _items,
     "Table": lambda v: v.get("rows", []),
     "Answer": lambda v: v.get("citations", []),
     "Verdict": lambda v: v.get("checks", []),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 #: Reasons of steps whose outputs were given instead of made; they take no inputs.
 KEPT = "kept from an earlier run"
@@ -20,28 +20,42 @@ class RunOptions(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    #: Run to here: these and what they need.
-    targets: tuple[str, ...] | None = None
-    #: This node and everything after it; the rest is taken from `given`.
-    start_from: str | None = None
-    #: Exactly these: a node alone, or a selection.
-    only: tuple[str, ...] | None = None
-    #: node -> outputs (JSON data by port) used instead of running it; {} for a node that was
-    #: skipped.
-    given: dict[str, dict[str, Any]] = {}
-    #: node -> signature its given outputs are kept under, so that what follows is still reused.
-    #: For the keeper of the history only: a wrong key would mix up results.
-    given_keys: dict[str, str] = {}
-    #: node -> input port -> JSON data, in place of what the wires bring.
-    inputs: dict[str, dict[str, Any]] = {}
-    #: node -> settings that replace those of the graph, for this run.
-    config: dict[str, dict[str, Any]] = {}
-    #: node -> outputs, as if pinned.
-    pin: dict[str, dict[str, Any]] = {}
-    #: Nodes whose kept results are not used; `start_from` is one of them.
-    fresh: tuple[str, ...] = ()
-    #: Nothing is written: nodes that fill a knowledge base tell what they would do.
-    dry: bool = False
+    targets: tuple[str, ...] | None = Field(
+        None, description="Run to here: these nodes and what they need."
+    )
+    start_from: str | None = Field(
+        None,
+        description="Run from here: this node and everything after it; the rest is taken from "
+        "“given” or the run that it begins with.",
+    )
+    only: tuple[str, ...] | None = Field(
+        None, description="Exactly these nodes: one alone, or a selection."
+    )
+    given: dict[str, dict[str, Any]] = Field(
+        {},
+        description="Node -> outputs by port, used instead of running it; {} for one that was "
+        "skipped.",
+    )
+    # For the keeper of the history only: a wrong key would mix up results.
+    given_keys: dict[str, str] = Field(
+        {},
+        description="Node -> signature its given outputs are kept under, so that what follows is "
+        "still reused.",
+    )
+    inputs: dict[str, dict[str, Any]] = Field(
+        {}, description="Node -> input port -> value, in place of what the wires bring."
+    )
+    config: dict[str, dict[str, Any]] = Field(
+        {}, description="Node -> settings that replace its own, for this run."
+    )
+    pin: dict[str, dict[str, Any]] = Field({}, description="Node -> outputs by port, as if pinned.")
+    fresh: tuple[str, ...] = Field(
+        (), description="Nodes whose kept results are not used; “start_from” is one of them."
+    )
+    dry: bool = Field(
+        False,
+        description="Write nothing: nodes that fill a knowledge base tell what they would do.",
+    )
 
     def mentioned(self) -> set[str]:
         """Ids of every node the options speak of."""

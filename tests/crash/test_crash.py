@@ -17,7 +17,7 @@ from storage.knowledge import KnowledgeRepository
 from tests.crash import child
 from tests.crash.lives import Life
 
-FILES = 20
+FILES = 12
 KILLS = 3
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.crash.kills import kill_while_ingesting
 
-FILES = 24
+FILES = 16
 
 
 @pytest.mark.slow

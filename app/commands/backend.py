@@ -70,6 +70,9 @@ class Backend(Protocol):
     async def steer(self, job_id: str, what: str) -> JobView:
         """Pause, resume, cancel or retry (what failed of) a job."""
 
+    async def give_password(self, kb: str, document_id: str, password: str) -> JobView:
+        """Try an encrypted file once more with its password."""
+
     async def sources(self, kb: str) -> list[SourceView]:
         """Sources of a knowledge base."""
 
@@ -232,6 +235,10 @@ class LocalBackend:
             "retry": ingest.retry_failed,
         }
         return await ways[what](job_id)
+
+    async def give_password(self, kb: str, document_id: str, password: str) -> JobView:
+        """Try an encrypted file once more with its password."""
+        return await self._services.ingest.give_password(kb, document_id, password)
 
 
 def choose(name: str, workflows: Sequence[Mapping[str, Any]]) -> str:

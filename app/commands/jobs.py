@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,7 +88,46 @@ async def _ingest(
                     task.cancel()
                 await asyncio.gather(*following, return_exceptions=True)
         results = [result for job_id in jobs for result in (await backend.job(job_id)).results]
+        if sys.stdin.isatty() and not as_json:
+            results = await _unlock(backend, kb_id, results)
     return _report(results, as_json=as_json)
+
+
+async def _unlock(backend: Backend, kb: str, results: list[TaskView]) -> list[TaskView]:
+    """Ask for the passwords of encrypted files; who gives none leaves the file locked."""
+    from app.services.rows import locked
+
+    ended = []
+    asking = True
+    for file in results:
+        last = file
+        while asking and locked(last):
+            password = _ask_password(last)
+            asking = password is not None
+            if not password:
+                break
+            job = await backend.give_password(kb, file.document_id, password)
+            async for _ in backend.follow(job.job_id):
+                pass
+            found = (await backend.job(job.job_id)).results
+            last = next(one for one in found if one.document_id == file.document_id)
+        ended.append(last)
+    return ended
+
+
+def _ask_password(file: TaskView) -> str | None:
+    """The password of a file; None where nothing more shall be asked."""
+    wrong = (file.error or {}).get("code") == "wrong_password"
+    words = f"{'That is not it. ' if wrong else ''}Password of {file.filename} (Enter to skip)"
+    # The loop would take the first Ctrl+C for itself, and the prompt stay.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        given = typer.prompt(words, default="", hide_input=True, show_default=False, err=True)
+    except typer.Abort:
+        return None
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return str(given)
 
 
 async def follow(backend: Backend, job_id: str, bars: FileBars, *, quiet: bool) -> None:

@@ -192,6 +192,11 @@ class RemoteBackend:
         """Pause, resume, cancel or retry (what failed of) a job."""
         return JobView.model_validate(await self._json("POST", f"/jobs/{_quoted(job_id)}/{what}"))
 
+    async def give_password(self, kb: str, document_id: str, password: str) -> JobView:
+        """Try an encrypted file once more with its password."""
+        path = f"/knowledge_bases/{_quoted(kb)}/documents/{_quoted(document_id)}/password"
+        return JobView.model_validate(await self._json("POST", path, json={"password": password}))
+
     async def _all(self, path: str) -> list[dict[str, Any]]:
         """All items of a list, page by page."""
         found: list[dict[str, Any]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 import zipfile
@@ -255,6 +256,33 @@ def test_what_goes_wrong_has_an_exit_code_of_its_own(
     assert wrong.exit_code == 2
     assert "chunk_size" in wrong.stderr
     assert ragloom("jobs", "pause", "job_x", "--data", data).exit_code == 4
+
+
+def test_at_a_terminal_the_password_of_an_encrypted_file_is_asked_for(
+    place: tuple[Path, Server | None], shared_data: Path
+) -> None:
+    keyboard, terminal = pty.openpty()
+    command = ["ingest", "Locked", shared_data / "hostile-docs" / "r6-user-password.pdf"]
+    done = subprocess.Popen(
+        [sys.executable, "-m", "app", *map(str, command), "--data", str(place[0])],
+        cwd=ROOT,
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # no other terminal is asked
+    )
+    assert done.stderr is not None
+    for typed, wanted in ((b"wrong\n", b"Password of r6"), (b"asdfzxcv\n", b"That is not it.")):
+        said = b""
+        while wanted not in said or not said.endswith(b"skip): "):
+            more = os.read(done.stderr.fileno(), 1000)
+            assert more, said
+            said += more
+        os.write(keyboard, typed)
+    out, _ = done.communicate(timeout=60)
+    for end in (keyboard, terminal):
+        os.close(end)
+    assert done.returncode == 0, (said, out)
 
 
 def test_keys_are_made_used_listed_and_revoked(place: tuple[Path, Server | None]) -> None:

@@ -14,6 +14,7 @@ from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel
 
+from app.api.problems import error_response
 from app.services.json_text import json_text
 
 #: Proxies drop connections that are silent for longer.
@@ -55,6 +56,11 @@ async def _encoded(source: AsyncIterator[Sent]) -> AsyncIterator[bytes]:
             try:
                 name, data, given = pending.result()
             except StopAsyncIteration:
+                return
+            except Exception as error:
+                # The answer has begun: this is the only way to say it. It has no id, so that whoever
+                # comes back goes on after what came before.
+                yield b"event: error\ndata: " + bytes(error_response(error).body) + b"\n\n"
                 return
             finally:
                 pending = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -233,6 +234,9 @@ class RemoteBackend:
                     kind, _, value = line.partition(": ")
                     if kind == "event":
                         name = value
+                    elif kind == "data" and name == "error":
+                        error = json.loads(value)["error"]
+                        raise RagloomError(error["message"], code=error["code"])
                     elif kind == "data":
                         yield name, value
         except httpx.TransportError as error:

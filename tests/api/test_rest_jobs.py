@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 import httpx
 
+from app.services.container import Services
 from tests.api.test_rest_knowledge import KB, NOTE, error_of, make, upload
+from tests.services.running import until
 
 JOBS = "/api/v1/jobs"
 LATER = {"Prefer": "respond-async"}
@@ -38,7 +41,8 @@ async def test_a_job_is_listed_followed_and_tried_again(client: httpx.AsyncClien
     assert progress[-1]["progress"]["done"] == 2
     assert progress[-1]["progress"]["failed"] == 1
     assert set(progress[-1]["progress"]) == {
-        "total", "done", "failed", "cancelled", "stages", "files_per_s", "chunks_per_s", "eta_s",
+        "total", "done", "failed", "locked", "cancelled", "stages", "files_per_s", "chunks_per_s",
+        "eta_s",
     }  # fmt: skip
     assert progress[-1]["results"] == []
     assert (seen[-1][0], len(seen[-1][1]["results"])) == ("job", 3)
@@ -77,6 +81,26 @@ async def test_a_job_is_paused_resumed_and_cancelled(client: httpx.AsyncClient) 
     cancelled = (await client.post(f"{JOBS}/{job}/cancel")).json()
     assert cancelled["status"] == "cancelled"
     assert (await client.get(f"{JOBS}/{job}")).json()["progress"]["cancelled"] > 0
+
+
+async def test_a_stream_of_something_that_is_deleted_says_so(
+    client: httpx.AsyncClient, services: Services
+) -> None:
+    kb = await make(client)
+    sent = await upload(client, kb, ("a.md", NOTE * 2_000), ("b.md", NOTE), headers=LATER)
+    job = sent.json()["job_id"]
+    await client.post(f"{JOBS}/{job}/pause")
+    before = len(services.ingest._updates._watchers)
+
+    async def follow() -> list[tuple[str, dict[str, Any]]]:
+        return [event async for event in events(client, job)]
+
+    following = asyncio.create_task(follow())
+    await until(lambda: len(services.ingest._updates._watchers) > before)
+    assert (await client.delete(f"{KB}/{kb}")).status_code == 204
+    seen = await following
+    assert seen[-1][0] == "error"
+    assert seen[-1][1]["error"]["code"] == "not_found"
 
 
 async def test_documents_are_processed_anew(client: httpx.AsyncClient) -> None:

@@ -285,6 +285,8 @@ class Chat {
         else if (name === "token") {
           body.textContent += data.text;
           this.toEnd(true);
+        } else if (name === "error") {
+          throw new Failure(data.error.message);
         } else if (name === "message") {
           shown.replaceWith((shown = this.message(data)));
           this.toEnd(true);

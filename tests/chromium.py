@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
 
-PATH = Path("/usr/bin/chromium")
+#: The one that never draws a window takes half the time of the processor.
+PATHS = (Path("/usr/lib/chromium/chromium-headless-shell"), Path("/usr/bin/chromium"))
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -20,6 +22,16 @@ FLAGS = [
 ]
 
 
+def path() -> Path:
+    """The browser; skips the test where there is none, which on CI is a failure."""
+    for found in PATHS:
+        if found.exists():
+            return found
+    if os.environ.get("CI") == "true":
+        pytest.fail("Chromium is not installed")
+    pytest.skip("Chromium is not installed")
+
+
 class Chromium:
     """Rests while other tests run event loops of their own in this thread.
 
@@ -28,11 +40,10 @@ class Chromium:
     """
 
     def __init__(self) -> None:
-        if not PATH.exists():
-            pytest.skip("Chromium is not installed")
+        found = path()
         self._playwright = sync_playwright().start()
         self._loop = asyncio.get_running_loop()
-        self.browser = self._playwright.chromium.launch(executable_path=PATH, args=FLAGS)
+        self.browser = self._playwright.chromium.launch(executable_path=found, args=FLAGS)
         self.rest()
 
     def wake(self) -> None:

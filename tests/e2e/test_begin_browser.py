@@ -9,7 +9,8 @@ import pytest
 from e2e_desk import Desk, Server
 from playwright.sync_api import expect
 
-CHROMIUM = Path("/usr/bin/chromium")
+from tests import chromium
+
 TEMPLATES = Path(__file__).parents[2] / "app" / "templates"
 FACTS = (
     "# Tides\n\nThe harbour of Lowick has the highest tide at noon on Fridays.\n\n"
@@ -31,8 +32,7 @@ workflow:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server without the demonstration: nothing is there yet."""
-    if not CHROMIUM.exists():
-        pytest.skip("Chromium is not installed")
+    chromium.path()
     running = Server(tmp_path_factory.mktemp("begin") / "data", flags=("--no-demo",))
     running.start()
     yield running

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import httpx
 from e2e_desk import Desk, Server, until
 from playwright.sync_api import expect
 
-CHROMIUM = Path("/usr/bin/chromium")
 MILL = "# Mill\n\n" + "\n\n".join(
     f"Paragraph {n} tells of the mill at Aldham, of its wheel and of the miller's cat." for n in range(24)
 )  # fmt: skip

@@ -134,6 +134,19 @@ class Desk:
             target_position={"x": x, "y": y},
         )
 
+    def drawn_at(self, id_: str, x: float, y: float) -> None:
+        """Wait until a node is drawn where it was put."""
+        place = f"translate({x}px, {y}px)"
+        self.until(lambda: self.node(id_).evaluate("e => e.style.transform") == place)
+
+    def copied(self) -> str:
+        """Copy what is selected; what the clipboard holds then."""
+        self.page.evaluate("navigator.clipboard.writeText('')")
+        self.page.keyboard.press("Control+c")
+        read = "navigator.clipboard.readText()"
+        self.page.wait_for_function(f"{read}.then((text) => text !== '')")
+        return str(self.page.evaluate(read))
+
     def empty_spot(self) -> tuple[float, float]:
         box = self.page.locator(".rl-canvas").bounding_box()
         assert box is not None

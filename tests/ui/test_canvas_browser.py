@@ -189,9 +189,7 @@ def test_dragging_moves_on_the_grid_and_is_one_step(desk: Desk) -> None:
 def test_copy_and_paste_through_the_clipboard(desk: Desk) -> None:
     desk.page.keyboard.press("Control+a")
     desk.until(lambda: desk.page.locator(".rl-node.is-selected").count() == 3)
-    desk.page.keyboard.press("Control+c")
-    text = desk.page.evaluate("navigator.clipboard.readText()")
-    assert json.loads(text)["graph"]["format"] == "ragloom/1"
+    assert json.loads(desk.copied())["graph"]["format"] == "ragloom/1"
     desk.page.mouse.move(*desk.empty_spot())
     desk.page.keyboard.press("Control+v")
     desk.until(lambda: len(desk.nodes()) == 6)

@@ -136,6 +136,7 @@ def test_a_group_is_made_named_dragged_copied_and_taken_apart(desk: Desk) -> Non
 def test_what_is_dropped_into_a_frame_joins_its_group(desk: Desk) -> None:
     desk.do(ops=[{"op": "group", "nodes": ["retrieve", "generate"], "title": "G"}])
     desk.do(ops=[{"op": "move_nodes", "positions": {"generate": [960, 400]}}])
+    desk.drawn_at("generate", 960, 400)
     desk.page.keyboard.press("1")
     desk.until(lambda: desk.page.locator(".rl-group").count() == 1)
     desk.settled()
@@ -151,6 +152,7 @@ def test_box_select_line_up_and_space_out(desk: Desk) -> None:
     desk.do(
         ops=[{"op": "move_nodes", "positions": {"retrieve": [352, 160], "generate": [900, 64]}}]
     )
+    desk.drawn_at("generate", 900, 64)
     desk.page.keyboard.press("1")
     desk.settled()
     canvas = desk.page.locator(".rl-canvas").bounding_box()
@@ -204,6 +206,8 @@ def test_the_plus_of_a_wire_comes_to_the_pointer_and_lies_under_no_card(desk: De
     # The middle of the wire from the question to the answer is under a card.
     desk.do(ops=[{"op": "move_nodes", "positions": {"question": [0, 0], "retrieve": [336, -64]}}])
     desk.do(ops=[{"op": "move_nodes", "positions": {"generate": [672, 0]}}])
+    desk.drawn_at("retrieve", 336, -64)
+    desk.drawn_at("generate", 672, 0)
     desk.page.keyboard.press("1")
     desk.settled()
     start = desk.middle(desk.port("question", "source", "query"))
@@ -213,7 +217,7 @@ def test_the_plus_of_a_wire_comes_to_the_pointer_and_lies_under_no_card(desk: De
         x = from_[0] + (48 if to > from_ else -48)
         desk.page.mouse.move(x, from_[1])
         plus.wait_for()
-        assert abs(desk.middle(plus)[0] - x) < 30
+        desk.until(lambda x=x: abs(desk.middle(plus)[0] - x) < 30)
         on_top = "([x, y]) => document.elementFromPoint(x, y).closest('.rl-wire-plus') !== null"
         assert desk.page.evaluate(on_top, desk.middle(plus))
         desk.page.mouse.move(*desk.empty_spot())
@@ -306,8 +310,8 @@ def test_keys_alone_connect_find_move_and_open_menus(desk: Desk) -> None:
     page.keyboard.press("ArrowRight")
     desk.until(lambda: desk.selected() == ["retrieve"])
     label = "document.activeElement.getAttribute('aria-label')"
-    said = page.evaluate(label)
-    assert said.startswith("Retrieve, retrieve, top 5 by meaning, not run yet")
+    words = "Retrieve, retrieve, top 5 by meaning, not run yet"
+    desk.until(lambda: str(page.evaluate(label)).startswith(words))
     desk.do(ops=[{"op": "disconnect", "edges": [["retrieve", "chunks", "generate", "chunks"]]}])
     desk.until(lambda: desk.wires().count() == 2)
     page.keyboard.press("c")
@@ -370,9 +374,7 @@ def test_a_copy_takes_notes_and_groups_into_another_workflow(
     note(desk, "note").wait_for()
     desk.page.keyboard.press("Control+a")
     selected(desk, 3)
-    desk.page.keyboard.press("Control+c")
-    text = desk.page.evaluate("navigator.clipboard.readText()")
-    assert json.loads(text)["graph"]["notes"][0]["text"] == "look"
+    assert json.loads(desk.copied())["graph"]["notes"][0]["text"] == "look"
     other = Desk(context.new_page(), desk.url, f"{desk.name}_other", "&empty=true")
     other.page.bring_to_front()
     other.page.keyboard.press("Control+v")

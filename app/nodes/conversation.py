@@ -11,6 +11,7 @@ from pydantic import Field
 from app.engine.context import NodeContext, World
 from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import NodeFailed
+from app.engine.sandbox_words import kind
 from app.engine.values import Json, Query, Text
 from app.nodes.language_models import Timeout, chat, complete, fenced
 from app.retrieval.followup import complete_question
@@ -164,7 +165,7 @@ def read_turns(history: Any) -> list[Turn]:
     if history is None:
         return []
     if not isinstance(history, list | tuple):
-        raise _bad_history(f"it is a {type(history).__name__}, not a list")
+        raise _bad_history(f"it is {kind(history)}, not a list")
     turns = []
     for number, message in enumerate(history[-_MAX_TURNS:], start=1):
         role = message.get("role") if isinstance(message, Mapping) else None

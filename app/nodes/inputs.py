@@ -10,6 +10,7 @@ from pydantic import Field
 from app.engine.context import NodeContext
 from app.engine.node import Node, NodeConfig, NodeOutputs
 from app.engine.problems import NodeFailed
+from app.engine.sandbox_words import kind
 from app.engine.values import Documents, Query, Text
 from app.nodes.files import FileRef, read_files
 
@@ -24,7 +25,7 @@ def _as_text(value: Any, name: str) -> str:
         value = value["text"]
     if not isinstance(value, str):
         raise NodeFailed(
-            f"The input “{name}” is a {type(value).__name__}, not text.",
+            f"The input “{name}” is {kind(value)}, not a text.",
             code="bad_input",
             fix=f'Send it as a string: {{"{name}": "…"}}.',
             found=type(value).__name__,

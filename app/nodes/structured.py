@@ -120,7 +120,8 @@ class ExtractData(Node["ExtractData.Config"]):
             data = await asyncio.to_thread(self._match, source)
         else:
             data = await self._ask(source, ctx)
-        names = schema.get("properties", {}) if isinstance(data, dict) else {}
+        fields, needed = schema.get("properties", {}), schema.get("required", [])
+        names = dict.fromkeys([*fields, *needed]) if isinstance(data, dict) else {}
         missing = [name for name in names if data.get(name) is None]
         return self.Outputs(data=Json(data=data), missing=Json(data=missing))
 

@@ -71,6 +71,10 @@ async def test_patterns_find_what_is_labelled_and_guess_nothing(world: SmallWorl
     failed = (await extract(world, INVOICE, json_schema=SCHEMA, missing="fail")).failed["node"]
     assert failed.code == "data_not_found"
     assert "supplier" in failed.message
+    # What is required counts, though nothing says what it looks like.
+    needed = {"type": "object", "properties": {"total": {"type": "number"}}, "required": ["vat"]}
+    taken = (await extract(world, "Total: 5", json_schema=needed)).finished("node").outputs
+    assert (taken["data"]["data"], taken["missing"]["data"]) == ({"total": 5.0}, ["vat"])
 
 
 @pytest.mark.parametrize(

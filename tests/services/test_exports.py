@@ -282,6 +282,17 @@ async def test_a_program_runs(exports: ExportService, tmp_path: Path) -> None:
     assert lost.returncode == 1
     assert "no knowledge base" in lost.stderr
     assert "elsewhere is new and empty; --data names yours." in lost.stderr
+    bare = subprocess.run(
+        [sys.executable, "-I", "-S", program],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=120,
+    )
+    assert bare.returncode == 1
+    assert bare.stderr.endswith("This program needs Ragloom: pip install ragloom\n")
+    assert "Traceback" not in bare.stderr
 
 
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=30)

@@ -108,16 +108,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from app.commands.backend import open_backend
-from app.engine.events import Event, NodeFailedEvent, NodeFinished, NodeSkipped
-from app.engine.graph import Graph
-from app.engine.runner import Runner
-from app.services.container import Services
-from app.services.neighbour import find_neighbour
-from app.services.runs.outputs import shape_outputs
-from app.services.problems import explain
-from app.settings import Settings, load_settings
-from storage.folder import DataFolder
+try:
+    from app.commands.backend import open_backend
+    from app.engine.events import Event, NodeFailedEvent, NodeFinished, NodeSkipped
+    from app.engine.graph import Graph
+    from app.engine.runner import Runner
+    from app.services.container import Services
+    from app.services.neighbour import find_neighbour
+    from app.services.runs.outputs import shape_outputs
+    from app.services.problems import explain
+    from app.settings import Settings, load_settings
+    from storage.folder import DataFolder
+except ModuleNotFoundError as error:
+    sys.exit(f"{{error}}. This program needs Ragloom: pip install ragloom")
 
 # JSON as it stands in the workflow's file; with these names it is Python as well.
 true, false, null = True, False, None

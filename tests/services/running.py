@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import tempfile
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +130,24 @@ def chain(*nodes: tuple[str, str, dict[str, Any]], outputs: Any = None) -> dict[
 LOUD = chain(("say", "say", {}), ("shout", "shout", {}), ("more", "shout", {"mark": "?"}))
 
 
+@cache
+def _migrated() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        made = Database(f"sqlite:///{path}")
+        made.upgrade()
+        made.close()
+        return path.read_bytes()
+
+
+def database(folder: Path) -> Database:
+    """The database of a folder; an empty one as the migrations leave it, which run only once."""
+    path = folder / "test.db"
+    if not path.exists():
+        path.write_bytes(_migrated())
+    return Database(f"sqlite:///{path}")
+
+
 class Place:
     """Real services over a real database, without knowledge bases or models."""
 
@@ -140,8 +160,7 @@ class Place:
         owner: str = "",
     ) -> None:
         """With `owner`, other servers of other names may use the same database."""
-        self.db = Database(f"sqlite:///{folder / 'test.db'}")
-        self.db.upgrade()
+        self.db = database(folder)
         self.repository = RunRepository(self.db, Blobs(folder / "blobs"), cap_bytes=1_000)
         self.registry = Registry()
         for node in nodes:

@@ -19,6 +19,7 @@ from storage.database import Database
 from storage.errors import Conflict, NotFound
 from storage.runs import RunRepository
 from storage.workflows import WorkflowRepository
+from tests.services.running import database
 
 GRAPH: dict[str, Any] = {
     "directed": True,
@@ -31,8 +32,7 @@ GRAPH: dict[str, Any] = {
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    db = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    db.upgrade()
+    db = database(tmp_path)
     yield db
     db.close()
 

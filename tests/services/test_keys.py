@@ -15,15 +15,14 @@ from app.services.keys import (
     take_link_file,
     write_private,
 )
-from storage.database import Database
 from storage.errors import NotFound
 from storage.keys import KeyRepository
+from tests.services.running import database
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Iterator[KeyRepository]:
-    db = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    db.upgrade()
+    db = database(tmp_path)
     yield KeyRepository(db)
     db.close()
 

@@ -16,10 +16,10 @@ from app.nodes import register_all
 from app.services.models import ModelService
 from app.services.workflows.service import WorkflowService
 from storage.blobs import Blobs
-from storage.database import Database
 from storage.errors import Conflict, NotFound
 from storage.runs import RunRepository
 from storage.workflows import WorkflowRepository
+from tests.services.running import database
 
 STEPS: dict[str, Any] = {
     "name": "Question Answering Workflow",
@@ -73,8 +73,7 @@ GRAPH: dict[str, Any] = {
 
 @pytest.fixture
 def workflows(tmp_path: Path) -> Iterator[WorkflowService]:
-    db = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    db.upgrade()
+    db = database(tmp_path)
     registry = Registry()
     register_all(registry)
     runs = RunRepository(db, Blobs(tmp_path / "blobs"))

@@ -53,7 +53,7 @@ class Jobs:
                 if known is None or known.status != job.status:
                     self._changed()
                 if known is None:
-                    self._failed_before[job.job_id] = 0 if self._new(job) else job.progress.failed
+                    self._failed_before[job.job_id] = 0 if self._new(job) else _failed(job)
                 self._jobs[job.job_id] = job
                 with self._room:
                     self._draw()
@@ -73,10 +73,9 @@ class Jobs:
         failed = [
             job
             for job in over
-            if not going and job.progress.failed > self._failed_before.get(job.job_id, 0)
+            if not going and _failed(job) > self._failed_before.get(job.job_id, 0)
         ]
-        # Trying again opens no lock.
-        self._over.show(failed, [j for j in failed if j.progress.failed > j.progress.locked])
+        self._over.show(failed, failed)
         if not going:
             self._jobs = {j.job_id: j for j in jobs if j.status == "paused" or j in failed}
 
@@ -109,18 +108,14 @@ class _Line:
                 self.words = parts.label("", "rl-grow").props('role="status"')
                 self.words.style("min-width: min(100%, 150px)")
                 with parts.div("rl-row") as self.actions:
-                    self._buttons = [
+                    for name, icon, act in actions:
                         parts.bare(name, lambda act=act: act(list(self._jobs)), icon=icon)
-                        for name, icon, act in actions
-                    ]
             self._bar = ui.linear_progress(0, show_value=False, size="4px")
 
     def show(self, counted: Sequence[JobView], acted_on: Sequence[JobView]) -> None:
         """Show the sum of some jobs, none hides the line; buttons act on others."""
         self._jobs = [job.job_id for job in acted_on]
         self._element.classes(**{"remove" if counted else "add": "rl-hidden"})
-        for button in self._buttons:
-            button.set_visibility(bool(acted_on))
         if not counted:
             return
         self.words.text = words(counted)
@@ -234,6 +229,11 @@ def words(jobs: Sequence[JobView]) -> str:
     elif left:
         found.append(f"about {duration(max(left))} left")
     return " · ".join(found)
+
+
+def _failed(job: JobView) -> int:
+    """Files that failed for good; encrypted ones ask for their passwords themselves."""
+    return job.progress.failed - job.progress.locked
 
 
 def _over(job: JobView) -> int:

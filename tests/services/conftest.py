@@ -13,6 +13,7 @@ import pytest
 from app.services.ingestion.service import IncomingFile
 from app.services.views import JobView
 from app.settings import load_settings
+from tests.services.running import migrated
 from tests.services.word_models import Words, given
 
 if TYPE_CHECKING:
@@ -30,9 +31,12 @@ FACTS = {
 
 @asynccontextmanager
 async def opened(folder: Path, **flags: Any) -> AsyncIterator[Services]:
-    """Services over a data folder, closed at the end."""
+    """Services over a data folder, closed at the end; a new one holds an empty database."""
     from app.services.container import Services
 
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (folder / "ragloom.db").exists():
+        (folder / "ragloom.db").write_bytes(migrated())
     settings = load_settings(environ={}, data=folder, demo=False, port=0, **flags)
     services = await Services.open(settings, background=False)
     try:

@@ -131,7 +131,8 @@ LOUD = chain(("say", "say", {}), ("shout", "shout", {}), ("more", "shout", {"mar
 
 
 @cache
-def _migrated() -> bytes:
+def migrated() -> bytes:
+    """An empty database as the migrations leave it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "empty.db"
         made = Database(f"sqlite:///{path}")
@@ -144,7 +145,7 @@ def database(folder: Path) -> Database:
     """The database of a folder; an empty one as the migrations leave it, which run only once."""
     path = folder / "test.db"
     if not path.exists():
-        path.write_bytes(_migrated())
+        path.write_bytes(migrated())
     return Database(f"sqlite:///{path}")
 
 

@@ -47,6 +47,15 @@ async def test_each_row_is_a_run_of_the_same_revision(place: Place) -> None:
     assert [b.batch_id for b in (await place.batches.list(workflow_id)).items] == [batch.batch_id]
 
 
+async def test_a_table_of_which_nothing_is_read_is_refused(place: Place) -> None:
+    workflow_id = (await place.workflows.create(LOUD)).workflow_id
+    with pytest.raises(RagloomError, match="none of the columns: wh0, city") as refused:
+        await place.batches.start(workflow_id, [{"wh0": "anna", "city": "Rome"}])
+    assert refused.value.code == "bad_table"
+    assert refused.value.fix == "Name one of them after an input: who."
+    assert (await place.batches.list(workflow_id)).total == 0
+
+
 async def test_no_more_rows_are_under_way_than_asked_for_and_a_cancel_ends_them(
     place: Place,
 ) -> None:

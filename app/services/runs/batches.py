@@ -113,12 +113,21 @@ class BatchService:
             inputs = check_rows(rows)
         workflow = await self._workflows.get(workflow_id, revision)
         merged = [{**(shared or {}), **row} for row in inputs]
+        columns = list(dict.fromkeys(name for row in merged for name in row))
+        read = await self._runs.reads(workflow.graph or {})
+        if read and not read.intersection(columns):
+            # Each row would be answered as if nothing had been asked.
+            raise RagloomError(
+                f"The workflow reads none of the columns: {', '.join(columns[:5])[:200]}.",
+                code="bad_table",
+                fix=f"Name one of them after an input: {', '.join(sorted(read)[:10])}.",
+            )
         batch = Batch(
             id=new_id("batch"),
             workflow_id=workflow_id,
             workflow_name=workflow.name,
             revision=workflow.revision,
-            columns=list(dict.fromkeys(name for row in merged for name in row)),
+            columns=columns,
             concurrency=min(max(concurrency, 1), MAX_CONCURRENCY),
             created_at=time.time(),
         )

@@ -170,13 +170,21 @@ def load_options(data: Mapping[str, Any]) -> tuple[RunOptions, bool]:
     return RunOptions.model_validate(fields), use_cache
 
 
-def unread_inputs(plan: Plan, input_data: Mapping[str, Any]) -> list[str]:
-    """A sentence for each input that no node of the workflow reads."""
+def inputs_read(plan: Plan) -> set[str] | None:
+    """Names of the inputs that nodes of the workflow read; None where one may read any."""
     read: set[str] = set()
     for node in plan.nodes.values():
         if node.reads is None:
-            return []
+            return None
         read.update(node.reads)
+    return read
+
+
+def unread_inputs(plan: Plan, input_data: Mapping[str, Any]) -> list[str]:
+    """A sentence for each input that no node of the workflow reads."""
+    read = inputs_read(plan)
+    if read is None:
+        return []
     sentences = []
     for name in input_data:
         if name in read:

@@ -13,13 +13,14 @@ from app.engine.events import Event
 from app.engine.graph import Graph
 from app.engine.options import RunOptions
 from app.engine.plan import make_plan
+from app.engine.problems import InvalidWorkflow
 from app.engine.registry import Registry
 from app.services.runs.approvals import ApprovalDesk
 from app.services.runs.durable import Durability
 from app.services.runs.execution import Observer
 from app.services.runs.history import execution_view, step_view
 from app.services.runs.live import LiveRuns, RunLimits
-from app.services.runs.options import dump_options, repeated, unread_inputs
+from app.services.runs.options import dump_options, inputs_read, repeated, unread_inputs
 from app.services.runs.past import PastRuns
 from app.services.runs.taking_up import TakingUp
 from app.services.runs.told import Stream, told_elsewhere, told_of
@@ -171,6 +172,14 @@ class RunService:
                 else (),
             )
         )
+
+    async def reads(self, graph: Mapping[str, Any]) -> set[str]:
+        """Names of the inputs that a workflow reads; none where it cannot run or may read any."""
+        try:
+            plan = await call(make_plan, Graph.parse(graph), self._registry, options=_NOTHING)
+        except InvalidWorkflow:
+            return set()
+        return inputs_read(plan) or set()
 
     async def _begin(self, launch: Callable[[Run], None], **what: Any) -> str:
         """Write a run down, and run it: never the one without the other."""

@@ -46,6 +46,9 @@ class WorkflowSaved(WorkflowView):
     problems: list[Problem] = []
 
 
+RunStatus = Literal["running", "waiting", "completed", "failed", "cancelled", "interrupted"]
+
+
 class Problems(BaseModel):
     """What is wrong with a workflow; it can run when there is no error among them."""
 
@@ -258,10 +261,14 @@ async def followed(run_id: str, request: Request, services: Services) -> Respons
 
 @router.get("/workflow_executions", response_model=Page[Execution])
 async def list_executions(
-    services: Svc, workflow_id: str | None = None, limit: Limit = 50, offset: Offset = 0
+    services: Svc,
+    workflow_id: str | None = None,
+    status: Annotated[RunStatus | None, Query(description="Only runs in this state.")] = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
 ) -> Response:
     """List runs, newest first, without their steps."""
-    page = await services.runs.list(workflow_id, limit, offset)
+    page = await services.runs.list(workflow_id, limit, offset, status=status)
     return await answer(Page(items=[execution(run) for run in page.items], total=page.total))
 
 

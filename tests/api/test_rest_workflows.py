@@ -176,6 +176,13 @@ async def test_a_run_that_fails_says_why(client: httpx.AsyncClient) -> None:
     assert ran.json()["status"] == "failed"
     assert ran.json()["error"]["code"] == "missing_input"
     assert ran.json()["error"]["fix"]
+    failed = (await client.get("/api/v1/workflow_executions", params={"status": "failed"})).json()
+    assert [run["execution_id"] for run in failed["items"]] == [ran.json()["execution_id"]]
+    done = await client.get("/api/v1/workflow_executions", params={"status": "completed"})
+    assert done.json()["total"] == 0
+    odd = await client.get("/api/v1/workflow_executions", params={"status": "odd"})
+    assert odd.status_code == 422
+    assert "it has to be “running”" in odd.json()["error"]["message"]
 
 
 async def test_validation_names_every_problem(client: httpx.AsyncClient) -> None:

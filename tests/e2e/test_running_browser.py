@@ -220,6 +220,17 @@ def test_the_inspector_tells_of_several_nodes_and_acts_on_them(desk: Desk) -> No
     show(desk, NUMBERS)
     page = desk.page
     panel = page.locator(".rl-inspector")
+    # A click on a port selects its node: what it offers stays beside the panel that opens.
+    desk.node("result").locator(".vue-flow__handle.target").click()
+    expect(panel).to_be_visible()
+    inside = """() => document.querySelector('.rl-quick').getBoundingClientRect().right
+      <= document.querySelector('.rl-inspector').getBoundingClientRect().left"""
+    page.wait_for_function(inside)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    page.keyboard.press("1")
+    desk.settled()
     desk.node("words").locator(".rl-title").click()
     desk.node("parts").locator(".rl-title").click(modifiers=["Control"])
     expect(panel.locator(".rl-panel-head")).to_contain_text("2 nodes")

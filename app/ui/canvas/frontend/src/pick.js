@@ -6,7 +6,9 @@ import { idOf, isCard } from './ids.js'
 // things to find.
 
 const WIDTH = 328
-const HEIGHT = 368
+
+/** The kinds that were made for a value before those that take any. */
+const closest = (entries, exact) => [...entries].sort((a, b) => Number(exact(b)) - Number(exact(a)))
 
 export function usePick({ root, flow, types, catalog, editable, ops, emit, flowPoint, edgeParts, addNote, select, centreOn }) {
   const box = shallowRef(null)
@@ -14,8 +16,8 @@ export function usePick({ root, flow, types, catalog, editable, ops, emit, flowP
   function open(clientX, clientY, content) {
     const room = root.value.getBoundingClientRect()
     box.value = {
-      x: Math.max(8, Math.min(clientX - room.left, room.width - WIDTH - 8)),
-      y: Math.max(8, Math.min(clientY - room.top, room.height - HEIGHT - 8)),
+      x: clientX - room.left,
+      y: clientY - room.top,
       id: performance.now(),
       ...content,
     }
@@ -45,7 +47,9 @@ export function usePick({ root, flow, types, catalog, editable, ops, emit, flowP
   /** `drag` is the wire in hand; `beside` says that its port was clicked, not a place for the node. */
   function add(clientX, clientY, drag = null, beside = false) {
     if (!editable.value) return
-    const entries = drag ? catalog.value.filter((entry) => fittingPorts(types.value, drag, entry).length > 0) : catalog.value
+    const ends = (entry) => (drag.side === 'source' ? entry.inputs : entry.outputs)
+    const fitting = drag ? catalog.value.filter((entry) => fittingPorts(types.value, drag, entry).length > 0) : catalog.value
+    const entries = drag ? closest(fitting, (entry) => ends(entry).some((p) => p.type === drag.type)) : fitting
     const from = drag && { node: drag.node, port: drag.port, side: drag.side, type: drag.type }
     const at = flowPoint(clientX, clientY)
     emit('paneAction', { action: 'quick_add', x: at.x, y: at.y, from, types: entries.map((e) => e.type) })
@@ -65,9 +69,10 @@ export function usePick({ root, flow, types, catalog, editable, ops, emit, flowP
     const target = flow.getNodes.value.find((n) => isCard(n) && idOf(n) === view.target)
     const wanted = target?.data.view.inputs.find((p) => p.name === view.target_port)?.type ?? 'Any'
     const fits = (entry) => entry.inputs.some((p) => accepts(types.value, view.type, p.type)) && entry.outputs.some((p) => accepts(types.value, p.type, wanted))
+    const exact = (entry) => entry.inputs.some((p) => p.type === view.type) && entry.outputs.some((p) => p.type === wanted)
     const at = flowPoint(clientX, clientY)
     open(clientX, clientY, {
-      entries: catalog.value.filter(fits),
+      entries: closest(catalog.value.filter(fits), exact),
       heading: 'Insert a node',
       none: 'No node fits into this wire.',
       chosen: (entry) => ops([{ op: 'add_node', type: entry.type, x: at.x - 112, y: at.y - 64, insert: edgeParts({ data: { view } }) }]),

@@ -60,7 +60,7 @@ def start_server(data: Path, *flags: str, **environment: str) -> Server:
     )
     lines: list[str] = []
     # A server that never says its link is ended, so that nothing waits for it for ever.
-    patience = threading.Timer(90, process.kill)
+    patience = threading.Timer(200, process.kill)
     patience.daemon = True
     patience.start()
     assert process.stdout is not None

@@ -13,6 +13,8 @@ import requests
 
 from tests.api.conftest import Server
 
+#: It may be the first to start the server.
+pytestmark = pytest.mark.timeout(400)
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference"
 TEXT = """# Deployment guide
 

@@ -13,6 +13,8 @@ const ICONS = {
   remove: "M6 7h12l-1 13H7zM9 7V4h6v3M4 7h16",
 };
 const VISITOR = "ragloom-visitor";
+// How often in a row a connection that breaks off is made anew.
+const RETRIES = 5;
 
 function make(tag, className = "", text = "") {
   const element = document.createElement(tag);
@@ -62,8 +64,9 @@ class Server {
     this.headers = { "X-Visitor": visitor() };
   }
 
-  async ask(path, { method = "GET", body, accept = "application/json" } = {}) {
+  async ask(path, { method = "GET", body, accept = "application/json", last } = {}) {
     const headers = { ...this.headers, Accept: accept };
+    if (last) headers["Last-Event-ID"] = last;
     if (body !== undefined) headers["Content-Type"] = "application/json";
     let reply;
     try {
@@ -74,7 +77,8 @@ class Server {
     }
     if (!reply.ok) {
       const data = await reply.json().catch(() => ({}));
-      throw new Failure(data.error?.message || `The server answered ${reply.status}.`);
+      const failure = new Failure(data.error?.message || `The server answered ${reply.status}.`);
+      throw Object.assign(failure, { refused: true });
     }
     return reply;
   }
@@ -97,7 +101,7 @@ class Server {
         text = text.slice(end + 2);
         const field = (name) =>
           lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
-        if (field("data")) yield [field("event"), JSON.parse(field("data"))];
+        if (field("data")) yield [field("event"), JSON.parse(field("data")), field("id")];
       }
     }
   }
@@ -275,11 +279,36 @@ class Chat {
     }
   }
 
+  // Events of an answer up to its end. A connection that breaks off is made anew, and goes on after
+  // the last event that came; where the server does not know that one, it tells everything again.
+  async *whole(events, begun) {
+    const chat = this.chat.chat_id;
+    let id = begun?.message_id;
+    let last = "";
+    for (let broken = 0; ; ) {
+      try {
+        for await (const [name, data, at] of events) {
+          broken = 0;
+          if (name === "begin") id = data.message_id;
+          else last = at || last;
+          yield [name, data];
+          if (name === "message" || name === "error") return;
+        }
+      } catch (error) {
+        if (!id || error.refused || broken >= RETRIES) throw error;
+      }
+      if (!id || broken >= RETRIES) throw new Failure("The connection broke off. Ask again.");
+      broken += 1;
+      await new Promise((resolve) => setTimeout(resolve, 500 * broken));
+      events = this.server.events(`/chats/${chat}/messages/${id}/events`, { last });
+    }
+  }
+
   async follow(shown, events, begun = null) {
     this.working({ message_id: begun?.message_id });
     const body = shown.querySelector(".rc-text-body");
     try {
-      for await (const [name, data] of events) {
+      for await (const [name, data] of this.whole(events, begun)) {
         if (name === "begin") this.working({ message_id: data.message_id });
         else if (name === "waiting") shown.querySelector(".rc-dots").textContent = "Waiting for a person to approve …";
         else if (name === "token") {

@@ -94,11 +94,14 @@ async def test_an_encrypted_file_asks_for_its_password_in_place(
     kb = (await services.knowledge.create("Quay")).knowledge_base_id
     files = [IncomingFile("locked.pdf", path=locked), IncomingFile("b.pdf", b"%PDF")]
     job = await services.ingest.wait((await services.ingest.submit(kb, files)).job_id, 60)
+    await user.open(f"/knowledge/{kb}?status=locked")
+    await user.should_see("locked.pdf")
+    await user.should_not_see("b.pdf")
     await user.open(f"/knowledge/{kb}")
     await user.should_see("1 locked document")
     await services.ingest.give_password(kb, job.results[0].document_id, "wrong")
     await user.should_see("That is not its password.")
-    await user.should_not_see("0 of 2 files in")
+    await user.should_not_see("1 failed · 1 locked")
     await services.ingest.give_password(kb, job.results[0].document_id, "asdfzxcv")
     await user.should_not_see("1 locked document", retries=100)
     await user.should_see("1 failed document")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from nicegui import ui
@@ -48,8 +49,8 @@ def answered(execution: ExecutionView) -> str:
     return ""
 
 
-def health_badges(health: KnowledgeBaseHealth) -> None:
-    """What of a knowledge base needs somebody, or that nothing does."""
+def health_badges(health: KnowledgeBaseHealth, kb: str = "") -> None:
+    """What of a knowledge base needs somebody, or that nothing does; with `kb` it leads there."""
     if health.indexing:
         parts.badge("Indexing", "accent", "sync")
     if health.pending:
@@ -57,11 +58,17 @@ def health_badges(health: KnowledgeBaseHealth) -> None:
     if health.paused:
         parts.badge(text.count(health.paused, "paused job"), "warn", "pause_circle_outline")
     if health.failed:
-        parts.badge(text.count(health.failed, "failed document"), "danger", "error_outline")
+        with _documents_of(kb, "error"):
+            parts.badge(text.count(health.failed, "failed document"), "danger", "error_outline")
     if health.locked:
-        parts.badge(text.count(health.locked, "locked document"), "warn", "lock")
+        with _documents_of(kb, "locked"):
+            parts.badge(text.count(health.locked, "locked document"), "warn", "lock")
     if not any((health.indexing, health.pending, health.paused, health.failed, health.locked)):
         parts.badge("Healthy", "ok", "check")
+
+
+def _documents_of(kb: str, status: str) -> AbstractContextManager[object]:
+    return parts.link(f"/knowledge/{kb}?status={status}") if kb else nullcontext()
 
 
 async def ask_password(filename: str) -> str:

@@ -33,7 +33,9 @@ def register(get_services: Callable[[], Services]) -> None:
     """Add the page."""
 
     @ui.page("/knowledge/{kb}", response_timeout=30)
-    async def knowledge_base_page(kb: str, tab: str = "Documents", q: str = "") -> None:
+    async def knowledge_base_page(
+        kb: str, tab: str = "Documents", q: str = "", status: str = ""
+    ) -> None:
         services = get_services()
         with Expecting("not_found") as met:
             view = await services.knowledge.get(kb)
@@ -42,7 +44,7 @@ def register(get_services: Callable[[], Services]) -> None:
             return
         crumb = Crumb(view.name, choices=lambda: knowledge_choices(services))
         with frame(services, "Knowledge", [crumb]):
-            await _Base(services, view).build(tab, q)
+            await _Base(services, view).build(tab, q, status)
 
 
 class _Base:
@@ -53,8 +55,8 @@ class _Base:
         self._warnings = kb.warnings
         self._head = ""
 
-    async def build(self, tab: str, q: str) -> None:
-        """Show a tab; `q` is asked in the search."""
+    async def build(self, tab: str, q: str, status: str) -> None:
+        """Show a tab; `q` is asked in the search, `status` restricts the documents."""
         services, kb = self._services, self._kb
         self._head = await services.knowledge.head(kb)
         self._facts = _Facts(services, kb)
@@ -62,7 +64,7 @@ class _Base:
         for warning in self._warnings:
             with parts.notice("warn", warning):
                 pass
-        self._documents = Documents(services, kb, self._facts.refresh)
+        self._documents = Documents(services, kb, self._facts.refresh, status)
         self._history = _History(services, kb)
         self._search = Search(services, kb)
         self._fill: dict[str, Callable[[], Awaitable[None]]] = {
@@ -135,7 +137,7 @@ class _Facts:
             languages = sorted(stats.languages, key=lambda k: -stats.languages[k])[:3]
             if languages:
                 parts.label(", ".join(text.language(code) for code in languages), "rl-muted")
-            health_badges(health)
+            health_badges(health, self._kb)
             if health.indexing:
                 ui.timer(1.0, self.refresh, once=True)
             if stats.commit:

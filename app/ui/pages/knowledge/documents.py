@@ -35,8 +35,13 @@ class Documents:
     """The tab; `changed` hears that documents came, went or changed, and says what there is."""
 
     def __init__(
-        self, services: Services, kb: str, changed: Callable[[], Awaitable[KnowledgeBaseStats]]
+        self,
+        services: Services,
+        kb: str,
+        changed: Callable[[], Awaitable[KnowledgeBaseStats]],
+        status: str = "",
     ) -> None:
+        self._wanted = status
         self._services, self._kb, self._changed = services, kb, changed
         self._ticked: dict[str, tuple[DocumentView, ui.checkbox]] = {}
         self._shown: dict[str, tuple[DocumentView, ui.checkbox]] = {}
@@ -52,7 +57,8 @@ class Documents:
             self._text.classes("rl-filter")
             words = {key: word for key, (_, _, word) in _STATUS.items() if key != "cancelled"}
             words["locked"] = _LOCKED[2]
-            self._status = ui.select({"": "Any status", **words}, value="")
+            wanted = self._wanted if self._wanted in words else ""
+            self._status = ui.select({"": "Any status", **words}, value=wanted)
             self._status.props["aria-label"] = "Status"
             self._language = ui.select({"": "Any language"}, value="")
             self._language.props["aria-label"] = "Language"

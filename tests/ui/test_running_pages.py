@@ -383,6 +383,7 @@ async def test_what_is_unpinned_after_a_reload_is_out_of_date_only_where_it_woul
 
 
 async def _unpinned(canvas: FlowCanvas) -> bool:
+    assert canvas.editor is not None
     return canvas.editor.graph.nodes["reader"].pinned is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from canvas_desk import Desk
@@ -213,11 +214,15 @@ def test_the_plus_of_a_wire_comes_to_the_pointer_and_lies_under_no_card(desk: De
     start = desk.middle(desk.port("question", "source", "query"))
     end = desk.middle(desk.port("generate", "target", "query"))
     plus = desk.page.locator(".rl-wire-plus")
+
+    def near(x: float) -> bool:
+        return abs(desk.middle(plus)[0] - x) < 30
+
     for from_, to in ((start, end), (end, start)):
         x = from_[0] + (48 if to > from_ else -48)
         desk.page.mouse.move(x, from_[1])
         plus.wait_for()
-        desk.until(lambda x=x: abs(desk.middle(plus)[0] - x) < 30)
+        desk.until(partial(near, x))
         on_top = "([x, y]) => document.elementFromPoint(x, y).closest('.rl-wire-plus') !== null"
         assert desk.page.evaluate(on_top, desk.middle(plus))
         desk.page.mouse.move(*desk.empty_spot())

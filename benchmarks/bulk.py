@@ -21,7 +21,7 @@ import psutil
 from sqlmodel import func, select
 
 from app.documents.embed_onnx import BgeSmallEmbedder
-from app.main import collect_rarely, settle
+from app.main import collect_rarely, run, settle
 from app.services.container import Services
 from app.services.ingestion.service import IncomingFile
 from app.services.models import ModelService
@@ -202,7 +202,7 @@ def main() -> None:
     """Measure in a folder that is removed afterwards."""
     collect_rarely()
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(Path(folder)))
+        run(measure(Path(folder)))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ import uvicorn
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from app.engine.events import NodeFinished
-from app.main import collect_rarely, create_app, settle
+from app.main import collect_rarely, create_app, run, settle
 from app.services.container import Services
 from app.settings import load_settings
 from benchmarks.canvas import CHROMIUM, FLAGS
@@ -198,7 +198,7 @@ def _viewer(context: BrowserContext, address: str) -> Page:
 def main() -> None:
     """With a folder: serve over it. Without: measure in one that is removed afterwards."""
     if len(sys.argv) > 1:
-        asyncio.run(serve(Path(sys.argv[1])))
+        run(serve(Path(sys.argv[1])))
         return
     for browsers, listeners in VIEWERS:
         with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.services.ingestion.service import LOCKED, IncomingFile
+from app.services.ingestion.service import IncomingFile
+from app.services.rows import LOCKED
 from tests.services.conftest import FACTS, opened, text_files
 
 #: Only whether anybody is answered at all; how soon is measured by `benchmarks.bulk`.

@@ -108,7 +108,7 @@ async def test_a_stored_workflow_is_pinned_to_a_revision(world: SmallWorld) -> N
         assert got.finished("node").outputs == {"out": {"text": said}}
     body = {"workflow": "w1", "revision": 9, "interface": interface}
     got = await run(world, around("workflow", {"body": body}, "item"), text="x")
-    assert got.failed["node"].code == "not_found"
+    assert got.failed["node"].code == "missing_workflow"
 
 
 async def test_a_map_keeps_the_order_of_its_items(world: SmallWorld) -> None:

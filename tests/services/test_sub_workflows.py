@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -122,3 +123,43 @@ async def test_a_file_that_leaves_the_ports_of_an_inner_workflow_out_gets_them(i
     graph.nodes["w0"].config["body"]["interface"]["outputs"] = []
     await SubWorkflows(registry, read).complete(graph)
     assert graph.nodes["w0"].config["body"]["interface"]["outputs"] == []
+
+
+class OffTheLoop(Registry):
+    """Nodes are looked up in threads only: the one of these tests is that of the event loop."""
+
+    def get(self, type_name: str) -> Any:
+        assert threading.current_thread() is not threading.main_thread()
+        return super().get(type_name)
+
+
+async def test_a_workflow_that_many_nodes_name_is_read_once_and_apart_from_the_event_loop() -> None:
+    registry = OffTheLoop()
+    register_all(registry)
+    asked: list[str] = []
+
+    async def read(name: str, revision: int | None) -> tuple[dict[str, Any], int]:
+        asked.append(name)
+        if name == "gone":
+            raise RagloomError("There is no such workflow.", code="not_found", fix="")
+        return upper(), 1
+
+    names = ["upper", "gone", "upper", "gone"]
+    bodies = [{"workflow": name} for name in names]
+    graph = Graph.parse(runs(*bodies, {"graph": runs({"graph": upper()}, {"workflow": "upper"})}))
+    await SubWorkflows(registry, read).complete(graph)
+    assert asked == ["upper", "gone"]
+    told = [spec.config["body"].get("interface") for spec in graph.nodes.values()]
+    assert told[0] == told[2]
+    assert told[0]["outputs"] == [{"name": "loud", "type": "Json"}]
+    assert told[0] is not told[2]
+    assert told[1] is told[3] is None
+    inside = graph.nodes["w4"].config["body"]["graph"]["nodes"]
+    assert [n["config"]["body"]["interface"] for n in inside] == [told[0], told[0]]
+    found = await SubWorkflows(registry, read).problems(graph)
+    assert [problem.node for problem in found] == ["w1", "w3"]
+
+    asked.clear()
+    graph = Graph.parse(runs(*({"workflow": f"many {i}"} for i in range(203))))
+    await SubWorkflows(registry, read).complete(graph)
+    assert len(asked) == 200

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from app.engine.codec import encode
 from app.engine.events import NodeFinished
-from app.engine.items import from_items
+from app.engine.items import from_items, plain
 from app.engine.values import (
     PORT_TYPES,
     Answer,
@@ -112,6 +112,31 @@ def test_without_a_format_an_answer_brings_its_citations() -> None:
 def test_what_is_no_value_of_a_port_stays_as_it_is() -> None:
     odd = {"a": None, "b": [1], "c": {"text": "x", "more": 1}, "d": "plain"}
     assert shape_outputs(odd, None) == odd
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "Text", "value": "x"},
+        {"type": "Answer", "value": {"words": "x"}},
+        {"type": "Table", "value": {"columns": ["a"], "rows": [1]}},
+        {"type": "Values", "value": {"items": 5}},
+        {"type": "Chunks", "value": None},
+    ],
+)
+def test_an_item_that_is_no_value_of_its_type_stays_as_it_is(item: dict[str, Any]) -> None:
+    values = {"items": [item, {"type": "Text", "value": {"text": "a"}}]}
+    assert shape_outputs({"all": values}, None) == {"all": [item, "a"]}
+
+
+def test_items_are_what_the_engine_takes_them_for() -> None:
+    items = [
+        Query(text="new", original="old"),
+        Table(columns=("a", "b"), rows=((1, 2), (3, 4))),
+        Json(data=[1]),
+    ]
+    values = from_items(items)
+    assert shape_outputs({"all": encode(values)}, None) == {"all": plain(values)}
 
 
 @pytest.mark.parametrize("many", [1, 5_000])

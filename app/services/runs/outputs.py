@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from app.engine.values import PORT_TYPES, Chunk, PortValue
 from app.services.views import ExecutionView
 
@@ -28,8 +30,23 @@ def _items(value: Mapping[str, Any]) -> list[Any]:
 
 
 def _plain_item(item: Mapping[str, Any]) -> Any:
-    pick = _PLAIN.get(str(item["type"]))
-    return pick(item["value"]) if pick else item["value"]
+    """What an item holds; one that is no value of its type stays as it is.
+
+    Nobody has looked into it before: a list may come from a pin or a person.
+    """
+    name, value = str(item["type"]), item["value"]
+    if name in PORT_TYPES:
+        try:
+            PORT_TYPES[name].model_validate(value)
+        except ValidationError:
+            return item
+    pick = _ITEM.get(name)
+    return pick(value) if pick else value
+
+
+def _rows(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    columns = table["columns"]
+    return [dict(zip(columns, row, strict=False)) for row in table.get("rows", [])]
 
 
 #: The part of a value that programs mean by its name.
@@ -43,6 +60,8 @@ _PLAIN: dict[str, _Pick] = {
     "Documents": _items,
     "Values": _items,
 }
+#: The same for an item of a list: as the engine takes lists apart, too.
+_ITEM: dict[str, _Pick] = {**_PLAIN, "Query": lambda v: v["text"], "Table": _rows}
 _STRING: dict[str, _Pick] = {
     "Text": lambda v: v["text"],
     "Query": lambda v: v["text"],

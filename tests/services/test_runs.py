@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from app.engine.problems import InvalidWorkflow, NodeFailed, RagloomError
 from app.engine.values import Text
 from app.services.runs.log import RunLog
 from app.services.runs.service import RunLimits
+from app.services.runs.told import JustEnded, Told
 from app.services.runs.writer import RunWriter
 from storage.errors import NotFound, StorageFull
 from storage.run_writes import RunChange
@@ -184,6 +186,19 @@ async def test_a_large_run_is_told_anew_to_whoever_was_cut_off(place: Place) -> 
     live = await told(place, run_id)
     assert live is not None
     assert await told(place, run_id, live[-1][0]) == await told(place, run_id)
+
+
+async def test_only_so_many_ended_runs_are_kept_for_those_who_were_cut_off() -> None:
+    kept, alive = JustEnded(), []
+    for number in range(200):
+        told = Told(f"log{number}", [RunFinished(run_id="r", status="completed", duration_ms=1)])
+        alive.append(weakref.ref(told.events[0]))
+        kept.keep(f"run_{number}", told)
+        kept.keep("run_again", told)
+    del told
+    assert sum(ref() is not None for ref in alive) <= 64
+    assert kept.get("run_199", "log199-1") is kept.get("run_again", "log199-1") is not None
+    assert kept.get("run_0", "log0-1") is None
 
 
 async def test_a_run_that_cannot_be_written_spoils_no_other(place: Place) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -95,23 +94,24 @@ class JustEnded:
     """
 
     def __init__(self) -> None:
-        self._told: OrderedDict[str, Told] = OrderedDict()
+        self._told: dict[str, tuple[Told, asyncio.TimerHandle]] = {}
 
     def keep(self, run_id: str, told: Told) -> None:
         """Keep it for a minute."""
         if weigh(told.events, _MAX_BYTES) > _MAX_BYTES:
             return
-        self._told[run_id] = told
-        self._told.move_to_end(run_id)
+        self._drop(run_id)
+        timer = asyncio.get_running_loop().call_later(_KEPT_S, self._drop, run_id)
+        self._told[run_id] = told, timer
         while len(self._told) > _MOST:
-            self._told.popitem(last=False)
-        asyncio.get_running_loop().call_later(_KEPT_S, self._drop, run_id, told)
+            self._drop(next(iter(self._told)))
 
     def get(self, run_id: str, last_id: str) -> Told | None:
         """What was told of a run, if `last_id` is from there."""
-        told = self._told.get(run_id)
+        told, _ = self._told.get(run_id, (None, None))
         return told if told is not None and told.knows(last_id) else None
 
-    def _drop(self, run_id: str, told: Told) -> None:
-        if self._told.get(run_id) is told:
-            del self._told[run_id]
+    def _drop(self, run_id: str) -> None:
+        _, timer = self._told.pop(run_id, (None, None))
+        if timer is not None:
+            timer.cancel()

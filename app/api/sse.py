@@ -55,6 +55,7 @@ async def _encoded(source: AsyncIterator[Sent]) -> AsyncIterator[bytes]:
                 continue
             try:
                 name, data, given = pending.result()
+                text = await json_text(data)
             except StopAsyncIteration:
                 return
             except Exception as error:
@@ -66,7 +67,7 @@ async def _encoded(source: AsyncIterator[Sent]) -> AsyncIterator[bytes]:
                 pending = None
             number += 1
             head = f"id: {given or number}\nevent: {name}\ndata: ".encode()
-            yield head + await json_text(data) + b"\n\n"
+            yield head + text + b"\n\n"
     finally:
         if pending is not None:
             pending.cancel()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+from fastapi.responses import StreamingResponse
 
+from app.api.sse import Sent, event_stream
+from app.engine.events import TokenEvent
 from app.services.container import Services
 
 WF = "/api/v1/workflows"
@@ -159,6 +163,20 @@ async def test_events_of_a_run_are_streamed_and_replayed(client: httpx.AsyncClie
         headers = {**accept, "Last-Event-ID": unknown.encode("latin-1")}
         anew = await client.get(f"{RUNS}/{run_id}", headers=headers)
         assert anew.text == streams[1].text
+
+
+async def test_what_cannot_be_written_ends_a_stream_with_a_word() -> None:
+    async def source() -> AsyncIterator[Sent]:
+        yield "token", TokenEvent(run_id="r", node_id="a", text="fine"), "log-1"
+        yield "token", TokenEvent(run_id="r", node_id="a", text="half \ud83d"), "log-2"
+
+    stream = event_stream(source())
+    assert isinstance(stream, StreamingResponse)
+    blocks = [str(bytes(block), "utf-8") async for block in stream.body_iterator]  # type: ignore[arg-type]
+    assert len(blocks) == 2
+    assert blocks[0].startswith("id: log-1\nevent: token\n")
+    assert blocks[1].startswith("event: error\ndata: ")
+    assert json.loads(blocks[1].split("data: ")[1])["error"]["code"]
 
 
 async def test_a_workflow_that_is_not_kept_can_run(client: httpx.AsyncClient) -> None:

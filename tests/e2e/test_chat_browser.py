@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +113,41 @@ def test_an_answer_goes_on_when_the_connection_breaks_off(
     assert len(asked) == 2
     assert asked[0]
     assert asked[0] == asked[1]
+    page.close()
+
+
+def test_an_answer_that_a_stopped_server_left_is_told_anew(
+    context: BrowserContext, server: Server, workflow: str
+) -> None:
+    page = context.new_page()
+    page.goto(f"{server.url}/workflows/{workflow}/chat")
+    goes_on = False
+
+    def stop(route: Route) -> None:
+        whole = route.fetch()
+        begin, token = whole.text().split("\n\n")[:2]
+        left = begin.replace("event: begin", "event: message")
+        assert '"status":"running"' in left
+        route.fulfill(response=whole, body=f"{begin}\n\n{token}\n\n{left}\n\n")
+
+    def again(route: Route) -> None:
+        if goes_on:
+            route.continue_()
+            return
+        first = not route.request.headers["last-event-id"].startswith("later-")
+        token = json.dumps({"text": "Said once" if first else ""})
+        body = f"id: later-1\nevent: token\ndata: {token}\n\n"
+        route.fulfill(content_type="text/event-stream", body=body)
+
+    page.route("**/messages", stop, times=1)
+    page.route("**/messages/*/events", again)
+    page.get_by_label("Question").fill("Hybrid search: what is fused by it, and in which way?")
+    page.keyboard.press("Enter")
+    answer = page.locator(".rc-assistant").last
+    expect(answer.locator(".rc-text-body")).to_have_text("Said once", timeout=30_000)
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    goes_on = True
+    expect(answer.locator(".rc-actions")).to_be_visible(timeout=30_000)
     page.close()
 
 

@@ -288,9 +288,14 @@ class Chat {
     for (let broken = 0; ; ) {
       try {
         for await (const [name, data, at] of events) {
+          // A server that stops ends its events with an answer that is still on its way.
+          if (name === "message" && data.status === "running") continue;
           broken = 0;
           if (name === "begin") id = data.message_id;
-          else last = at || last;
+          else {
+            if (last && at && logOf(at) !== logOf(last)) yield ["anew"];
+            last = at || last;
+          }
           yield [name, data];
           if (name === "message" || name === "error") return;
         }
@@ -311,6 +316,7 @@ class Chat {
       for await (const [name, data] of this.whole(events, begun)) {
         if (name === "begin") this.working({ message_id: data.message_id });
         else if (name === "waiting") shown.querySelector(".rc-dots").textContent = "Waiting for a person to approve …";
+        else if (name === "anew") body.textContent = "";
         else if (name === "token") {
           body.textContent += data.text;
           this.toEnd(true);
@@ -501,6 +507,11 @@ class Chat {
     const room = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight;
     if (!onlyIfNear || room < 120) this.log.scrollTop = this.log.scrollHeight;
   }
+}
+
+// An event's id names the log that it is from, and its place there.
+function logOf(id) {
+  return id.slice(0, id.lastIndexOf("-") + 1);
 }
 
 function place(citation) {

@@ -108,6 +108,15 @@ class Database:
             return column.in_(select(rows.c.value))  # type: ignore[no-any-return]
         return column == any_(literal(list(ids), ARRAY(String)))  # type: ignore[no-any-return]
 
+    def hold(self, session: Session, key: int, *, alone: bool) -> None:
+        """Lock what `key` stands for until the transaction ends, alone or beside others.
+
+        On SQLite nothing is to be locked: a transaction that writes is alone anyway.
+        """
+        if not self.is_sqlite:
+            lock = func.pg_advisory_xact_lock if alone else func.pg_advisory_xact_lock_shared
+            session.connection().execute(select(lock(key)))
+
     def insert_missing(
         self, session: Session, table: type[SQLModel], rows: Sequence[Mapping[str, Any]]
     ) -> None:

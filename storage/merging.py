@@ -27,6 +27,7 @@ from storage.tables import (
     VersionEdits,
 )
 from storage.versions import RESTORED, Edit
+from storage.workflows import NEWEST_GRAPHS
 
 MAIN = "main"
 #: Whose version of a document wins where both sides changed it.
@@ -112,8 +113,9 @@ class Merging(ModelUse):
         """Take a branch away; its commits, versions and vectors stay, so that one that starts at
         its last commit holds all of it again.
 
-        `check` is called when nobody else writes any more; what it raises keeps the branch. Raises
-        NotFound, and Conflict for `main` or while files are on their way to it.
+        `check` is called when no workflow can be saved any more until the branch is gone, and on
+        SQLite nothing be written at all, so it has to be quick; what it raises keeps the branch.
+        Raises NotFound, and Conflict for `main` or while files are on their way to it.
         """
         if name == MAIN:
             raise Conflict(
@@ -134,6 +136,7 @@ class Merging(ModelUse):
                     f"Files are on their way to “{name}”.",
                     fix="Wait for them, or cancel their jobs first.",
                 )
+            self._db.hold(session, NEWEST_GRAPHS, alone=True)
             check()
             ref = session.get_one(Ref, (kb_id, name))
             gone = Ref(**ref.model_dump())

@@ -21,6 +21,8 @@ from storage.tables import Run, Workflow, WorkflowRevision
 _Workflows = list[tuple[Workflow, WorkflowRevision]]
 #: How two graphs differ, in numbers, for the list of revisions.
 Summarise = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
+#: Advisory lock on PostgreSQL: held alone, it keeps graphs from becoming the newest meanwhile.
+NEWEST_GRAPHS = 0x7261_676D
 _SHA = re.compile(r"\b[0-9a-f]{64}\b")
 
 
@@ -50,6 +52,7 @@ class WorkflowRepository:
             updated_at=now,
         )
         with self._db.write() as session:
+            self._db.hold(session, NEWEST_GRAPHS, alone=False)
             session.add(workflow)
             session.flush()
             session.add(_revision(workflow, graph or {}, author, ""))
@@ -90,6 +93,26 @@ class WorkflowRepository:
             rows = session.exec(page.limit(limit).offset(offset)).all()
         return [(workflow, revision) for workflow, revision in rows], total
 
+    def newest(self, known: Mapping[str, int] | None = None) -> _Workflows:
+        """Workflows with their newest revisions, last changed first.
+
+        `known` has ids and the revisions that the caller knows: these are left out.
+        """
+        there = select(Workflow.id, Workflow.revision).where(col(Workflow.deleted_at).is_(None))
+        query = (
+            select(Workflow, WorkflowRevision)
+            .join(
+                WorkflowRevision,
+                (col(WorkflowRevision.workflow_id) == col(Workflow.id))
+                & (col(WorkflowRevision.number) == col(Workflow.revision)),
+            )
+            .order_by(col(Workflow.updated_at).desc(), col(Workflow.id))
+        )
+        with self._db.read() as session:
+            ids = [id for id, number in session.exec(there) if (known or {}).get(id) != number]
+            rows = session.exec(query.where(self._db.among(Workflow.id, ids))).all() if ids else ()
+        return [(workflow, revision) for workflow, revision in rows]
+
     def save(
         self,
         workflow_id: str,
@@ -103,6 +126,7 @@ class WorkflowRepository:
         Raises Conflict, with the newest revision as `current`, when somebody saved since.
         """
         with self._db.write() as session:
+            self._db.hold(session, NEWEST_GRAPHS, alone=False)
             workflow = _workflow(session, workflow_id, lock=True)
             newest = session.get_one(WorkflowRevision, (workflow_id, workflow.revision))
             if content_id(newest.graph) == content_id(graph):
@@ -126,6 +150,7 @@ class WorkflowRepository:
         given and is not the newest.
         """
         with self._db.write() as session:
+            self._db.hold(session, NEWEST_GRAPHS, alone=False)
             workflow = _workflow(session, workflow_id, lock=True)
             newest = session.get_one(WorkflowRevision, (workflow_id, workflow.revision))
             if base_revision is not None and workflow.revision != base_revision:
@@ -179,6 +204,7 @@ class WorkflowRepository:
     def bring_back(self, workflow_id: str) -> Workflow:
         """Undo a deletion; raises NotFound where nothing is left to bring back."""
         with self._db.write() as session:
+            self._db.hold(session, NEWEST_GRAPHS, alone=False)
             workflow = session.get(Workflow, workflow_id, with_for_update=True)
             if workflow is None:
                 raise NotFound("workflow", workflow_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from app.services.container import Services
 from app.services.ingestion import reembed
 from app.services.ingestion.uploads import IncomingFile
 from app.services.views import SearchConfig
-from storage import commits
+from storage import commits, tables
 from storage.errors import Conflict, NotFound
 from storage.merging import MergeConflict
 from tests.services.conftest import Fill, opened, text_files
@@ -285,6 +285,30 @@ async def test_a_copy_is_deleted_and_brought_back_and_what_is_in_use_stays(
     with pytest.raises(RagloomError, match="searched or filled by “Ask the copy”"):
         await services.branches.delete(kb, "other")
     await services.workflows.delete(workflow.workflow_id)
+    # One that is saved once the others were looked at.
+    repository, looked = services.branches._workflows, list[int]()
+    delete, newest = services.branches._repository.delete_branch, repository.newest
+
+    def saved_since(*args: Any) -> tables.Ref:
+        late = repository.create("Late", "", graph)
+        try:
+            return delete(*args)
+        finally:
+            repository.delete(late.id)
+
+    def look(known: Mapping[str, int]) -> Any:
+        found = newest(known)
+        looked.append(len(found))
+        return found
+
+    repository.create("Another")
+    with monkeypatch.context() as patch:
+        patch.setattr(services.branches._repository, "delete_branch", saved_since)
+        patch.setattr(repository, "newest", look)
+        with pytest.raises(RagloomError, match="searched or filled by “Late”"):
+            await services.branches.delete(kb, "other")
+    assert looked[0] > 0
+    assert looked[1:] == [1]
     for branch, error in (("main", Conflict), ("nowhere", NotFound)):
         with pytest.raises(error):
             await services.branches.delete(kb, branch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -176,6 +177,36 @@ def test_workflows_runs_and_keys(db: Database, folder: DataFolder) -> None:
     assert runs.prune(max_runs=0) == 2
     _, secret = keys.create("ci")
     assert keys.verify(secret) is not None
+
+
+def test_no_workflow_is_saved_between_the_look_for_users_of_a_branch_and_its_deletion(
+    db: Database, url: str
+) -> None:
+    knowledge = KnowledgeRepository(db)
+    corpus = Corpus(knowledge)
+    knowledge.create_branch(corpus.kb, "other")
+    made = WorkflowRepository(db).create("qa", "", {"nodes": []})
+    saved, there = threading.Event(), list[list[str]]()
+
+    with databases(url, 1) as [another]:
+        workflows = WorkflowRepository(another)
+
+        def save() -> None:
+            workflows.save(made.id, {"nodes": [1]}, 1)
+            there.append([ref.name for ref in knowledge.branches(corpus.kb)])
+            saved.set()
+
+        writer = threading.Thread(target=save)
+
+        def look() -> None:
+            assert [row.id for row, _ in workflows.newest()] == [made.id]
+            assert workflows.newest({made.id: 1}) == []
+            writer.start()
+            assert not saved.wait(0.3)
+
+        knowledge.delete_branch(corpus.kb, "other", look)
+        writer.join()
+    assert there == [["main"]]
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)

@@ -19,7 +19,6 @@ from storage.knowledge import KnowledgeRepository
 from storage.merging import MAIN
 from storage.workflows import WorkflowRepository
 
-_ALL = 10_000
 _Views = list[BranchView]
 #: Names that an error lists.
 _LISTED = 5
@@ -69,7 +68,12 @@ class BranchService:
         row = await call(self._repository.find, kb)
         async with self._reembedding.held():
             # First: what is refused stops nothing, and `gone` tells whether one was under way.
-            unused = partial(self._check_unused, row, branch)
+            seen: dict[str, int] = {}
+            unused = partial(self._check_unused, row, branch, seen)
+            if branch != MAIN:
+                # Every graph is read before; while others wait, only those saved since.
+                await call(self._repository.branch, row.id, branch)
+                await call(unused)
             gone = await call(self._repository.delete_branch, row.id, branch, unused)
             with contextlib.suppress(NotFound):
                 await self._reembedding.stop(row.id, branch)
@@ -116,14 +120,18 @@ class BranchService:
             )
         return views
 
-    def _check_unused(self, row: tables.KnowledgeBase, branch: str) -> None:
-        """No workflow may fail later because the branch is gone."""
-        found, _ = self._workflows.list(_ALL)
+    def _check_unused(self, row: tables.KnowledgeBase, branch: str, seen: dict[str, int]) -> None:
+        """No workflow may fail later because the branch is gone.
+
+        `seen` has ids and revisions of those that do not name it; it is added to.
+        """
+        found = self._workflows.newest(seen)
         names = [
             workflow.name
             for workflow, newest in found
             if any(_names(config, row, branch) for config in _configs(newest.graph))
         ]
+        seen.update((workflow.id, newest.number) for workflow, newest in found)
         if names:
             listed = ", ".join(f"“{name}”" for name in names[:_LISTED])
             more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""

@@ -77,7 +77,7 @@ def execution(run: Mapping[str, Any]) -> None:
 
 
 def _page(passage: Mapping[str, Any]) -> str:
-    if time := time_of(passage.get("metadata")):
+    if time := time_of(passage) or time_of(passage.get("metadata")):
         return f", {time}"
     if not passage.get("page"):
         return ""

@@ -165,9 +165,12 @@ def page_place(filename: str, page: int | None) -> str:
     return f"{page_word(filename)} {page}" if page else ""
 
 
-def time_of(metadata: object) -> str:
-    """The time at which a passage of subtitles begins, such as “00:12:34”; "" for others."""
-    time = metadata.get("time") if isinstance(metadata, Mapping) else None
+def time_of(facts: object) -> str:
+    """The time at which a passage of subtitles begins, such as “00:12:34”; "" for others.
+
+    `facts` are the metadata of a passage, or a citation.
+    """
+    time = facts.get("time") if isinstance(facts, Mapping) else None
     return time if isinstance(time, str) else ""
 
 

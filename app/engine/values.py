@@ -139,6 +139,8 @@ class Citation(BaseModel):
     knowledge_base_id: str | None = None
     page: int | None = None
     headings: tuple[str, ...] = ()
+    #: Of what is said in subtitles: when the passage begins, such as “00:12:34”.
+    time: str = ""
     #: The sentence or span of the chunk that supports the answer, verbatim.
     quote: str
     score: float | None = None

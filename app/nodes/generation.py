@@ -237,7 +237,6 @@ class Generate(Node["Generate.Config"]):
 def _citation(
     number: int, chunk: Chunk, chunks: Chunks, quote: str, score: float | None
 ) -> Citation:
-    time = time_of(chunk.metadata)
     return Citation(
         number=number,
         chunk_id=chunk.chunk_id,
@@ -245,8 +244,8 @@ def _citation(
         document_name=chunk.document_name,
         knowledge_base_id=chunks.knowledge_base_id,
         page=chunk.page,
-        # Of what is said in subtitles, the time tells readers where it stands.
-        headings=(*chunk.headings, time) if time else chunk.headings,
+        headings=chunk.headings,
+        time=time_of(chunk.metadata),
         quote=quote,
         score=score,
     )

@@ -25,7 +25,7 @@ def place(item: dict[str, Any]) -> str:
     """Where a passage stands: “page 3 · Retrieval › Hybrid search”, “00:12:34”."""
     word = page_word(str(item.get("document_name", "")))
     where = [f"{word} {item['page']}"] if item.get("page") else []
-    if time := time_of(item.get("metadata")):
+    if time := time_of(item) or time_of(item.get("metadata")):
         where.append(time)
     headings = [str(h) for h in item.get("headings") or ()]
     if headings:

@@ -160,7 +160,7 @@ def test_markers_are_read_wherever_models_put_them() -> None:
 async def test_a_passage_of_a_talk_tells_its_time(world: SmallWorld) -> None:
     said = chunk(0, "Ada: It weaves.", document_name="talk.vtt", metadata={"time": "00:12:34"})
     answer, _ = await generate(world, "What weaves?", Chunks(items=(said,)))
-    assert [citation.headings for citation in answer.citations] == [("00:12:34",)]
+    assert [(c.time, c.headings) for c in answer.citations] == [("00:12:34", ())]
     assert 'source="talk.vtt, at 00:12:34"' in passage(1, said)
     assert passage_data(1, said)["place"] == "at 00:12:34"
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from app.documents.media import time_of
 from app.engine.problems import RagloomError
 from app.engine.values import Box, Chunk
 from app.services.container import Services
@@ -381,6 +382,17 @@ async def test_a_split_and_a_merge_hold_where_chunks_are_cut_otherwise() -> None
     kept = carry([both], cut(TEXT, 20, 30, 40, 64))
     assert texts(kept.passages)[1].split() == TEXT[20:64].split()
     assert carry([both], cut(TEXT, 10, 30, 50)).conflicts[0]["reason"]
+
+
+async def test_the_time_of_what_is_said_stays_with_the_first_words() -> None:
+    at = [c.model_copy(update={"metadata": {"time": f"00:00:0{n}"}})
+          for n, c in enumerate(cut(TEXT, 40))]  # fmt: skip
+    one, two = map(Passage, at)
+    first, second = split(one, 20)
+    assert [time_of(p.chunk.metadata) for p in (first, second)] == ["00:00:00", ""]
+    assert time_of(merged(first, second).chunk.metadata) == "00:00:00"
+    assert time_of(merged(one, two).chunk.metadata) == "00:00:00"
+    assert time_of(merged(second, two).chunk.metadata) == ""
 
 
 async def test_a_chunk_whose_text_moved_is_found_and_a_changed_one_is_a_conflict() -> None:

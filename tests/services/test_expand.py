@@ -99,6 +99,24 @@ async def test_a_passage_is_returned_once_and_others_as_they_are(
     assert len(one.chunks) == 1
 
 
+async def test_a_passage_of_a_talk_begins_when_its_first_words_are_said(services: Services) -> None:
+    cues = [
+        f"00:{n:02}:00.000 --> 00:{n:02}:09.000\nThe {word} of the loom is the part number {n}."
+        for n, word in enumerate(("warp", "weft", "shed", "heddle", "shuttle", "treadle"), start=1)
+    ]
+    kb = (await services.knowledge.create("Talk", config=CONFIG)).knowledge_base_id
+    files = text_files({"talk.vtt": "WEBVTT\n\n" + "\n\n".join(cues)})
+    job = await services.ingest.submit(kb, files)
+    assert (await services.ingest.wait(job.job_id, 60)).status == "completed"
+    config: dict[str, Any] = {"search_type": "keyword", "k": 1}
+    (hit,) = (await services.search.search(kb, "treadle", SearchConfig(**config))).results
+    found = await services.search.search(kb, "treadle", SearchConfig(expand="parent", **config))
+    (whole,) = found.results
+    assert hit.metadata["time"] > "00:01:00"
+    assert whole.content.startswith("The warp")
+    assert whole.metadata["time"] == "00:01:00"
+
+
 async def test_reranked_children_lead_to_their_parents(services: Services, kb: str) -> None:
     config = SearchConfig(rerank=True, expand="parent", k=1)
     found = await services.search.search(kb, "How is the motor started?", config)

@@ -281,7 +281,7 @@ def test_what_nobody_foresaw_passes_through() -> None:
         ({"document_name": "a.pdf", "page": 3, "headings": ["A", "B", "C"]}, "page 3 · B › C"),
         ({"document_name": "a.pptx", "page": 3, "headings": []}, "slide 3"),
         ({"document_name": "a.vtt", "page": None, "metadata": {"time": "00:12:34"}}, "00:12:34"),
-        ({"document_name": "a.vtt", "page": None, "headings": ("00:12:34",)}, "00:12:34"),
+        ({"document_name": "a.vtt", "time": "00:12:34", "headings": ["A"]}, "00:12:34 · A"),
         ({}, ""),
     ],
 )

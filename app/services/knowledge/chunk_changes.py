@@ -90,9 +90,12 @@ def split(passage: Passage, at: int) -> list[Passage]:
     middle = None if start is None or end is None else min(end, start + len(left.rstrip()))
     again = None if start is None or end is None else max(start, end - len(right.rstrip()))
     boxes = _split_boxes(chunk.boxes, place / max(1, len(original)))
+    # When the second begins is not known: a chunk of subtitles says when its first words are.
+    facts = {key: value for key, value in chunk.metadata.items() if key != "time"}
+    later = replace(passage, chunk=chunk.model_copy(update={"metadata": facts}))
     return [
         part(passage, first, left, start, middle, boxes[0]),
-        part(passage, second, right, again, end, boxes[1]),
+        part(later, second, right, again, end, boxes[1]),
     ]
 
 
@@ -183,8 +186,8 @@ def _marked(metadata: Mapping[str, Any], edited: bool = True) -> dict[str, Any]:
 
 
 def _common(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts that hold of both chunks, and the kinds of block of either."""
-    facts = {key: value for key, value in one.items() if two.get(key) == value}
+    """Facts that hold of both chunks, the time of the first, and the kinds of block of either."""
+    facts = {k: value for k, value in one.items() if k == "time" or two.get(k) == value}
     kinds = sorted({*one.get("kinds", ()), *two.get("kinds", ())})
     return {**facts, "kinds": kinds} if kinds else facts
 

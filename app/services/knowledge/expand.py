@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from app.documents.boxes import merge_boxes
+from app.documents.media import time_of
 from app.documents.model import Box as DocumentBox
 from app.engine.values import Box, Chunk
 from storage.knowledge import KnowledgeRepository
@@ -67,6 +68,9 @@ def _siblings(
 
 def _joined(found: Sequence[Chunk], siblings: Sequence[Row[Any]]) -> Chunk:
     best = found[0]
+    facts = {key: value for key, value in best.metadata.items() if key != "time"}
+    if time := time_of(siblings[0].meta):  # it begins there, not where the hit does
+        facts["time"] = time
     boxes = merge_boxes(DocumentBox(**box) for row in siblings for box in row.boxes)
     pages = [row.page for row in siblings if row.page is not None]
     starts = [row.start for row in siblings if row.start is not None]
@@ -80,7 +84,7 @@ def _joined(found: Sequence[Chunk], siblings: Sequence[Row[Any]]) -> Chunk:
             "start": min(starts, default=None),
             "end": max(ends, default=None),
             "embed_text": None,
-            "metadata": {**best.metadata, "children": [chunk.chunk_id for chunk in found]},
+            "metadata": {**facts, "children": [chunk.chunk_id for chunk in found]},
         }
     )
 

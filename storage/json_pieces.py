@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from types import NoneType
 from typing import Any
 
 #: Characters, about, that are written at once.
@@ -12,6 +14,8 @@ PIECE = 64 * 1024
 _ENTRY = 8
 #: Entries of a list that are looked at together.
 _TOGETHER = 64
+
+_PLAIN = frozenset((NoneType, bool, int, float))
 
 Write = Callable[[Any], str]
 
@@ -52,16 +56,22 @@ def _left(data: Any, room: int) -> int:
     if isinstance(data, str):
         return room - len(data)
     room -= _ENTRY
+    values: Iterable[Any] = ()
     if isinstance(data, Mapping):
-        for name, value in data.items():
-            room = _left(value, room - len(str(name)))
-            if room < 0:
-                break
+        values = chain(data, data.values())
     elif isinstance(data, list | tuple):
-        for value in data:
+        values = data
+    for value in values:
+        # What is no list or object here: looked at in a call of its own, it would take long.
+        kind = type(value)
+        if kind is str:
+            room -= len(value)
+        elif kind in _PLAIN:
+            room -= _ENTRY
+        else:
             room = _left(value, room)
-            if room < 0:
-                break
+        if room < 0:
+            break
     return room
 
 

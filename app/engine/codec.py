@@ -19,6 +19,8 @@ from app.engine.weight import weigh
 #: Bytes that are encoded at once, about, and seconds until others get their turn.
 _AT_ONCE = 64 * 1024
 _TURN_S = 0.005
+#: Into how many slices, about, a list is cut that is too large to be encoded at once.
+_SLICES = 16
 #: What a node gave, by output port; None where a branch was not taken.
 Outputs = Mapping[str, PortValue | None]
 
@@ -45,12 +47,21 @@ async def encode_large(value: PortValue) -> dict[str, Any]:
 async def _encode_part(data: Any, pace: _Pace) -> Any:
     if not isinstance(data, str | int | float | None) and weigh(data, _AT_ONCE) > _AT_ONCE:
         if isinstance(data, list | tuple):
-            return [await _encode_part(part, pace) for part in data]
+            return await _encode_list(data, pace)
         named = data.__dict__ if _is_ours(data) else data
         if type(named) is dict and all(type(name) is str for name in named):
             return {name: await _encode_part(part, pace) for name, part in named.items()}
     await pace.give_way()
     return to_jsonable_python(data, fallback=str)
+
+
+async def _encode_list(data: list[Any] | tuple[Any, ...], pace: _Pace) -> list[Any]:
+    """Entries of a large list: one by one where they are few, else slices, whole if light."""
+    if len(data) <= _SLICES:
+        return [await _encode_part(part, pace) for part in data]
+    size = len(data) // _SLICES
+    slices = (data[at : at + size] for at in range(0, len(data), size))
+    return [entry for part in slices for entry in await _encode_part(part, pace)]
 
 
 def _is_ours(data: Any) -> bool:

@@ -9,8 +9,10 @@ import networkx as nx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic_core import to_jsonable_python
 from toy_nodes import Bench, make_graph, toy_registry
 
+from app.engine import codec
 from app.engine.cache import MemoryCache
 from app.engine.codec import UndecodableValue, decode_outputs, encode, encode_large
 from app.engine.graph import EdgeSpec, Graph, NodeSpec
@@ -384,3 +386,16 @@ async def test_much_data_is_encoded_in_turns_with_others():
         assert await encode_large(value) == encode(value)
     task.cancel()
     assert turns > 5
+
+
+async def test_small_entries_of_a_large_list_are_encoded_together(monkeypatch):
+    written = []
+
+    def counted(data, **options):
+        written.append(data)
+        return to_jsonable_python(data, **options)
+
+    monkeypatch.setattr(codec, "to_jsonable_python", counted)
+    many = Json(data=[{"n": n} for n in range(20_000)])
+    assert await encode_large(many) == encode(many)
+    assert 1 < len(written) < 1_000

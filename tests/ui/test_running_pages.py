@@ -12,6 +12,7 @@ from nicegui.elements.mixins.value_element import ValueElement
 from nicegui.testing import User, UserInteraction
 from visitor import visiting
 
+from app.engine.options import RunOptions
 from app.ui.canvas.flow import FlowCanvas
 
 if TYPE_CHECKING:
@@ -351,14 +352,14 @@ async def test_what_is_unpinned_after_a_reload_is_out_of_date_only_where_it_woul
     workflow = await open_page(user, services, reading())
     fill_in(user, "input-text", "[7]")
     user.find(marker="run").click()
-    await ended(services, 1)
+    first = await ended(services, 1)
     await idle(user)
     act(user, "toggle_pinned", "reader")
     user.find(marker="run").click()
     await ended(services, 2)
     await idle(user)
 
-    async def stale_after_unpinning() -> set[str]:
+    async def open_and_unpin() -> None:
         await user.open(f"/workflows/{workflow}")
         user.find(FlowCanvas).trigger("ready", {"origin": "t"})
         with user:
@@ -366,20 +367,61 @@ async def test_what_is_unpinned_after_a_reload_is_out_of_date_only_where_it_woul
         assert not any(status.get("stale") for status, _ in canvas._statuses.values())
         act(user, "toggle_pinned", "reader")
         await until(lambda: _unpinned(canvas))
+
+    def stale() -> set[str]:
+        with user:
+            (canvas,) = user.find(FlowCanvas).elements
         return {node for node, (status, _) in canvas._statuses.items() if status.get("stale")}
 
-    assert await stale_after_unpinning() == set()
+    async def looked_back() -> bool:
+        return all(task.get_name() != "earlier runs" for task in asyncio.all_tasks())
+
+    # The page is there before the earlier runs are read, and is told of them when they are.
+    looked, get = asyncio.Event(), services.runs.get
+
+    async def later(run_id: str) -> ExecutionView:
+        if run_id == first.execution_id:
+            await looked.wait()
+        return await get(run_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(services.runs, "get", later)
+        await open_and_unpin()
+        assert stale() == {"reader", "result"}
+        looked.set()
+        await until(looked_back)
+        assert stale() == set()
 
     # Pinned while another text is read, it holds what the reader would not give now.
-    act(user, "toggle_pinned", "reader")
-    with user:
-        (canvas,) = user.find(FlowCanvas).elements
-    await until(lambda: _nothing(lambda: _unpinned(canvas)))
-    fill_in(user, "input-text", "[8]")
-    user.find(marker="run").click()
-    await ended(services, 3)
+    async def run_pinned(count: int) -> None:
+        act(user, "toggle_pinned", "reader")
+        with user:
+            (canvas,) = user.find(FlowCanvas).elements
+        await until(lambda: _nothing(lambda: _unpinned(canvas)))
+        fill_in(user, "input-text", "[8]")
+        user.find(marker="run").click()
+        await ended(services, count)
+        await idle(user)
+
+    await run_pinned(3)
+    await open_and_unpin()
+    await until(looked_back)
+    assert stale() == {"reader", "result"}
+
+    # Neither does it give what it gave of something typed in for one run.
+    async def stored() -> bool:
+        graph = (await services.workflows.get(workflow)).graph or {}
+        return not any(spec.get("pinned") for spec in graph["nodes"])
+
+    await until(stored)
+    typed = RunOptions(inputs={"reader": {"text": {"text": "[9]"}}})
+    await services.runs.start(workflow_id=workflow, input_data={"text": "[8]"}, options=typed)
+    assert (await ended(services, 4)).outputs["found"] == {"data": [9]}
     await idle(user)
-    assert await stale_after_unpinning() == {"reader", "result"}
+    await run_pinned(5)
+    await open_and_unpin()
+    await until(looked_back)
+    assert stale() == {"reader", "result"}
 
 
 async def _unpinned(canvas: FlowCanvas) -> bool:

@@ -29,6 +29,8 @@ _LOOK_S = 0.15
 _NEWEST = 20
 #: Runs of which the results are read to see where pinned data comes from.
 _READ = 6
+#: Options of runs in which nodes got something else than their graph gives them.
+_ITS_OWN = ("only", "inputs", "config", "pin", "given", "dry")
 
 
 class Following:
@@ -91,21 +93,27 @@ class Following:
         )
         if not bench.read_only and run.graph:
             graph = Graph.parse(run.graph)
-            own = await self._given_anyway(run, graph)
-            bench.freshness.start(graph, run.input_data, own=own)
+            bench.freshness.start(graph, run.input_data)
             bench.canvas.mark_stale(bench.find_stale())
+            if any(spec.pinned is not None for spec in graph.nodes.values()):
+                live.follow(partial(self._look_back, run, graph, bench.run), "earlier runs")
         bench.canvas.set_port_values(port_values(shown))
         await bench.drawer.show_run(bench.run, bench.titles())
         if asked or run.status == "interrupted":
             bench.bar.show(bench.run)
+
+    async def _look_back(self, run: ExecutionView, graph: Graph, shown: RunState) -> None:
+        """Learn what earlier runs tell of pins; they are read once the page is there."""
+        own, bench = await self._given_anyway(run, graph), self._bench
+        if own and bench.run is shown and not bench.root.is_deleted:
+            bench.freshness.learn(own)
+            bench.canvas.mark_stale(bench.find_stale())
 
     async def _given_anyway(self, run: ExecutionView, graph: Graph) -> set[str]:
         """Pinned nodes of a run that gave the same by themselves in another one."""
         bench = self._bench
         pinned = {id_ for id_, spec in graph.nodes.items() if spec.pinned is not None}
         found: set[str] = set()
-        if not pinned:
-            return found
         newest = await bench.services.runs.list(
             workflow_id=bench.workflow.workflow_id, limit=_NEWEST, offset=0
         )
@@ -114,6 +122,8 @@ class Following:
                 break
             with Expecting("not_found"):
                 whole = await bench.services.runs.get(other.execution_id)
+                if any(whole.options.get(name) for name in _ITS_OWN):
+                    continue
                 found |= await call(
                     given_anyway, graph, run.input_data, whole, bench.services.registry
                 )

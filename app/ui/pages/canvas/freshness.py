@@ -39,17 +39,20 @@ class Freshness:
         inputs: Mapping[str, Any],
         *,
         behind: Iterable[str] = (),
-        own: Iterable[str] = (),
     ) -> None:
         """From now on results of this graph are shown, besides older ones that are `behind`.
 
-        `inputs` are those of the run; `own` are pinned nodes that would give what is pinned, beside
-        those the run before tells of. To be called while the steps of that run are known.
+        `inputs` are those of the run. To be called while the steps of the run before are known.
         """
         behind = set(behind)
-        self._base = _unpinned(graph, self.own(graph, inputs, behind) | set(own))
+        self._base = _unpinned(graph, self.own(graph, inputs, behind))
         self._ran, self._inputs, self._behind = graph, dict(inputs), behind
         self._compared.clear()
+
+    def learn(self, own: Iterable[str]) -> None:
+        """Other runs tell of these nodes, pinned in the graph that ran, that they give it anyway."""
+        if self._base is not None:
+            self._base = _unpinned(self._base, own)
 
     def own(self, graph: Graph, inputs: Mapping[str, Any], behind: Iterable[str] = ()) -> set[str]:
         """Pinned nodes that would give what is pinned, as far as the run that is shown tells."""

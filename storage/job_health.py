@@ -13,7 +13,10 @@ from storage.tables import Job, Task
 
 
 class Health(NamedTuple):
-    """Documents whose newest task failed, waits for a password or is under way; paused jobs."""
+    """Documents whose newest task failed or is under way, and jobs that are paused.
+
+    Those that wait for a password are among the failed ones, and counted as `locked`, too.
+    """
 
     failed: int = 0
     locked: int = 0
@@ -57,9 +60,9 @@ def health_of(db: Database, kb_ids: Collection[str], locks: Collection[str]) -> 
         for kb_id, status, count in session.exec(tasks):
             known = found.get(kb_id, Health())
             if status == "locked":
-                known = known._replace(locked=count)
+                known = known._replace(failed=known.failed + count, locked=count)
             elif status == "error":
-                known = known._replace(failed=count)
+                known = known._replace(failed=known.failed + count)
             elif status in ("queued", "running"):
                 known = known._replace(pending=known.pending + count)
             found[kb_id] = known

@@ -54,7 +54,10 @@ class KnowledgeBaseStats(View):
     commits: int
     branches: list[str]
     pending_documents: int
-    failed_documents: int
+    failed_documents: int = Field(
+        description="Documents that could not be read or stored, encrypted ones that wait for "
+        "their password among them."
+    )
     #: True while projections still catch up with the log.
     indexing: bool
 
@@ -62,8 +65,9 @@ class KnowledgeBaseStats(View):
 class KnowledgeBaseHealth(View):
     """What of a knowledge base needs somebody; `size` in bytes."""
 
+    #: Documents that could not be read or stored, locked ones among them.
     failed: int = 0
-    #: Encrypted documents that wait for their password.
+    #: Of those that failed, encrypted ones that wait for their password.
     locked: int = 0
     pending: int = 0
     #: Jobs that wait until somebody, or the system, lets them go on.
@@ -222,9 +226,12 @@ class JobProgress(View):
 
     total: int = 0
     done: int = 0
-    failed: int = 0
-    #: Of those that failed, encrypted ones that wait for their password.
-    locked: int = 0
+    failed: int = Field(
+        0, description="Files that could not be read or stored, locked ones among them."
+    )
+    locked: int = Field(
+        0, description="Of those that failed, encrypted ones that wait for their password."
+    )
     cancelled: int = 0
     #: Stage -> files that are in it now.
     stages: dict[str, int] = {}

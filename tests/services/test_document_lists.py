@@ -67,7 +67,8 @@ async def test_documents_are_filtered_by_status_and_language(
     assert await names(status="queued") == []
     assert len(await names()) == 6
     health = (await services.knowledge.health([kb, "kb_none"]))[kb]
-    assert (health.failed, health.locked, health.pending, health.paused) == (2, 1, 0, 0)
+    assert (health.failed, health.locked, health.pending, health.paused) == (3, 1, 0, 0)
+    assert (await services.knowledge.stats(kb)).failed_documents == health.failed
     assert health.size > 0
     [locked] = (await services.knowledge.documents(kb, text="secret")).items
     job = await services.ingest.give_password(kb, locked.document_id, "lowick")

@@ -57,13 +57,14 @@ def health_badges(health: KnowledgeBaseHealth, kb: str = "") -> None:
         parts.badge(f"{health.pending} on the way", "accent", "schedule")
     if health.paused:
         parts.badge(text.count(health.paused, "paused job"), "warn", "pause_circle_outline")
-    if health.failed:
+    failed = health.failed - health.locked
+    if failed:
         with _documents_of(kb, "error"):
-            parts.badge(text.count(health.failed, "failed document"), "danger", "error_outline")
+            parts.badge(text.count(failed, "failed document"), "danger", "error_outline")
     if health.locked:
         with _documents_of(kb, "locked"):
             parts.badge(text.count(health.locked, "locked document"), "warn", "lock")
-    if not any((health.indexing, health.pending, health.paused, health.failed, health.locked)):
+    if not any((health.indexing, health.pending, health.paused, health.failed)):
         parts.badge("Healthy", "ok", "check")
 
 

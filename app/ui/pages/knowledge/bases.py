@@ -106,7 +106,7 @@ def _card(item: tuple[KnowledgeBaseView, KnowledgeBaseHealth]) -> None:
         parts.label(kb.description or "No description.", "rl-muted rl-small rl-clamp").style(
             "min-height: 38px"
         )
-        work = (health.pending, health.failed, health.locked, health.paused)
+        work = (health.pending, health.failed, health.paused)
         if kb.document_count or any(work):
             with parts.div("rl-row rl-wrap rl-gap-4"):
                 health_badges(health)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator
@@ -124,6 +125,69 @@ async def test_a_batch_goes_on_when_it_can_be_written_down_again(
     assert (await place.runs.list()).total == 2
     assert "broke off" in caplog.text
     caplog.clear()
+
+
+async def test_a_batch_that_breaks_off_can_be_stopped(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    repository = place.batches._batches
+    wrote, broke_off, held = repository.set_row, asyncio.Event(), asyncio.Event()
+    walked = place.batches._row
+
+    def full(*args: Any, **values: Any) -> None:
+        raise StorageFull(Path("disk"))
+
+    async def row(batch: Any, row: Any) -> None:
+        if row.ordinal == 0:
+            await walked(batch, row)
+            return
+        try:
+            await asyncio.Event().wait()
+        finally:  # the other row broke off, and this one takes its time to end
+            broke_off.set()
+            await held.wait()
+
+    monkeypatch.setattr(repository, "set_row", full)
+    monkeypatch.setattr(place.batches, "_row", row)
+    monkeypatch.setattr(batches, "_AGAIN_S", 600.0)
+    workflow_id = (await place.workflows.create(LOUD)).workflow_id
+    batch = await place.batches.start(workflow_id, [{"who": "a"}, {"who": "b"}], concurrency=2)
+    await asyncio.wait_for(broke_off.wait(), 30)
+    monkeypatch.setattr(repository, "set_row", wrote)
+    driver = place.batches._working[batch.batch_id]
+    asked = driver.cancelling()
+    cancelling = asyncio.create_task(place.batches.cancel(batch.batch_id))
+    await until(lambda: driver.cancelling() > asked)
+    held.set()
+    try:
+        cancelled = await asyncio.wait_for(cancelling, 30)
+    finally:
+        driver.cancel()
+    assert cancelled.status == "cancelled"
+    caplog.clear()
+
+
+async def test_runs_of_a_batch_are_cancelled_together(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow_id = (await place.workflows.create(ASKING)).workflow_id
+    batch = await place.batches.start(workflow_id, [{"who": str(n)} for n in range(3)])
+
+    async def asked() -> bool:
+        return (await place.runs.approvals.list()).total == 3
+
+    await until(asked)
+    all_told, cancel = asyncio.Barrier(3), place.runs.cancel
+
+    async def slow(run_id: str) -> Any:
+        async with asyncio.timeout(30):
+            await all_told.wait()
+        return await cancel(run_id)
+
+    monkeypatch.setattr(place.runs, "cancel", slow)
+    cancelled = await place.batches.cancel(batch.batch_id)
+    assert (cancelled.status, cancelled.counts) == ("cancelled", {"cancelled": 3})
+    assert place.runs.active == 0
 
 
 async def test_a_batch_goes_on_after_the_server_stopped(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from app.engine.problems import RagloomError
@@ -77,7 +78,6 @@ class BatchService:
         self._workflows = workflows
         self._working: dict[str, asyncio.Task[None]] = {}
         self._changed: dict[str, asyncio.Event] = {}
-        self._closing = False
 
     async def recover(self) -> None:
         """Go on with batches that were under way; their runs are gone on with already."""
@@ -86,7 +86,6 @@ class BatchService:
 
     async def close(self) -> None:
         """Stop; what is under way goes on at the next start."""
-        self._closing = True
         tasks = list(self._working.values())
         for task in tasks:
             task.cancel()
@@ -177,11 +176,14 @@ class BatchService:
                 await asyncio.wait([task])
             under_way = await call(self._batches.open_rows, batch_id)
             await call(self._batches.end, batch_id, "cancelled")
-            for row in under_way:
-                if row.run_id is not None:
-                    await self._runs.cancel(row.run_id)
+            # At once, as each run may take seconds to end.
+            await asyncio.gather(*(self._end_run(row.run_id) for row in under_way if row.run_id))
             self._tell(batch_id)
         return await self.get(batch_id)
+
+    async def _end_run(self, run_id: str) -> None:
+        with suppress(NotFound):  # its row was claimed, but it had no room to begin
+            await self._runs.cancel(run_id)
 
     async def retry(self, batch_id: str) -> BatchView:
         """Run the rows that failed or were cancelled once more."""
@@ -235,9 +237,17 @@ class BatchService:
                     await self._set(batch, row, status="failed", error=explain(error).data())
                 self._tell(batch.id)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(batch.concurrency):
-                group.create_task(walk())
+        # A TaskGroup that ends because of an error would drop a cancel that comes meanwhile.
+        walkers = [asyncio.create_task(walk()) for _ in range(batch.concurrency)]
+        try:
+            await asyncio.wait(walkers, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for walker in walkers:
+                walker.cancel()
+            ended = await asyncio.gather(*walkers, return_exceptions=True)
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
         if not await call(self._batches.open_rows, batch.id):
             await call(self._batches.end, batch.id, "completed")
 

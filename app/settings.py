@@ -189,9 +189,15 @@ class Settings(BaseSettings):
     )
 
     # How long things are kept
-    retention_days: int = Field(30, ge=1, le=3_650, description="Days the history of runs is kept.")
+    retention_days: int = Field(
+        30, ge=1, le=3_650, description="Days the history of runs and batches is kept."
+    )
     retention_runs: int = Field(
-        5_000, ge=10, le=1_000_000, description="Most runs kept in the history."
+        5_000,
+        ge=10,
+        le=1_000_000,
+        description="Most runs kept in the history. Of batches, the latest with 100,000 rows "
+        "together are kept.",
     )
     retention_mb: int = Field(
         2_048, ge=10, le=1_000_000, description="Most space the history of runs takes, in MB."

@@ -15,6 +15,8 @@ from storage.errors import NotFound
 
 #: Statuses of rows that are not over.
 OPEN = ("queued", "running")
+#: Rows of batches that are over, together; the oldest batches beyond them are removed.
+KEPT_ROWS = 100_000
 
 
 class BatchRepository:
@@ -114,8 +116,11 @@ class BatchRepository:
             )
 
     def retry(self, batch_id: str) -> int:
-        """Queue rows that failed or were cancelled once more; returns how many."""
+        """Queue rows that failed or were cancelled once more; returns how many. Raises NotFound."""
         with self._db.write() as session:
+            held = select(Batch.id).where(col(Batch.id) == batch_id).with_for_update()
+            if session.exec(held).first() is None:  # removed with age meanwhile
+                raise NotFound("batch", batch_id)
             found = session.connection().execute(
                 update(BatchRow)
                 .where(
@@ -149,10 +154,10 @@ class BatchRepository:
             )
 
 
-def prune_batches(db: Database, before: float | None, max_rows: int | None) -> int:
-    """Remove batches that are over: those that ended before `before`, and the oldest beyond `max_rows` rows.
+def prune_batches(db: Database, before: float | None, max_rows: int = KEPT_ROWS) -> None:
+    """Remove batches that ended before `before`, and the oldest beyond `max_rows` rows.
 
-    The newest one stays however many rows it has. Returns how many were removed.
+    The newest one stays however many rows it has, and so do those that are not over.
     """
     ended = func.coalesce(col(Batch.finished_at), col(Batch.created_at))
     over = (
@@ -162,17 +167,24 @@ def prune_batches(db: Database, before: float | None, max_rows: int | None) -> i
         .group_by(col(Batch.id))
         .order_by(ended.desc(), col(Batch.id))
     )
-    with db.write() as session:
-        doomed, kept = [], 0
+    doomed, kept = [], 0
+    with db.read() as session:
         for batch_id, end, rows in session.exec(over):
-            too_many = max_rows is not None and kept > 0 and kept + rows > max_rows
+            too_many = kept > 0 and kept + rows > max_rows
             if too_many or (before is not None and end < before):
                 doomed.append(batch_id)
             kept += rows
-        if doomed:
-            session.exec(delete(BatchRow).where(db.among(BatchRow.batch_id, doomed)))
-            session.exec(delete(Batch).where(db.among(Batch.id, doomed)))
-    return len(doomed)
+    if doomed:
+        remove_over(db, doomed)
+
+
+def remove_over(db: Database, batch_ids: Sequence[str]) -> None:
+    """Remove those of these batches that are over; one may have been tried again meanwhile."""
+    over = select(Batch.id).where(db.among(Batch.id, batch_ids), col(Batch.status) != "running")
+    with db.write() as session:
+        doomed = session.exec(over.order_by(col(Batch.id)).with_for_update()).all()
+        session.exec(delete(BatchRow).where(db.among(BatchRow.batch_id, doomed)))
+        session.exec(delete(Batch).where(db.among(Batch.id, doomed)))
 
 
 _Batches = list[Batch]

@@ -279,12 +279,12 @@ class RunRepository:
     ) -> int:
         """Remove the oldest runs beyond any of the limits, then the payloads nobody names.
 
-        `max_bytes` limits the payload folder. Batches go by the same age, and by the same number,
-        for each of their rows is a run. Returns the number of runs removed.
+        `max_bytes` limits the payload folder. Batches go by the same age, and by a number of
+        rows of their own: a table may be larger than the history. Returns how many runs went.
         """
         removed = 0
         horizon = None if max_age_days is None else time.time() - max_age_days * _DAY_S
-        prune_batches(self._db, horizon, max_runs)
+        prune_batches(self._db, horizon)
         ended = select(Run.id).where(col(Run.status).not_in(OPEN))
         newest_first = ended.order_by(col(Run.started_at).desc(), col(Run.id))
         if horizon is not None:

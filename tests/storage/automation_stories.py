@@ -14,7 +14,7 @@ from sqlmodel import col, select
 
 from storage.automation import ApprovalRepository, TriggerRepository
 from storage.automation_tables import Approval, Batch, Schedule, Webhook, WebhookSignature
-from storage.batches import BatchRepository
+from storage.batches import BatchRepository, prune_batches, remove_over
 from storage.blobs import Blobs
 from storage.database import Database
 from storage.errors import NotFound
@@ -148,7 +148,7 @@ def a_batch_knows_how_far_it_is(db: Database, folder: Path) -> None:
         batches.get("c")
 
 
-def batches_go_with_their_runs(db: Database, folder: Path) -> None:
+def batches_go_with_age_and_number(db: Database, folder: Path) -> None:
     runs, batches = RunRepository(db, Blobs(folder / "payloads")), BatchRepository(db)
 
     def kept() -> list[str]:
@@ -171,12 +171,22 @@ def batches_go_with_their_runs(db: Database, folder: Path) -> None:
     assert kept() == ["now", "new", "mid", "old", "open"]
     runs.prune(max_age_days=25)
     assert kept() == ["now", "new", "mid", "open"]
-    runs.prune(max_runs=6)
+    # A table may have more rows than runs are kept.
+    runs.prune(max_runs=1)
+    assert kept() == ["now", "new", "mid", "open"]
+    prune_batches(db, None, 6)
     assert kept() == ["now", "new", "open"]
     # The newest one stays, and what is not over.
-    runs.prune(max_runs=1)
+    prune_batches(db, None, 1)
     assert kept() == ["now", "open"]
     assert [batches.rows(name, 10, 0)[1] for name in ("now", "new", "old", "open")] == [3, 0, 0, 3]
+    # One that is tried again while it is chosen stays with its rows.
+    assert batches.retry("now") == 3
+    remove_over(db, ["now", "open"])
+    assert kept() == ["now", "open"]
+    assert batches.rows("now", 10, 0)[1] == 3
+    with pytest.raises(NotFound):
+        batches.retry("new")
 
 
 STORIES: list[Callable[[Database, Path], None]] = [
@@ -185,5 +195,5 @@ STORIES: list[Callable[[Database, Path], None]] = [
     webhooks_are_found_by_the_hash_of_their_token,
     a_signature_is_taken_once_until_it_expires,
     a_batch_knows_how_far_it_is,
-    batches_go_with_their_runs,
+    batches_go_with_age_and_number,
 ]

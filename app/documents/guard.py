@@ -128,6 +128,7 @@ class WorkerPool:
             if worker is None or not worker.alive:
                 _close(worker)
                 worker = WorkerProcess(self.limits)
+            worker.timeout_s = self.limits.timeout_s  # it may be another since the process began
             self._begin(job, worker)
             try:
                 # Every worker would unpack 80 MB to tell languages apart; this process has them.

@@ -64,6 +64,8 @@ class WorkerProcess:
     def __init__(self, limits: ParseLimits) -> None:
         """Start the process; it dies with the thread that started it."""
         self._limits = limits
+        #: Seconds without a sign of life after which it is given up; may change between requests.
+        self.timeout_s = limits.timeout_s
         self._stopped = False
         self._fit = True
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
@@ -112,7 +114,7 @@ class WorkerProcess:
         """
         self._fit = False  # until it has answered
         started = time.monotonic()
-        deadline = started + self._limits.timeout_s
+        deadline = started + self.timeout_s
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(HEADER.pack(len(request)) + request)
@@ -133,7 +135,7 @@ class WorkerProcess:
                 self._fit = answer.fit
                 raise DocumentError(answer.error.code, answer.error.message, answer.error.fix)
             blocks += answer.blocks
-            deadline = min(time.monotonic(), started + LONGEST_S) + self._limits.timeout_s
+            deadline = min(time.monotonic(), started + LONGEST_S) + self.timeout_s
             if answer.document is not None:
                 self._fit = answer.fit
                 return answer.document.model_copy(update={"blocks": tuple(blocks)})
@@ -149,7 +151,7 @@ class WorkerProcess:
             if left <= 0 or not poll.poll(left * 1000):
                 raise DocumentError(
                     "timeout",
-                    f"Reading the file took longer than {self._limits.timeout_s:g} s.",
+                    f"Reading the file took longer than {self.timeout_s:g} s.",
                     "Split the document, or raise the time limit for parsing.",
                 )
             part = os.read(descriptor, min(size - len(data), 1 << 20))

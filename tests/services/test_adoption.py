@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -386,6 +387,20 @@ async def test_an_upload_to_a_branch_that_is_deleted_meanwhile_is_refused(
         await services.ingest.submit(
             kb, [IncomingFile("late.md", chunks=pieces())], branch=await services.knowledge.head(kb)
         )
+
+
+async def test_a_password_for_a_branch_that_is_deleted_is_not_kept(
+    services: Services, words: dict[str, Words], fill: Fill, shared_data: Path
+) -> None:
+    kb = await made(services, fill, embedding_model="words-a")
+    services.repository.create_branch(kb, "other")
+    path = shared_data / "hostile-docs" / "r6-user-password.pdf"
+    job = await services.ingest.submit(kb, [IncomingFile("locked.pdf", path=path)], branch="other")
+    locked = (await services.ingest.wait(job.job_id, 60)).results[0]
+    await services.branches.delete(kb, "other")
+    with pytest.raises(Conflict, match="which was deleted"):
+        await services.ingest.give_password(kb, locked.document_id, "asdfzxcv")
+    assert services.ingest._workers._passwords == {}
 
 
 async def test_branches_are_listed_with_one_look_at_history_and_only_those_asked_for(

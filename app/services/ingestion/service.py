@@ -25,7 +25,7 @@ from app.services.threads import call
 from app.services.views import JobView
 from storage import tables
 from storage.blobs import Blobs
-from storage.errors import NotFound
+from storage.errors import NotFound, StorageError
 from storage.jobs import JobRepository
 from storage.knowledge import KnowledgeRepository
 
@@ -195,7 +195,7 @@ class IngestService(IngestWatch):
     async def give_password(self, kb: str, document_id: str, password: str) -> JobView:
         """Try an encrypted file once more with its password, which is kept in memory alone.
 
-        Raises NotFound, RagloomError “not_encrypted” or “invalid_password”.
+        Raises NotFound, Conflict, RagloomError “not_encrypted” or “invalid_password”.
         """
         task = await call(self._latest, kb, document_id)
         if not locked(task):
@@ -209,7 +209,11 @@ class IngestService(IngestWatch):
                 f"A password has 1 to {_MAX_PASSWORD:,} characters.", code="invalid_password"
             )
         self._workers.unlock(task.id, SecretStr(password))
-        return await self._retry(task)
+        try:
+            return await self._retry(task)
+        except (StorageError, RagloomError):  # nothing will use it, nor take it away
+            self._workers.lock(task.id)
+            raise
 
     async def _retry(self, task: tables.Task, processing: dict[str, Any] | None = None) -> JobView:
         if task.status not in ("error", "cancelled"):

@@ -168,6 +168,10 @@ class IngestWorkers:
             del self._passwords[next(iter(self._passwords))]
         self._passwords[task_id] = password
 
+    def lock(self, task_id: str) -> None:
+        """Forget the password of a task."""
+        self._passwords.pop(task_id, None)
+
     async def stop(self, task_ids: Collection[str]) -> None:
         """Break off documents that are under way here."""
         running = [self._running[task_id] for task_id in task_ids if task_id in self._running]
@@ -393,7 +397,7 @@ class IngestWorkers:
         if ended.status in ("success", "error"):
             self.pace.ended(task.job_id, task.id, ended.chunks_created)
         if ended.status != "queued":
-            self._passwords.pop(task.id, None)
+            self.lock(task.id)
         self._live.pop(task.id, None)
         self.tell(ended)
 

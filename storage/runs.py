@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import delete, func, update
@@ -42,6 +42,20 @@ CRASHED = {
 
 _Runs = list[Run]
 _Steps = list[RunStep]
+
+
+#: Of each node, its step's status and what a person is asked.
+StepMarks = dict[str, tuple[str, Mapping[str, Any] | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """How far a run is, and when the server that runs it was last seen."""
+
+    status: str
+    owner: str
+    seen_at: float | None
+    steps: StepMarks
 
 
 class RunRepository:
@@ -114,14 +128,34 @@ class RunRepository:
         """The database of the runs."""
         return self._db
 
-    def get(self, run_id: str) -> tuple[Run, list[RunStep]]:
-        """A run and the steps of its graph in their order; raises NotFound."""
+    def get(self, run_id: str, nodes: Collection[str] | None = None) -> tuple[Run, list[RunStep]]:
+        """A run and the steps of its graph, or of some of its nodes, in their order; raises
+        NotFound."""
         query = select(RunStep).where(col(RunStep.run_id) == run_id, col(RunStep.inside) == "")
+        if nodes is not None:
+            query = query.where(self._db.among(RunStep.node_id, nodes))
         with self._db.read() as session:
             run = session.get(Run, run_id)
             if run is None:
                 raise NotFound("run", run_id)
             return run, list(session.exec(query.order_by(col(RunStep.ordinal))).all())
+
+    def state(self, run_id: str) -> RunState:
+        """How far a run is, without what it works on; raises NotFound."""
+        of_run = select(Run.status, Run.owner).where(col(Run.id) == run_id)
+        of_steps = select(RunStep.node_id, RunStep.status, RunStep.waiting).where(
+            col(RunStep.run_id) == run_id, col(RunStep.inside) == ""
+        )
+        with self._db.read() as session:
+            found = session.exec(of_run).first()
+            if found is None:
+                raise NotFound("run", run_id)
+            status, owner = found
+            seen = session.exec(select(Worker.seen_at).where(col(Worker.id) == owner)).first()
+            steps = session.exec(of_steps).all()
+        # What was asked stays written down after the answer.
+        marks = {node: (now, asked if now == "waiting" else None) for node, now, asked in steps}
+        return RunState(status, owner, seen, marks)
 
     def steps_inside(
         self, run_id: str, node_id: str, limit: int = 50, offset: int = 0

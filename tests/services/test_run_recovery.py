@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.engine.events import NodeFinished
+from app.engine.events import NodeFinished, NodeWaiting
 from app.engine.options import RunOptions
 from app.engine.problems import RagloomError
 from app.services.runs import durable, told
@@ -266,6 +266,62 @@ async def test_a_run_of_another_server_is_told_as_far_as_it_is(
     await other.close()
 
 
+async def test_watching_a_run_of_another_server_reads_what_is_new_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(told, "_LOOK_S", 0.01)
+    place = Place(tmp_path, owner="watching")
+    await place.open()
+    place.repository.start("run_far", graph=ASKING, input_data={}, trigger="api", owner="far")
+    place.repository.seen("far")
+    read: list[Any] = []
+    load, look = place.repository.load_payload, place.repository.state
+    looks = 0
+
+    def loading(payload: Any) -> Any:
+        read.append(payload)
+        return load(payload)
+
+    def looking(run_id: str) -> Any:
+        nonlocal looks
+        looks += 1
+        return look(run_id)
+
+    monkeypatch.setattr(place.repository, "load_payload", loading)
+    monkeypatch.setattr(place.repository, "state", looking)
+
+    def ask(message: str) -> None:
+        change = RunChange("run_far", run={"status": "waiting"})
+        asking = {"status": "waiting", "waiting": {"message": message, "form": {}}}
+        change.step("ask", {"ordinal": 1, "type": "ask", "name": "Ask", **asking})
+        place.repository.record([change])
+
+    async def listen() -> None:
+        async for event in place.runs.watch("run_far"):
+            heard.append(event.kind)
+            if isinstance(event, NodeWaiting):
+                asked.append(event.message)
+
+    asked: list[str] = []
+    heard: list[str] = []
+    listening = asyncio.create_task(listen())
+    await until(lambda: heard == ["run_started"])
+    ask("One?")
+    await until(lambda: heard[1:] == ["node_started", "node_waiting"])
+    read.clear()
+    before = looks
+    await until(lambda: looks > before + 3)
+    assert read == []
+    ask("Two?")
+    await until(lambda: heard[3:] == ["node_waiting"])
+    with place.db.write() as session:  # nobody runs it any more
+        session.merge(Worker(id="far", seen_at=0))
+    await asyncio.wait_for(listening, 30)
+    assert heard[4:] == ["run_finished"]
+    assert asked == ["One?", "Two?"]
+    await place.close()
+
+
 async def test_nothing_is_written_of_a_run_that_was_let_go(tmp_path: Path) -> None:
     silent, other = Place(tmp_path, owner="silent"), Place(tmp_path, owner="other")
     await silent.runs.open()
@@ -307,10 +363,10 @@ async def test_a_run_that_cannot_even_be_ended_holds_up_nobody(
         )
     record, read = place.repository.record, place.repository.get
 
-    def unreadable(run_id: str) -> Any:
+    def unreadable(run_id: str, *nodes: Any) -> Any:
         if run_id == "run_a":
             raise StorageFull(tmp_path)
-        return read(run_id)
+        return read(run_id, *nodes)
 
     def full(changes: Sequence[RunChange]) -> None:
         if any(change.run_id == "run_a" for change in changes):

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING
 
 from app.services.threads import call
+from storage.runs import OPEN
 
 if TYPE_CHECKING:
-    from storage.runs import RunRepository
+    from storage.runs import RunRepository, RunState
     from storage.tables import Run
 
 log = logging.getLogger(__name__)
@@ -69,6 +71,16 @@ class Durability:
             self._beating = asyncio.create_task(
                 self._beat(go_on, let_go, busy), name="runs-of-the-dead"
             )
+
+    def deserted(self, state: RunState) -> bool:
+        """Whether a run that this server has not under way is open, and no other will end it.
+
+        The run of a dead server is left time to be taken up.
+        """
+        if state.status not in OPEN or not self._shared:
+            return state.status in OPEN
+        silent_s = time.time() - (state.seen_at or 0.0)
+        return silent_s > _SILENT_S + 2 * _BEAT_S
 
     def holds(self, run_id: str) -> bool:
         """Whether a run was claimed that is yet to be gone on with."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from app.services.runs.durable import Durability
 from app.services.runs.execution import Observer
 from app.services.runs.history import execution_view, step_view
 from app.services.runs.live import LiveRuns, RunLimits
-from app.services.runs.options import dump_options, inputs_read, repeated, unread_inputs
+from app.services.runs.options import asks, dump_options, inputs_read, repeated, unread_inputs
 from app.services.runs.past import PastRuns
 from app.services.runs.taking_up import TakingUp
 from app.services.runs.told import Stream, told_elsewhere, told_of
@@ -31,7 +32,7 @@ from storage.automation import ApprovalRepository
 from storage.ids import new_id
 
 if TYPE_CHECKING:
-    from storage.runs import RunRepository
+    from storage.runs import RunRepository, RunState
     from storage.tables import Run
 
 log = logging.getLogger(__name__)
@@ -174,12 +175,15 @@ class RunService:
         )
 
     async def reads(self, graph: Mapping[str, Any]) -> set[str]:
-        """Names of the inputs that a workflow reads; none where it cannot run or may read any."""
+        """Names of the inputs that a workflow reads.
+
+        None where it cannot run, may read any, or has values of its own for all of them.
+        """
         try:
             plan = await call(make_plan, Graph.parse(graph), self._registry, options=_NOTHING)
         except InvalidWorkflow:
             return set()
-        return inputs_read(plan) or set()
+        return (inputs_read(plan) or set()) if asks(plan) else set()
 
     async def _begin(self, launch: Callable[[Run], None], **what: Any) -> str:
         """Write a run down, and run it: never the one without the other."""
@@ -321,17 +325,28 @@ class RunService:
         if told is None:
             run = await self.get(run_id)
             if run.status in ("running", "waiting"):
-                return told_elsewhere(run, partial(self._get_elsewhere, run_id))
+                look, read = partial(self._look, run_id), partial(call, self._get, run_id)
+                return told_elsewhere(run, look, read)
             told = told_of(run)
         return told.after(last_id)
 
-    async def _get_elsewhere(self, run_id: str) -> ExecutionView | None:
-        return None if self._live.closing else await self.get(run_id)
+    async def _look(self, run_id: str) -> RunState | None:
+        """How far a run is; interrupted, if no server has it under way any more."""
+        if self._live.closing:
+            return None
+        mine = self._is_mine(run_id)
+        state = await call(self._runs.state, run_id)
+        if not (mine or self._is_mine(run_id)) and self._durability.deserted(state):
+            return replace(state, status="interrupted")
+        return state
+
+    def _is_mine(self, run_id: str) -> bool:
+        return run_id in self._live or self._taking_up.expects(run_id)
 
     # -- reading ----------------------------------------------------------------------------
 
-    def _get(self, run_id: str) -> ExecutionView:
-        run, steps = self._runs.get(run_id)
+    def _get(self, run_id: str, nodes: Collection[str] | None = None) -> ExecutionView:
+        run, steps = self._runs.get(run_id, nodes)
         return self._live.ends.over(execution_view(run, steps, self._runs.load_payload))
 
     def _steps_inside(self, run_id: str, node_id: str, limit: int, offset: int) -> Page[StepView]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from app.engine.events import Event
+from app.engine.events import Event, NodeStarted, RunStarted
 from app.engine.weight import weigh
 from app.services.runs.history import past_events
 from app.services.views import ExecutionView
-from storage.runs import OPEN
+from storage.runs import INTERRUPTED, OPEN, RunState, StepMarks
 
 #: Runs whose events are kept for a while after their end: how many, how long, and how large.
 _MOST = 64
@@ -66,24 +66,41 @@ def told_of(run: ExecutionView) -> Told:
 
 
 async def told_elsewhere(
-    run: ExecutionView, read: Callable[[], Awaitable[ExecutionView | None]]
+    run: ExecutionView,
+    look: Callable[[], Awaitable[RunState | None]],
+    read: Callable[[Collection[str]], Awaitable[ExecutionView]],
 ) -> Stream:
     """What is written down of a run that another server has under way, until it ends.
 
-    `read` gives the run as it is by then, or None to stop.
+    `look` tells how far the run is by then, or None to stop; `read` gives it with the steps of
+    some nodes.
     """
-    seen: set[tuple[str, str]] = set()
-    found: ExecutionView | None = run
-    while found is not None:
-        for event in past_events(found):
-            key = (event.kind, getattr(event, "node_id", ""))
-            if key not in seen:
-                seen.add(key)
-                yield id_of("elsewhere", len(seen)), event
-        if found.status not in OPEN:
+    begun: set[str] = set()
+    known: StepMarks = {}
+    number = 0
+    while True:
+        for event in past_events(run):
+            if isinstance(event, RunStarted | NodeStarted):
+                name = getattr(event, "node_id", "")
+                if name in begun:
+                    continue
+                begun.add(name)
+            number += 1
+            yield id_of("elsewhere", number), event
+        if run.status not in OPEN:
             return
-        await asyncio.sleep(_LOOK_S)
-        found = await read()
+        known.update((step.node_id, (step.status, step.waiting)) for step in run.steps)
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            state = await look()
+            if state is None:
+                return
+            changed = [node for node, mark in state.steps.items() if known.get(node) != mark]
+            if changed or state.status not in OPEN:
+                break
+        run = await read(changed)
+        if state.status == "interrupted" and run.status in OPEN:
+            run = run.model_copy(update={"status": "interrupted", "error": INTERRUPTED})
 
 
 class JustEnded:

@@ -273,4 +273,4 @@ async def test_tables_that_cannot_be_run_are_refused(client: httpx.AsyncClient) 
     )
     for body, status in bodies:
         refused = await client.post(f"{WF}/{workflow}/batches", json=body)
-        assert refused.status_code == status, refused.text
+        assert refused.status_code == status, (str(body)[:60], refused.text)

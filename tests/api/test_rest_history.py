@@ -109,12 +109,12 @@ async def test_a_workflow_is_exported_in_every_format(client: httpx.AsyncClient)
         ("python", "text/x-python; charset=utf-8", "py", b"#!/usr/bin/env python3"),
     ):
         answer = await client.get(f"{place}/export", params={"format": format_, "revision": 1})
-        assert answer.status_code == 200
+        assert answer.status_code == 200, format_
         assert answer.headers["content-type"] == media_type
         assert answer.headers["content-disposition"] == f'attachment; filename="echo.{ending}"'
-        assert answer.content.startswith(start)
+        assert answer.content.startswith(start), format_
         if format_ in ("json", "python"):
-            assert b'"default": "one"' in answer.content
+            assert b'"default": "one"' in answer.content, format_
         dark = await client.get(
             f"{place}/export", params={"format": format_, "revision": 1, "theme": "dark"}
         )

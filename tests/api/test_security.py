@@ -95,8 +95,8 @@ async def test_rest_needs_a_key(browser: httpx.AsyncClient) -> None:
     for (method, path), header in product(doors, headers):
         refused = await browser.request(method, path, headers=header)
         assert refused.status_code == 401, (path, header)
-        assert refused.json()["error"]["code"] == "unauthorized"
-        assert refused.headers["www-authenticate"].startswith("Bearer")
+        assert refused.json()["error"]["code"] == "unauthorized", (path, header)
+        assert refused.headers["www-authenticate"].startswith("Bearer"), (path, header)
 
 
 async def test_a_revoked_key_is_refused_at_once(

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 from playwright.sync_api import BrowserContext, Page, expect
 
-MS = 30_000
+MS = 60_000
 expect.set_options(timeout=MS)
 
 #: Six frames after each other show the same part of the graph, and no longer the one before the
 #: first fit. Frames, not moments: a busy machine draws none for a while.
-_STILL = """() => new Promise((done) => {
+_STILL = """(patience) => new Promise((done, fail) => {
   let last = '', same = 0
+  // A tab behind draws no frames: this is told even there.
+  const end = setTimeout(() => fail(new Error(
+    `the view of the canvas is not still: ${last || 'no frame was drawn'}`)), patience)
   const look = () => {
     const pane = document.querySelector('.vue-flow__transformationpane')
     const now = pane ? getComputedStyle(pane).transform : ''
     const open = now !== 'matrix(1, 0, 0, 1, 0, 0)' || !document.querySelector('.rl-node')
     same = now === last && open ? same + 1 : 0
     last = now
-    same < 6 ? requestAnimationFrame(look) : done()
+    if (same < 6) return requestAnimationFrame(look)
+    clearTimeout(end)
+    done()
   }
   look()
 })"""
@@ -29,7 +34,7 @@ _STILL = """() => new Promise((done) => {
 
 def stand_still(page: Page) -> None:
     """Wait until the view of the canvas no longer moves. The tab must be in front."""
-    page.evaluate(_STILL)
+    page.evaluate(_STILL, MS)
 
 
 _TOASTS = """

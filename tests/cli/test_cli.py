@@ -272,16 +272,20 @@ def test_at_a_terminal_the_password_of_an_encrypted_file_is_asked_for(
         start_new_session=True,  # no other terminal is asked
     )
     assert done.stderr is not None
-    for typed, wanted in ((b"wrong\n", b"Password of r6"), (b"asdfzxcv\n", b"That is not it.")):
-        said = b""
-        while wanted not in said or not said.endswith(b"skip): "):
-            more = os.read(done.stderr.fileno(), 1000)
-            assert more, said
-            said += more
-        os.write(keyboard, typed)
-    out, _ = done.communicate(timeout=60)
-    for end in (keyboard, terminal):
-        os.close(end)
+    try:
+        for typed, wanted in ((b"wrong\n", b"Password of r6"), (b"asdfzxcv\n", b"That is not it.")):
+            said = b""
+            while wanted not in said or not said.endswith(b"skip): "):
+                more = os.read(done.stderr.fileno(), 1000)
+                assert more, said
+                said += more
+            os.write(keyboard, typed)
+        out, _ = done.communicate(timeout=300)
+    finally:
+        done.kill()
+        done.communicate()
+        for end in (keyboard, terminal):
+            os.close(end)
     assert done.returncode == 0, (said, out)
 
 

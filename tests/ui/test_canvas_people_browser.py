@@ -103,7 +103,7 @@ class Finger:
 
 def tap_twice(page: Page, at: tuple[float, float], until: Locator) -> None:
     """Tap, quickly enough: on a busy machine two taps may come too far apart to be one."""
-    for _ in range(10):
+    for _ in range(3):
         page.touchscreen.tap(*at)
         page.touchscreen.tap(*at)
         with suppress(TimeoutError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 import weakref
@@ -33,6 +34,15 @@ def test_a_thread_is_used_again(threads: NodeThreads) -> None:
     with pytest.raises(ZeroDivisionError):
         threads.submit(lambda: 1 // 0).result(WAIT_S)
     assert threads.submit(threading.get_ident).result(WAIT_S) == first
+
+
+def test_a_call_leaves_no_context_to_the_next(threads: NodeThreads) -> None:
+    left = contextvars.ContextVar("left", default=0)
+    threads.submit(left.set, 1).result(WAIT_S)
+    assert threads.submit(left.get).result(WAIT_S) == 0
+    mine = contextvars.copy_context()
+    mine.run(left.set, 2)
+    assert threads.submit(mine.run, left.get).result(WAIT_S) == 2
 
 
 def test_one_that_hangs_keeps_nobody_waiting(threads: NodeThreads) -> None:

@@ -6,7 +6,7 @@ import ctypes
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
@@ -56,7 +56,8 @@ class NodeThreads(ThreadPoolExecutor):
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Call `fn` in a thread that has nothing else to do."""
         future: Future[T] = Future()
-        call = _Call(future, WORKING.get(), partial(fn, *args, **kwargs))
+        # What one call sets in its context must not reach the next in the same thread.
+        call = _Call(future, WORKING.get(), partial(Context().run, fn, *args, **kwargs))
         with self._lock:
             calls = self._idle.pop() if self._idle else None
         if calls is not None:

@@ -91,6 +91,11 @@ def reads_run_input(spec: NodeSpec, registry: Registry) -> bool:
     return spec.type == INLET or _reads(spec, cls) != ()
 
 
+def has_value(spec: NodeSpec) -> bool:
+    """Whether a node that reads an input has a value of its own, for runs that bring none."""
+    return any(spec.config.get(key) for key in ("default", "file", "files"))
+
+
 def collapse(
     graph: Graph,
     node_ids: Iterable[str],
@@ -140,7 +145,6 @@ def _input(spec: NodeSpec, registry: Registry) -> InterfaceInput | None:
     name = spec.config.get("name", fields["name"].default)
     if not isinstance(name, str) or not name or name not in (_reads(spec, cls) or ()):
         return None
-    stands_in = any(spec.config.get(key) for key in ("default", "file", "files"))
     must = spec.config.get("required", fields["required"].default) if "required" in fields else True
     # What comes in is read as text or data, so that a question may be a text or a query; only
     # files have to be files.
@@ -148,7 +152,7 @@ def _input(spec: NodeSpec, registry: Registry) -> InterfaceInput | None:
     return InterfaceInput(
         name=name[:200],
         type=Documents.type_name if files else PortValue.type_name,
-        required=bool(must) and not stands_in,
+        required=bool(must) and not has_value(spec),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from app.engine.problems import RagloomError
+from app.nodes.inputs import TextInput
 from app.services.runs import batches
 from app.services.runs.batch_tables import read_csv
 from app.services.runs.service import RunLimits
@@ -55,6 +56,20 @@ async def test_a_table_of_which_nothing_is_read_is_refused(place: Place) -> None
     assert refused.value.code == "bad_table"
     assert refused.value.fix == "Name one of them after an input: who."
     assert (await place.batches.list(workflow_id)).total == 0
+
+
+async def test_a_workflow_with_values_of_its_own_is_repeated_over_any_table(place: Place) -> None:
+    place.registry.register(TextInput)
+    graph = chain(("say", "say", {}), ("shout", "shout", {}))
+    graph["nodes"][0] = {"id": "say", "type": "text_input", "config": {"default": "hello"}}
+    workflow_id = (await place.workflows.create(graph)).workflow_id
+    batch = await place.batches.start(workflow_id, [{"label": "one"}, {"label": "two"}])
+    done = await place.batches.wait(batch.batch_id, 30)
+    assert [row.outputs for row in done.rows] == [{"end": "HELLO!"}] * 2
+    graph["nodes"][0]["config"] = {}
+    asking = (await place.workflows.create(graph)).workflow_id
+    with pytest.raises(RagloomError, match="none of the columns: label"):
+        await place.batches.start(asking, [{"label": "one"}])
 
 
 async def test_no_more_rows_are_under_way_than_asked_for_and_a_cancel_ends_them(

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from app.engine.body import has_value
 from app.engine.codec import tagged
 from app.engine.context import CanTry, World
 from app.engine.graph import Graph
@@ -178,6 +179,11 @@ def inputs_read(plan: Plan) -> set[str] | None:
             return None
         read.update(node.reads)
     return read
+
+
+def asks(plan: Plan) -> bool:
+    """Whether a node reads an input that it has no value of its own for."""
+    return any(node.reads and not has_value(node.spec) for node in plan.nodes.values())
 
 
 def unread_inputs(plan: Plan, input_data: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Literal
 
 import networkx as nx
@@ -398,6 +399,10 @@ def test_a_large_workflow_is_checked_quickly():
         ({"names": "x"}, "it has to be a list"),
         ({"names": ["a", "b"]}, "it has to have at most 1 item"),
         ({"facts": 1}, "it has to be an object"),
+        ({"facts": {"a": 1, "b": 2}}, "it has to have at most 1 entry"),
+        ({"count": "9" * 5_000}, "it has too many digits"),
+        ({"took": "long"}, "it has to be a duration such as 01:30:00"),
+        ({"kinds": 1}, "it has to be a list"),
         ({"mode": "c"}, "it has to be “a” or “b”"),
         ({"other": 1}, "there is nothing of that name here"),
         ({}, "it is missing"),
@@ -412,9 +417,15 @@ def test_what_does_not_fit_is_told_without_words_of_python(value, said):
         on: bool = True
         name: str = Field("a", min_length=1, max_length=3)
         names: tuple[str, ...] = Field((), max_length=1)
-        facts: dict[str, int] = {}
+        facts: dict[str, int] = Field({}, max_length=1)
+        took: timedelta = timedelta(0)
+        kinds: frozenset[str] = frozenset()
         mode: Literal["a", "b"] = "a"
 
     with pytest.raises(ValidationError) as raised:
         Settings.model_validate({"must": 1, **value} if value else {})
     assert [unfit(item) for item in raised.value.errors()] == [said]
+
+
+def test_what_is_frozen_need_not_be_a_list():
+    assert unfit({"type": "frozen_field", "msg": "Field is frozen"}) == "Field is frozen"

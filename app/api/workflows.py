@@ -173,7 +173,7 @@ async def save_workflow(
         base = data.get("base_revision")
         base_revision = base if isinstance(base, int) else base_revision
         message = str(data.get("message", ""))[:1_000]
-    graph, notes = await services.workflows.parse(data["graph"] if data else body)
+    graph, notes = await services.workflows.parse(body if data is None else data)
     if base_revision is None:
         base_revision = (await services.workflows.get(workflow_id)).revision
     view = await services.workflows.save(workflow_id, graph, base_revision, key.name, message)

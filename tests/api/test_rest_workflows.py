@@ -81,6 +81,14 @@ async def test_a_workflow_as_it_is_handed_out_is_taken_again(client: httpx.Async
     got = (await client.get(f"{WF}/{await make(client)}")).json()
     copied = (await client.get(f"{WF}/{await make(client, got)}")).json()
     assert copied["graph"] == got["graph"]
+    named = (await client.get(f"{WF}/{await make(client, got | {'name': 'New'})}")).json()
+    assert (named["name"], named["graph"]["graph"]["name"]) == ("New", "New")
+    assert named["description"] == got["description"] == "Says what it was told"
+    place = f"{WF}/{named['workflow_id']}"
+    around = {"name": "Newer", "description": "What it is", "base_revision": 1}
+    assert (await client.put(place, json={"graph": got["graph"], **around})).status_code == 200
+    saved = (await client.get(place)).json()
+    assert (saved["name"], saved["description"]) == ("Newer", "What it is")
     checked = await client.post(f"{WF}/validate", json={"graph": got["graph"]})
     assert checked.json() == {"valid": True, "problems": []}
 

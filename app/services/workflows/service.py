@@ -73,11 +73,12 @@ class WorkflowService:
         when a list of steps asks for a language model that cannot be had.
         """
         decoded = await call(self._decode, data) if isinstance(data, bytes | str) else data
+        decoded = _unwrapped(decoded)
         if seed_form.is_seed_form(decoded):
             graph, notes = seed_form.convert(decoded, self._registry)
             await self._check_models(graph)
         else:
-            graph, notes = await call(self._read_file, _unwrapped(decoded))
+            graph, notes = await call(self._read_file, decoded)
         await SubWorkflows(self._registry, self.graph).complete(graph)
         return graph.dump(), notes
 
@@ -223,9 +224,20 @@ class WorkflowService:
 
 
 def _unwrapped(data: Any) -> Any:
-    """The file where it comes as this server hands it out: under “graph”, with facts around it."""
-    inside = data.get("graph") if isinstance(data, dict) and "nodes" not in data else None
-    return inside if isinstance(inside, dict) and "nodes" in inside else data
+    """The file where it comes as this server hands it out: under “graph”, with facts around it.
+
+    A name or a description among these that is not that of the file is meant to be its new one.
+    """
+    inside = data.get("graph") if isinstance(data, dict) and not _is_file(data) else None
+    if not (isinstance(inside, dict) and _is_file(inside)):
+        return data
+    head = inside.get("graph")
+    given = {n: data[n] for n in ("name", "description") if isinstance(data.get(n), str)}
+    return {**inside, "graph": {**head, **given}} if isinstance(head, dict) else inside
+
+
+def _is_file(data: Mapping[str, Any]) -> bool:
+    return "nodes" in data or "steps" in data
 
 
 def _refuse_constant(name: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from app.engine.values import Box
 from app.services.clock import iso
+from app.services.sources.views import SourceItemView
 from app.services.views import (
     ChunkView,
     CommitView,
@@ -30,9 +31,10 @@ STATUS_OF_TASK: dict[str, DocumentStatus] = {
 LOCKED = ("encrypted", "wrong_password")
 
 
-def locked(one: tables.Task | TaskView | DocumentView) -> bool:
+def locked(one: tables.Task | TaskView | DocumentView | SourceItemView) -> bool:
     """Whether an encrypted file waits for its password."""
-    return one.status == "error" and (one.error or {}).get("code") in LOCKED
+    status = one.document_status if isinstance(one, SourceItemView) else one.status
+    return status == "error" and (one.error or {}).get("code") in LOCKED
 
 
 def chunk_view(row: tables.Chunk, filename: str, *, disabled: bool = False) -> ChunkView:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from e2e_desk import SIZE, Desk, until
 from playwright.sync_api import Locator, Page, expect
+from pypdf import PdfWriter
 
 from tests.services.source_server import Site
 
@@ -63,12 +64,26 @@ def test_a_folder_is_followed(desk: Desk, rest: httpx.Client, handbook: Path) ->
 
     (handbook / "empty.md").unlink()
     (handbook / "bread.md").write_text("# Bread\n\nSourdough rises for twelve hours.")
+    secret = PdfWriter()
+    secret.add_blank_page(200, 200)
+    secret.encrypt("asdf", algorithm="RC4-128")
+    secret.write(handbook / "secret.pdf")
     row(page, "handbook").get_by_role("button", name="Refresh").click()
     expect(state(page, "handbook")).to_have_text(re.compile("Up to date"))
-    expect(row(page, "handbook")).to_contain_text("1 added, 1 unchanged, 1 removed")
+    expect(row(page, "handbook")).to_contain_text("2 added, 1 unchanged, 1 removed")
+
+    def is_read(name: str) -> bool:
+        listed = rest.get(f"/knowledge_bases/{kb}/documents").json()["items"]
+        return any(one["filename"] == name and one["status"] == "error" for one in listed)
+
+    until(lambda: is_read("handbook/secret.pdf"))
     row(page, "handbook").get_by_role("button", name="More of handbook").click()
     page.get_by_text("What it holds").click()
     expect(dialog.get_by_text("bread.md")).to_be_visible()
+    locked = dialog.locator(".rl-src-item", has_text="secret.pdf")
+    expect(locked.locator(".rl-badge")).to_contain_text("Locked")
+    expect(locked).to_contain_text("Give its password")
+    expect(locked.locator(".rl-danger")).to_have_count(0)
     dialog.get_by_role("button", name="Close").click()
 
     row(page, "handbook").get_by_role("button", name="More of handbook").click()

@@ -10,6 +10,7 @@ from typing import Any
 from nicegui import ui
 
 from app.services.container import Services
+from app.services.rows import locked
 from app.services.sources.views import OUTCOMES, RefreshView, SourceItemView, SourceView
 from app.ui import live, parts, text, theme
 from app.ui.expecting import Expecting
@@ -354,10 +355,16 @@ def _item(kb_id: str, item: SourceItemView) -> None:
                 parts.label(item.key, "rl-ellipsis").props["title"] = item.key
             if item.error:
                 message, fix = parts.error_words(item.error)
-                parts.label(f"{message} {fix}".strip(), "rl-danger rl-small rl-src-line")
+                colour = "rl-danger"
+                if locked(item):
+                    colour, fix = "rl-warn", "Give its password in the list of documents."
+                parts.label(f"{message} {fix}".strip(), f"{colour} rl-small rl-src-line")
         word = _DOCUMENT.get(item.document_status, "") if item.outcome != "failed" else ""
         tone = "danger" if item.document_status == "error" else _OUTCOME_TONES.get(item.outcome, "")
+        icon = ""
+        if locked(item):
+            tone, icon, word = "warn", "lock", "Locked"
         with parts.div():
-            parts.badge(word or text.words(item.outcome), tone)
+            parts.badge(word or text.words(item.outcome), tone, icon)
         with parts.div("rl-num"):
             parts.moment(item.changed_at or item.checked_at)

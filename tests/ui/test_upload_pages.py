@@ -62,6 +62,22 @@ async def test_a_paused_job_tells_why_and_goes_on_when_told_to(
     assert (await services.ingest.wait(job.job_id, 60)).status == "completed"
     await user.should_not_see("is not on this machine")
 
+    # Opened while a job is under way, the page tells at its end what had failed before.
+    services.repository.update(kb, config={**config, "embedding_model": "gone/no-such-model"})
+    job = await services.ingest.submit(kb, [file("broken.md"), file("k.md")])
+    async with asyncio.timeout(60):
+        while (await services.ingest.job(job.job_id)).status != "paused":
+            await asyncio.sleep(0.02)
+    with services.repository.db.write() as session:
+        broken = update(Task).where(col(Task.filename) == "broken.md")
+        session.exec(broken.values(status="error", error={"code": "x", "message": "It broke."}))
+    await user.open(f"/knowledge/{kb}")
+    await user.should_see("is not on this machine")
+    services.repository.update(kb, config=config)
+    user.find(kind=ui.button, content="Go on now").click()
+    await user.should_see("1 of 2 files in · 1 failed", retries=100)
+    await user.should_see("Try these again")
+
 
 async def test_an_encrypted_file_asks_for_its_password_in_place(
     user: User, services: Services, shared_data: Path
@@ -94,11 +110,17 @@ async def test_an_encrypted_file_asks_for_its_password_in_place(
     kb = (await services.knowledge.create("Quay")).knowledge_base_id
     files = [IncomingFile("locked.pdf", path=locked), IncomingFile("b.pdf", b"%PDF")]
     job = await services.ingest.wait((await services.ingest.submit(kb, files)).job_id, 60)
-    await user.open(f"/knowledge/{kb}?status=locked")
+    # What needs somebody leads to the files, from another tab too and without leaving the page.
+    await user.open(f"/knowledge/{kb}?tab=Search")
+    (words,) = user.find(marker="show-locked").elements
+    user.find(marker="show-locked").click()
     await user.should_see("locked.pdf")
     await user.should_not_see("b.pdf")
-    await user.open(f"/knowledge/{kb}")
-    await user.should_see("1 locked document")
+    user.find(marker="show-error").click()
+    await user.should_see("b.pdf")
+    await user.should_not_see("locked.pdf")
+    assert user.find(marker="show-locked").elements == {words}
+    await user.should_see("1 failed document")
     await services.ingest.give_password(kb, job.results[0].document_id, "wrong")
     await user.should_see("That is not its password.")
     await user.should_not_see("1 failed · 1 locked")

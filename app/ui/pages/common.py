@@ -49,27 +49,40 @@ def answered(execution: ExecutionView) -> str:
     return ""
 
 
-def health_badges(health: KnowledgeBaseHealth, kb: str = "") -> None:
-    """What of a knowledge base needs somebody, or that nothing does; with `kb` it leads there."""
+def health_badges(health: KnowledgeBaseHealth) -> None:
+    """What of a knowledge base needs somebody, or that nothing does."""
+    state_badges(health)
+    failure_badges(health)
+
+
+def state_badges(health: KnowledgeBaseHealth) -> None:
+    """What goes on in a knowledge base, or that all is well."""
     if health.indexing:
         parts.badge("Indexing", "accent", "sync")
     if health.pending:
         parts.badge(f"{health.pending} on the way", "accent", "schedule")
     if health.paused:
         parts.badge(text.count(health.paused, "paused job"), "warn", "pause_circle_outline")
-    failed = health.failed - health.locked
-    if failed:
-        with _documents_of(kb, "error"):
-            parts.badge(text.count(failed, "failed document"), "danger", "error_outline")
-    if health.locked:
-        with _documents_of(kb, "locked"):
-            parts.badge(text.count(health.locked, "locked document"), "warn", "lock")
     if not any((health.indexing, health.pending, health.paused, health.failed)):
         parts.badge("Healthy", "ok", "check")
 
 
-def _documents_of(kb: str, status: str) -> AbstractContextManager[object]:
-    return parts.link(f"/knowledge/{kb}?status={status}") if kb else nullcontext()
+def failure_badges(health: KnowledgeBaseHealth, show: Callable[[str], None] | None = None) -> None:
+    """Documents that did not come in; `show` lists those of a status."""
+    failed = health.failed - health.locked
+    if failed:
+        with _leading(show, "error"):
+            parts.badge(text.count(failed, "failed document"), "danger", "error_outline")
+    if health.locked:
+        with _leading(show, "locked"):
+            parts.badge(text.count(health.locked, "locked document"), "warn", "lock")
+
+
+def _leading(show: Callable[[str], None] | None, status: str) -> AbstractContextManager[object]:
+    if show is None:
+        return nullcontext()
+    button = parts.tag("button", "", "rl-badge-link").props('type="button"')
+    return button.on("click", lambda: show(status)).mark(f"show-{status}")
 
 
 async def ask_password(filename: str) -> str:

@@ -18,7 +18,13 @@ from app.services.views import (
 from app.ui import parts, text
 from app.ui.expecting import Expecting
 from app.ui.frame import Crumb, frame
-from app.ui.pages.common import MoreList, health_badges, knowledge_choices, missing
+from app.ui.pages.common import (
+    MoreList,
+    failure_badges,
+    knowledge_choices,
+    missing,
+    state_badges,
+)
 from app.ui.pages.knowledge import settings as knowledge_settings
 from app.ui.pages.knowledge import sources
 from app.ui.pages.knowledge.documents import Documents
@@ -33,9 +39,7 @@ def register(get_services: Callable[[], Services]) -> None:
     """Add the page."""
 
     @ui.page("/knowledge/{kb}", response_timeout=30)
-    async def knowledge_base_page(
-        kb: str, tab: str = "Documents", q: str = "", status: str = ""
-    ) -> None:
+    async def knowledge_base_page(kb: str, tab: str = "Documents", q: str = "") -> None:
         services = get_services()
         with Expecting("not_found") as met:
             view = await services.knowledge.get(kb)
@@ -44,7 +48,7 @@ def register(get_services: Callable[[], Services]) -> None:
             return
         crumb = Crumb(view.name, choices=lambda: knowledge_choices(services))
         with frame(services, "Knowledge", [crumb]):
-            await _Base(services, view).build(tab, q, status)
+            await _Base(services, view).build(tab, q)
 
 
 class _Base:
@@ -55,16 +59,16 @@ class _Base:
         self._warnings = kb.warnings
         self._head = ""
 
-    async def build(self, tab: str, q: str, status: str) -> None:
-        """Show a tab; `q` is asked in the search, `status` restricts the documents."""
+    async def build(self, tab: str, q: str) -> None:
+        """Show a tab; `q` is asked in the search."""
         services, kb = self._services, self._kb
         self._head = await services.knowledge.head(kb)
-        self._facts = _Facts(services, kb)
+        self._facts = _Facts(services, kb, self._list)
         await self._facts.refresh()
         for warning in self._warnings:
             with parts.notice("warn", warning):
                 pass
-        self._documents = Documents(services, kb, self._facts.refresh, status)
+        self._documents = Documents(services, kb, self._facts.refresh)
         self._history = _History(services, kb)
         self._search = Search(services, kb)
         self._fill: dict[str, Callable[[], Awaitable[None]]] = {
@@ -84,6 +88,7 @@ class _Base:
                 with ui.tab_panel(name):
                     self._rooms[name] = parts.div("rl-col rl-gap-16")
         self._rooms["Settings"].classes("rl-prose")
+        self._panels = panels
         panels.on_value_change(lambda event: self._show(str(event.value)))
         await self._show(shown)
         ui.timer(_LOOK_S, self._look)
@@ -95,6 +100,11 @@ class _Base:
                 await build()
         elif name == "Search":
             await self._search.refresh()
+
+    def _list(self, status: str) -> None:
+        """Show the documents of a status."""
+        self._documents.show(status)
+        self._panels.value = "Documents"
 
     async def _look(self) -> None:
         """Follow what anybody changes: in another tab, over REST, on the command line."""
@@ -116,9 +126,16 @@ class _Base:
 class _Facts:
     """The line under the name: sizes, languages, health."""
 
-    def __init__(self, services: Services, kb: str) -> None:
-        self._services, self._kb = services, kb
-        self._room = parts.div("rl-row rl-wrap rl-gap-16 rl-kb-facts")
+    def __init__(self, services: Services, kb: str, show: Callable[[str], None]) -> None:
+        """`show` lists the documents of a status."""
+        self._services, self._kb, self._list = services, kb, show
+        #: What each part of the line tells: it is drawn anew when that differs, no focus is lost
+        #: to what goes on beside it.
+        self._told: dict[ui.element, object] = {}
+        with parts.div("rl-row rl-wrap rl-gap-16 rl-kb-facts") as self._room:
+            self._sizes, self._state, self._failures, self._commit, self._again = (
+                ui.element("div").style("display: contents") for _ in range(5)
+            )
 
     async def refresh(self) -> KnowledgeBaseStats:
         """Tell them as they are by now."""
@@ -129,19 +146,46 @@ class _Facts:
         return stats
 
     def _show(self, stats: KnowledgeBaseStats, health: KnowledgeBaseHealth) -> None:
-        self._room.clear()
-        with self._room:
-            parts.label(text.count(stats.document_count, "document"))
-            parts.label(text.count(stats.chunk_count, "chunk"))
-            parts.label(text.size(stats.index_size), "rl-muted")
-            languages = sorted(stats.languages, key=lambda k: -stats.languages[k])[:3]
-            if languages:
-                parts.label(", ".join(text.language(code) for code in languages), "rl-muted")
-            health_badges(health, self._kb)
-            if health.indexing:
+        languages = sorted(stats.languages, key=lambda k: -stats.languages[k])[:3]
+        sizes = (
+            text.count(stats.document_count, "document"),
+            text.count(stats.chunk_count, "chunk"),
+            text.size(stats.index_size),
+            ", ".join(text.language(code) for code in languages),
+        )
+        self._draw(self._sizes, sizes, lambda: _sizes(*sizes))
+        self._draw(self._state, health, lambda: state_badges(health))
+        self._draw(
+            self._failures,
+            (health.failed, health.locked),
+            lambda: failure_badges(health, self._list),
+        )
+        self._draw(self._commit, stats.commit, lambda: _commit(stats.commit))
+        self._again.clear()
+        if health.indexing:
+            with self._again:
                 ui.timer(1.0, self.refresh, once=True)
-            if stats.commit:
-                parts.label(f"main at {stats.commit[:8]}", "rl-muted rl-mono rl-wide-only")
+
+    def _draw(self, room: ui.element, told: object, draw: Callable[[], None]) -> None:
+        if room in self._told and self._told[room] == told:
+            return
+        self._told[room] = told
+        room.clear()
+        with room:
+            draw()
+
+
+def _sizes(documents: str, chunks: str, size: str, languages: str) -> None:
+    parts.label(documents)
+    parts.label(chunks)
+    parts.label(size, "rl-muted")
+    if languages:
+        parts.label(languages, "rl-muted")
+
+
+def _commit(commit: str | None) -> None:
+    if commit:
+        parts.label(f"main at {commit[:8]}", "rl-muted rl-mono rl-wide-only")
 
 
 class _History:

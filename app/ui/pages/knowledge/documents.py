@@ -39,9 +39,10 @@ class Documents:
         services: Services,
         kb: str,
         changed: Callable[[], Awaitable[KnowledgeBaseStats]],
-        status: str = "",
     ) -> None:
-        self._wanted = status
+        #: The status to begin with.
+        self._wanted = ""
+        self._built = False
         self._services, self._kb, self._changed = services, kb, changed
         self._ticked: dict[str, tuple[DocumentView, ui.checkbox]] = {}
         self._shown: dict[str, tuple[DocumentView, ui.checkbox]] = {}
@@ -57,8 +58,7 @@ class Documents:
             self._text.classes("rl-filter")
             words = {key: word for key, (_, _, word) in _STATUS.items() if key != "cancelled"}
             words["locked"] = _LOCKED[2]
-            wanted = self._wanted if self._wanted in words else ""
-            self._status = ui.select({"": "Any status", **words}, value=wanted)
+            self._status = ui.select({"": "Any status", **words}, value=self._wanted)
             self._status.props["aria-label"] = "Status"
             self._language = ui.select({"": "Any language"}, value="")
             self._language.props["aria-label"] = "Language"
@@ -99,7 +99,15 @@ class Documents:
                 for name in ("Name", "Status", "Pages", "Chunks", "Language", "Size", ""):
                     parts.label(name, "rl-num" if name in ("Pages", "Chunks", "Size") else "")
             self._listing = MoreList(self._load, self._row)
+        self._built = True
         await self.refresh()
+
+    def show(self, status: str) -> None:
+        """List all documents of a status, and no others."""
+        self._wanted = status
+        if self._built:
+            self._show_all()
+            self._status.value = status
 
     async def refresh(self) -> None:
         """List the documents that fit the filters; ticks are kept where the document is shown."""

@@ -30,8 +30,10 @@ class Jobs:
         self._services, self._kb, self._changed = services, kb, changed
         self._jobs: dict[str, JobView] = {}
         self._opened, self._dismissed = datetime.now(UTC), set[str]()
-        #: Files that had failed when a job was first told here: a file of it tried once more is
-        #: no news of the others.
+        #: Jobs that were not over when the page was opened.
+        self._before: set[str] = set()
+        #: Files that had failed when a job that had been over was first told here: a file of it
+        #: tried once more is no news of the others.
         self._failed_before: dict[str, int] = {}
         self._room = parts.div("rl-col rl-gap-8")
         ingest = services.ingest
@@ -47,7 +49,10 @@ class Jobs:
         live.follow(self._watch, "jobs of a knowledge base")
 
     async def _watch(self) -> None:
-        async for job in self._services.ingest.watch_jobs(kb=self._kb):
+        ingest = self._services.ingest
+        under_way = await ingest.jobs(self._kb, (*GOING, "paused"), limit=500)
+        self._before = {job.job_id for job in under_way.items}
+        async for job in ingest.watch_jobs(kb=self._kb):
             if job.job_id in self._jobs or job.status in (*GOING, "paused") or self._new(job):
                 known = self._jobs.get(job.job_id)
                 if known is None or known.status != job.status:
@@ -59,9 +64,12 @@ class Jobs:
                     self._draw()
 
     def _new(self, job: JobView) -> bool:
-        """Whether it came after the page was opened: a short one is over when it is first told."""
+        """Whether all it tells is news here: it was under way when the page was opened, or came
+        later. A short one is over when it is first told; one that was over has been tried again.
+        """
         made = text.parse_time(job.created_at)
-        return made is not None and made >= self._opened and job.job_id not in self._dismissed
+        later = made is not None and made >= self._opened
+        return (later or job.job_id in self._before) and job.job_id not in self._dismissed
 
     def _draw(self) -> None:
         jobs = list(self._jobs.values())

@@ -189,9 +189,26 @@ async def test_a_workflow_inside_that_goes_or_comes_back_is_told_on_open_canvase
     await opened.workflows.bring_back(inner.workflow_id)
     await told(False)
 
+    # However often others save something, it is told.
+    other = await opened.workflows.create(GRAPH)
+    await opened.workflows.delete(inner.workflow_id)
+    async with asyncio.timeout(60):
+        while all(p.code != "missing_workflow" for p in session.editor.problems):
+            other = await opened.workflows.save(other.workflow_id, GRAPH, other.revision)
+            await asyncio.sleep(0.01)
+    await opened.workflows.bring_back(inner.workflow_id)
+    await told(False)
+
+    def looking() -> bool:
+        return any(task.get_name() == "look around" for task in asyncio.all_tasks())
+
     # Nobody looks: it is seen when somebody comes again.
     look()
+    async with asyncio.timeout(60):
+        while looking():
+            await asyncio.sleep(0.01)
     await opened.workflows.delete(inner.workflow_id)
+    assert not looking()
     assert await sessions.open(outer) is session
     await told(True)
     session.close()

@@ -42,6 +42,8 @@ class _Session(Autosave):
     ) -> None:
         self._authors: dict[str, None] = {}
         self._look_around = look_around
+        #: Whether something was saved elsewhere since the last look began.
+        self._again = False
         self._looking = asyncio.create_task(self._look(0.0), name="look around")
         super().__init__(editor, save, on_state=on_state)
 
@@ -71,13 +73,24 @@ class _Session(Autosave):
         self._looking.cancel()
         self._looking = asyncio.create_task(self._look(pause_s), name="look around")
 
+    def saved_elsewhere(self) -> None:
+        """Look again, however often others save: a look that is under way is not given up."""
+        self._again = True
+        if self._looking.done():
+            self.look_around(_LOOK_AFTER_S)
+
     async def _look(self, pause_s: float) -> None:
         await asyncio.sleep(pause_s)
-        try:
-            self.editor.tell_around(await self._look_around(self.editor.graph))
-        except Exception:
-            # The graph is edited and saved all the same, and a run says what keeps it.
-            log.exception("what lies around a workflow could not be checked")
+        self._again = True
+        while self._again:
+            self._again = False
+            try:
+                self.editor.tell_around(await self._look_around(self.editor.graph))
+            except Exception:
+                # The graph is edited and saved all the same, and a run says what keeps it.
+                log.exception("what lies around a workflow could not be checked")
+            if self._again:
+                await asyncio.sleep(_LOOK_AFTER_S)
 
 
 class Sessions:
@@ -176,10 +189,16 @@ class Sessions:
     def _changed(self, workflow_id: str, workflow: WorkflowView | None) -> None:
         for id_, session in list(self._saving.items()):
             # Workflows may run this one; one subscriber is the saving itself.
-            if id_ != workflow_id and session.editor.viewers > 1:
-                session.look_around(_LOOK_AFTER_S)
+            if id_ != workflow_id and session.editor.viewers > 1 and self._holds_any(session):
+                session.saved_elsewhere()
         if workflow is not None:
             self._saved(workflow)
+
+    def _holds_any(self, session: _Session) -> bool:
+        """Whether a node may run another workflow."""
+        registry = self._get_services().registry
+        types = {spec.type for spec in session.editor.graph.nodes.values()}
+        return any(cls is not None and cls.has_body for cls in map(registry.get, types))
 
     def _saved(self, workflow: WorkflowView) -> None:
         """Show what was saved elsewhere where nothing of one's own is in the way; undo works."""

@@ -129,7 +129,7 @@ def body_words(config: Mapping[str, Any]) -> str:
         return "no workflow yet"
     if body.get("workflow"):
         revision = body.get("revision")
-        return f"a stored workflow, revision {revision}" if revision else "a stored workflow"
+        return f"a stored workflow, version {revision}" if revision else "a stored workflow"
     graph = body.get("graph")
     if not isinstance(graph, Mapping):
         return "no workflow yet"

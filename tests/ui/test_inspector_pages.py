@@ -246,8 +246,8 @@ async def test_what_is_inside_a_node_becomes_a_workflow_of_its_own(
     workflow = await select(user, services, one_node("map", {"body": {"graph": inside}}), "it")
     await user.should_see("A part of this workflow")
     await user.should_not_see("Expand it here")  # only a node that runs it once can be expanded
-    user.find(marker="body-keep").click()
-    await user.should_see("Revision 1")
+    user.find(marker="body-keep").click().click()
+    await user.should_see("Version 1")
     read = saved(services, workflow, "it")
 
     async def kept() -> bool:
@@ -257,6 +257,7 @@ async def test_what_is_inside_a_node_becomes_a_workflow_of_its_own(
     await until(kept)
     made = await services.workflows.get((await read())["config"]["body"]["workflow"])
     assert made.name == "Each line"
+    assert (await services.workflows.list(limit=9, offset=0)).total == 2
     assert [node["type"] for node in (made.graph or {})["nodes"]] == ["inlet"]
 
 

@@ -58,7 +58,7 @@ class BodyField:
                 if form.expand is not None:
                     parts.quiet("Expand it here", form.expand, icon="unfold_more")
                 if form.choices.keep_workflow is not None:
-                    parts.quiet(
+                    self._keeper = parts.quiet(
                         "Make it a workflow of its own", self._keep, icon="call_split"
                     ).mark("body-keep")
             parts.tag("button", "Use another workflow instead", "rl-more").on("click", self._swap)
@@ -66,12 +66,15 @@ class BodyField:
     async def _keep(self) -> None:
         """What is inside becomes a stored workflow, which the node runs from now on."""
         keep, graph = self._slot.form.choices.keep_workflow, self.value.get("graph")
-        if keep is None or not isinstance(graph, Mapping):
+        if keep is None or not isinstance(graph, Mapping) or not self._keeper.enabled:
             return
+        self._keeper.disable()  # a second click would store a second one
         with Expecting() as met:
             facts = await self._facts(await keep(graph), None)
             if facts is not None:
                 self._pin(facts)
+        if not self._keeper.is_deleted:
+            self._keeper.enable()
         if met.error:
             parts.failed(met.error)
 
@@ -134,11 +137,11 @@ class BodyField:
         with self._state:
             if facts is None:
                 parts.label(
-                    "This workflow, or this revision of it, is not here any more. Choose another.",
+                    "This workflow, or this version of it, is not here any more. Choose another.",
                     "rl-danger rl-small",
                 )
                 return
-            parts.badge(f"Revision {facts.revision}", "", "push_pin")
+            parts.badge(f"Version {facts.revision}", "", "push_pin")
             if facts.newest > facts.revision:
                 update = parts.quiet(
                     f"Update to {facts.newest}", lambda: self._update(workflow), icon="upgrade"

@@ -66,7 +66,7 @@ class PipelineUse:
                 button = parts.tag("button", "Use these changes", "rl-more").mark("use-changes")
                 button.on("click", lambda: self._use_again(behind))
                 with button:
-                    ui.tooltip("Files still go through an earlier revision.")
+                    ui.tooltip("Files still go through an earlier version.")
 
     async def _use_again(self, bases: list[str]) -> None:
         for kb in bases:

@@ -56,9 +56,9 @@ class _Section:
             ui.icon("account_tree").classes("rl-accent").style("font-size: 20px")
             with parts.link(open_it, "rl-strong"):
                 parts.tag("span", used.name)
-            parts.label(f"revision {used.revision}", "rl-muted rl-small")
+            parts.label(f"version {used.revision}", "rl-muted rl-small")
             if newest != used.revision:
-                parts.badge(f"Revision {newest} is newer", "warn", "update")
+                parts.badge(f"Version {newest} is newer", "warn", "update")
         parts.label(
             "Files go through this workflow on their way in; its settings hold in place of those "
             "below. What is there already stays as it is until it is processed again.",
@@ -71,7 +71,7 @@ class _Section:
             ).mark("open-pipeline")
             if newest != used.revision:
                 use = partial(pipelines.use, self._kb, used.workflow_id)
-                parts.quiet(f"Use revision {newest}", lambda: self._do(use()), icon="update").mark(
+                parts.quiet(f"Use version {newest}", lambda: self._do(use()), icon="update").mark(
                     "use-newest"
                 )
             parts.bare(

@@ -226,7 +226,7 @@ async def test_a_stored_workflow_is_pinned_and_updated(user: User, services: Ser
         "interface": {"inputs": [], "outputs": []},
     }  # fmt: skip
     workflow = await select(user, services, one_node("workflow", {"body": body}), "it")
-    await user.should_see(f"Revision {view.revision}")
+    await user.should_see(f"Version {view.revision}")
     user.find(marker="body-update").click()
     await user.should_see("the newest")
     read = saved(services, workflow, "it")

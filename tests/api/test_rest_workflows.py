@@ -180,7 +180,8 @@ async def test_what_cannot_be_written_ends_a_stream_with_a_word() -> None:
 
     stream = event_stream(source())
     assert isinstance(stream, StreamingResponse)
-    blocks = [str(bytes(block), "utf-8") async for block in stream.body_iterator]  # type: ignore[arg-type]
+    body: Any = stream.body_iterator
+    blocks = [str(bytes(block), "utf-8") async for block in body]
     assert len(blocks) == 2
     assert blocks[0].startswith("id: log-1\nevent: token\n")
     assert blocks[1].startswith("event: error\ndata: ")

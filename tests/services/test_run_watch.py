@@ -37,7 +37,8 @@ async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 def threads_at_work() -> set[Visit]:
-    threads = asyncio.get_running_loop()._default_executor  # type: ignore[attr-defined]
+    loop: Any = asyncio.get_running_loop()
+    threads = loop._default_executor
     assert isinstance(threads, NodeThreads)
     return threads.owners()
 

@@ -7,6 +7,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from letters import (
+    act,
+    approving,
+    ended,
+    fill_in,
+    idle,
+    newest,
+    node,
+    open_page,
+    reading,
+    until,
+)
 from nicegui import ui
 from nicegui.elements.mixins.value_element import ValueElement
 from nicegui.testing import User, UserInteraction
@@ -28,100 +40,6 @@ async def user(services: Services) -> AsyncIterator[User]:
     """A browserless visitor of the pages."""
     async with visiting(services) as visitor:
         yield visitor
-
-
-async def until(check: Callable[[], Awaitable[Any]]) -> Any:
-    """Wait for something that happens in the background."""
-    for _ in range(600):
-        if found := await check():
-            return found
-        await asyncio.sleep(0.1)
-    raise AssertionError("it did not happen")
-
-
-def node(id_: str, kind: str, **config: Any) -> dict[str, Any]:
-    return {"id": id_, "type": kind, "version": 1, "title": id_.capitalize(), "config": config}
-
-
-def chain(*nodes: dict[str, Any], ports: list[str]) -> dict[str, Any]:
-    """A workflow of nodes one after the other; `ports` are the keys of the wires."""
-    edges = [
-        {"source": a["id"], "target": b["id"], "key": key}
-        for a, b, key in zip(nodes, nodes[1:], ports, strict=False)
-    ]
-    return {
-        "directed": True,
-        "multigraph": True,
-        "graph": {"format": "ragloom/1", "name": "Letters"},
-        "nodes": list(nodes),
-        "edges": edges,
-    }
-
-
-def reading() -> dict[str, Any]:
-    return chain(
-        node("words", "text_input", name="text"),
-        node("reader", "parse_json", strict=True),
-        node("result", "output", name="found"),
-        ports=["text>text", "data>value"],
-    )
-
-
-def approving() -> dict[str, Any]:
-    return chain(
-        node("words", "text_input", name="text"),
-        node("boss", "approval", message="Send “{{ value.text }}”?", allow_edit=True),
-        node("result", "output", name="letter"),
-        ports=["text>value", "approved>value"],
-    )
-
-
-async def newest(services: Services) -> ExecutionView | None:
-    page = await services.runs.list(limit=1, offset=0)
-    return await services.runs.get(page.items[0].execution_id) if page.items else None
-
-
-async def ended(services: Services, count: int) -> ExecutionView:
-    """The newest of `count` runs, once it has ended."""
-
-    async def check() -> ExecutionView | None:
-        if (await services.runs.list(limit=1, offset=0)).total < count:
-            return None
-        run = await newest(services)
-        over = run is not None and run.status in ("completed", "failed", "cancelled")
-        return run if over else None
-
-    run: ExecutionView = await until(check)
-    return run
-
-
-async def idle(user: User) -> None:
-    """Wait until the bar of the page is free for another run."""
-
-    async def free() -> bool:
-        with user:
-            (button,) = user.find(marker="run").elements
-            around = button.parent_slot.parent if button.parent_slot else None
-            return around is not None and "rl-hidden" not in around.classes
-
-    await until(free)
-
-
-def fill_in(user: User, marker: str, value: str) -> None:
-    with user:
-        (field,) = user.find(marker=marker).elements
-        field.set_value(value)  # type: ignore[attr-defined]
-
-
-async def open_page(user: User, services: Services, graph: dict[str, Any]) -> str:
-    workflow = await services.workflows.create(graph)
-    await user.open(f"/workflows/{workflow.workflow_id}")
-    user.find(FlowCanvas).trigger("ready", {"origin": "t"})
-    return workflow.workflow_id
-
-
-def act(user: User, action: str, node_id: str) -> None:
-    user.find(FlowCanvas).trigger("nodeAction", {"action": action, "node": node_id})
 
 
 async def test_a_failed_run_says_why_and_goes_on_from_there_after_the_fix(
@@ -455,52 +373,6 @@ async def test_a_run_in_the_background_is_on_the_list_and_can_be_compared(
     with user:
         links = [str(e.props.get("href", "")) for e in user.find(ui.element).elements]
     assert any(href.startswith(f"/compare?a={run.execution_id}&b=") for href in links)
-
-
-async def test_a_table_runs_row_by_row_and_its_bad_rows_once_more(
-    user: User, services: Services
-) -> None:
-    workflow = await services.workflows.create(reading())
-    await user.open(f"/workflows/{workflow.workflow_id}/batch")
-    fill_in(user, "batch-paste", "text,colour\n[1],red\nnonsense,blue\n[3],")
-    await user.should_see("does not ask for “colour”")
-    await user.should_see("Run 3 rows")
-    user.find(marker="run-batch").click()
-
-    async def over() -> Any:
-        page = await services.batches.list(workflow.workflow_id)
-        return next((b for b in page.items if b.status == "completed"), None)
-
-    batch = await until(over)
-    assert batch.counts == {"completed": 2, "failed": 1}
-    await user.open(f"/workflows/{workflow.workflow_id}/batch?batch={batch.batch_id}")
-    await user.should_see("3 of 3 rows, 1 failed")
-    await user.should_see("nonsense")
-    user.find(marker="batch-csv").click()
-    table = await user.download.next(timeout=60)
-    lines = table.text.splitlines()
-    assert lines[0].startswith("\ufefftext,colour,status,")
-    assert lines[1].startswith("[1],red,completed,")
-    user.find(marker="retry-batch").click()
-    await until(lambda: _all_over(services, batch.batch_id, 4))
-
-
-async def _all_over(services: Services, batch_id: str, runs: int) -> bool:
-    batch = await services.batches.get(batch_id)
-    total = (await services.runs.list(limit=1, offset=0)).total
-    return batch.status == "completed" and total == runs
-
-
-async def test_a_table_that_cannot_be_read_says_why(user: User, services: Services) -> None:
-    workflow = await services.workflows.create(reading())
-    await user.open(f"/workflows/{workflow.workflow_id}/batch")
-    fill_in(user, "batch-paste", "[{")
-    await user.should_see("begins like JSON and is none")
-    empty = await services.workflows.create(chain(node("v", "output", name="x"), ports=[]))
-    await user.open(f"/workflows/{empty.workflow_id}/batch")
-    await user.should_see("This workflow asks for nothing")
-    await user.open("/workflows/wf_gone/batch")
-    await user.should_see("All workflows")
 
 
 async def test_a_run_that_somebody_else_starts_is_shown_here_too(
